@@ -1,7 +1,8 @@
 """Choices of training and prediction: frozen dataclasses with help, unit and bounds for every field.
 
-Torch-free on purpose: the window shows these as forms and the manifest stores them before torch is imported. Every
-config checks its bounds when it is made and raises `models.described.ConfigError` naming field, value and bounds.
+Torch-free on purpose: the window shows these as forms and the manifest stores them before torch is
+imported. Every config checks its bounds when it is made and raises `models.described.ConfigError`
+naming field, value and bounds.
 """
 
 from __future__ import annotations
@@ -43,27 +44,27 @@ class CropConfig:
 
     size: int = described(
         256,
-        help="Edge of the square window cut from an image. Larger sees more context, and costs time and memory.",
+        help="Edge of the square window cut from an image. Larger sees more, and costs time and memory.",
         unit="px",
         low=32,
         high=2048,
     )
     scale_low: float = described(
-        0.75, help="Smallest random zoom of an image before the cut.", unit="×", low=0.25, high=1.0
+        0.75, help="Smallest random zoom of an image before the cut.", unit="x", low=0.25, high=1.0
     )
     scale_high: float = described(
-        1.5, help="Largest random zoom of an image before the cut.", unit="×", low=1.0, high=4.0
+        1.5, help="Largest random zoom of an image before the cut.", unit="x", low=1.0, high=4.0
     )
     corrected_share: float = described(
         0.8,
-        help="Share of windows centred on corrected pixels, classes taken in turn; the rest lies anywhere labelled "
-        "pixels are in reach.",
+        help="Share of windows centred on corrected pixels, classes taken in turn; the rest lies "
+        "anywhere in an annotated image.",
         low=0.0,
         high=1.0,
     )
     recent_share: float = described(
         0.3,
-        help="Share of the windows taken from the images corrected last, so that a new correction shows soon.",
+        help="Share of windows from the images corrected last, so that a new correction shows soon.",
         low=0.0,
         high=1.0,
     )
@@ -110,8 +111,8 @@ class OptimizerConfig:
     )
     cycle_steps: int = described(
         400,
-        help="Steps of one cycle of the learning rate. The cycle starts again when it ends and when new corrections "
-        "arrive.",
+        help="Steps of one cycle of the learning rate. It starts again when it ends and when new "
+        "corrections arrive.",
         unit="steps",
         low=1,
         high=10_000_000,
@@ -179,8 +180,8 @@ class TrainingConfig:
     seed: int = described(0, help="Start of all random choices of a run.", low=0, high=2**31 - 1)
     precision: Precision = described(
         Precision.AUTO,
-        help="Automatic takes 16-bit numbers on a graphics card, and on a processor where a short trial shows that "
-        "they are faster.",
+        help="Automatic takes 16-bit numbers on a graphics card, and on a processor where a short trial "
+        "shows that they are faster.",
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,98 @@
+"""Everything that crosses a thread: commands to the worker, events from worker, writer and loader.
+
+All messages are frozen, keyword-only and picklable, so that a thread can become a process without a
+change here. Arrays inside are read-only; messages that carry arrays compare by identity. No torch here.
+
+Label maps are uint8 of permanent class indices with 255 = unlabelled and 254 = void; confidence is
+float32 in [0, 1].
+"""
+
+from engine.messages.commands import (
+    AnnotationChanged,
+    ClassesChanged,
+    Command,
+    Evaluate,
+    Export,
+    LoadCheckpoint,
+    OpenNetwork,
+    Predict,
+    SaveCheckpoint,
+    Shutdown,
+    StartTraining,
+    StopTraining,
+)
+from engine.messages.events import (
+    AnnotationStored,
+    CheckpointSaved,
+    CommandFailed,
+    EvaluationDone,
+    Event,
+    ExportDone,
+    ImageFailed,
+    ImageLoaded,
+    LoaderEvent,
+    ManifestStored,
+    NetworkOpened,
+    Notice,
+    PredictionReady,
+    Progress,
+    SnapshotStored,
+    StateChanged,
+    StepsDone,
+    ThumbnailReady,
+    TrainingStopped,
+    WorkerEvent,
+    WriteFailed,
+    WriteRecovered,
+    WriterEvent,
+)
+from engine.messages.values import (
+    ExportItem,
+    PoolItem,
+    Prediction,
+    Problem,
+    WorkerState,
+)
+
+__all__ = [
+    "AnnotationChanged",
+    "AnnotationStored",
+    "CheckpointSaved",
+    "ClassesChanged",
+    "Command",
+    "CommandFailed",
+    "Evaluate",
+    "EvaluationDone",
+    "Event",
+    "Export",
+    "ExportDone",
+    "ExportItem",
+    "ImageFailed",
+    "ImageLoaded",
+    "LoadCheckpoint",
+    "LoaderEvent",
+    "ManifestStored",
+    "NetworkOpened",
+    "Notice",
+    "OpenNetwork",
+    "PoolItem",
+    "Predict",
+    "Prediction",
+    "PredictionReady",
+    "Problem",
+    "Progress",
+    "SaveCheckpoint",
+    "Shutdown",
+    "SnapshotStored",
+    "StartTraining",
+    "StateChanged",
+    "StepsDone",
+    "StopTraining",
+    "ThumbnailReady",
+    "TrainingStopped",
+    "WorkerEvent",
+    "WorkerState",
+    "WriteFailed",
+    "WriteRecovered",
+    "WriterEvent",
+]
