@@ -1,0 +1,1 @@
+"""Foreign formats: one file per format, with reader and writer side by side."""

@@ -1,0 +1,1 @@
+"""Figures about segmentation quality, and the simulated annotator with its cost model."""

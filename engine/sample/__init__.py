@@ -1,0 +1,1 @@
+"""The embedded example: small rendered scenes with exact label maps."""
