@@ -1,0 +1,1 @@
+"""Networks as pure PyTorch: configurations, backbones, networks, losses, weights."""

@@ -1,0 +1,1 @@
+"""Feature extractors: each turns an image into four feature maps, finest first."""

@@ -1,0 +1,130 @@
+"""Published weights: from torch's cache, else by download, else a sentence that says why not.
+
+Nothing here waits long: whether the server can be reached is tried once per process, in a thread of its own
+because looking up a host name knows no timeout.
+"""
+
+import hashlib
+import os
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in total (0 if the server does not say)."""
+
+Notice = Callable[[str], None]
+"""Called with one sentence for the user."""
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 5.0
+_CHUNK = 1 << 18
+
+
+class PretrainedUnavailableError(Exception):
+    """Published weights cannot be had now; the message is one sentence for the user."""
+
+
+def load_published(url: str, *, progress: Progress | None = None) -> Mapping[str, Tensor]:
+    """Returns the tensors of a published weights file, on the CPU.
+
+    Args:
+        url: address whose file name ends with the start of its SHA-256, as torchvision's do
+            ("name-f37072fd.pth").
+        progress: called while downloading; what it raises ends the download and leaves nothing behind.
+
+    Raises:
+        PretrainedUnavailableError: not in the cache and not to be downloaded, or the file is damaged.
+    """
+    path = cached_path(url)
+    if not path.is_file():
+        _download(url, path, progress)
+    try:
+        state: Mapping[str, Tensor] = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    except Exception as error:
+        raise PretrainedUnavailableError(
+            f"The weights file {path} cannot be read ({type(error).__name__}); delete it to download it again."
+        ) from error
+    return state
+
+
+def cached_path(url: str) -> Path:
+    """Returns where torch keeps the file of this address."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+
+
+@lru_cache(maxsize=8)
+def reachable(origin: str) -> bool:
+    """Returns whether a server answers within `CONNECT_SECONDS`; asked once per process.
+
+    Args:
+        origin: scheme and host, e.g. "https://example.org".
+    """
+    answered = threading.Event()
+
+    def knock() -> None:
+        try:
+            with urllib.request.build_opener().open(origin, timeout=CONNECT_SECONDS):
+                answered.set()
+        except urllib.error.HTTPError as error:
+            error.close()
+            answered.set()  # it answers, if only to say no
+        except (OSError, HTTPException, ValueError):
+            return
+
+    thread = threading.Thread(target=knock, name="reachability", daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    return answered.is_set()
+
+
+def _download(url: str, path: Path, progress: Progress | None) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not reachable(f"{parts.scheme}://{parts.netloc}"):
+        raise PretrainedUnavailableError(
+            f"{path.name} is not on this computer and {parts.netloc} cannot be reached."
+        )
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            digest = _receive(url, file, progress)
+        if not digest.startswith(path.stem.rpartition("-")[2]):
+            raise PretrainedUnavailableError(f"{path.name} arrived damaged from {parts.netloc}.")
+        temporary.replace(path)
+    except (OSError, HTTPException) as error:
+        raise PretrainedUnavailableError(
+            f"{path.name} could not be downloaded from {parts.netloc} ({error})."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _receive(url: str, file: BinaryIO, progress: Progress | None) -> str:
+    """Writes what the address returns into a file and returns its SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with urllib.request.build_opener().open(url, timeout=READ_SECONDS) as response:
+        expected = int(response.headers.get("Content-Length") or 0)
+        done = 0
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, expected)
+    return digest.hexdigest()

@@ -1,0 +1,49 @@
+"""The networks there are (torch-free). Adding one is one entry here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.configs import FcnConfig, TinyConfig
+from models.presets import tiny, tiny_fcn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One network of the catalog.
+
+    Attributes:
+        name: identifier, lower case.
+        title: shown to the user.
+        paper: reference, "" for our own.
+        config_type: the dataclass that configures it; no two networks share one.
+        target: "module:Class" of the `SegmentationModel`, constructed as `Class(config, num_classes,
+            make_backbone)`.
+        tiny: returns a configuration that runs in milliseconds on a CPU; the contract test uses it.
+    """
+
+    name: str
+    title: str
+    paper: str
+    config_type: type
+    target: str
+    tiny: Callable[[], object]
+
+
+MODELS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="tiny",
+        title="Tiny",
+        paper="",
+        config_type=TinyConfig,
+        target="models.networks.tiny:TinyNetwork",
+        tiny=tiny,
+    ),
+    ModelSpec(
+        name="fcn",
+        title="FCN",
+        paper="Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation. CVPR 2015.",
+        config_type=FcnConfig,
+        target="models.networks.fcn:Fcn",
+        tiny=tiny_fcn,
+    ),
+)

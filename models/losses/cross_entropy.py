@@ -1,0 +1,64 @@
+"""Pixel-wise cross-entropy with an ignore value.
+
+B batch, K classes, H W image size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import IGNORE_INDEX
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy over the labelled pixels; 0 (with zero gradient) if there are none.
+
+    Nothing is read back from the device: the number of labelled pixels stays a tensor.
+
+    Args:
+        label_smoothing: share of certainty given to the other classes, 0..1.
+        class_balance: 0 counts every labelled pixel alike; 1 weighs pixels by the inverse frequency of their
+            class in the batch, so that every class present counts alike; values between are the exponent of
+            that frequency.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, class_balance: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.class_balance = class_balance
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns the loss, a float32 scalar.
+
+        Args:
+            logits: (B, K, H, W) floating point of any precision; computed in float32 (or float64 if given).
+            target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
+        """
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        labelled = target != IGNORE_INDEX
+        if self.class_balance == 0.0:
+            total = F.cross_entropy(
+                logits,
+                target,
+                ignore_index=IGNORE_INDEX,
+                reduction="sum",
+                label_smoothing=self.label_smoothing,
+            )
+            return total / labelled.sum().clamp(min=1)
+        losses = F.cross_entropy(
+            logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
+        )
+        weights = self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
+        # Without a labelled pixel both sums are exactly 0; every weight is at least 1 otherwise.
+        return (losses * weights).sum() / weights.sum().clamp(min=1)
+
+    def _pixel_weights(self, target: Tensor, labelled: Tensor, num_classes: int) -> Tensor:
+        """Returns (B, H, W) weights of at least 1, 0 at ignored pixels."""
+        channels = torch.where(labelled, target, num_classes).flatten()
+        counts = torch.zeros(num_classes + 1, device=target.device)
+        counts.scatter_add_(0, channels, torch.ones_like(channels, dtype=counts.dtype))
+        counts = counts[:num_classes]
+        share = counts.sum().clamp(min=1) / counts.clamp(min=1)
+        by_channel = torch.cat([share**self.class_balance, share.new_zeros(1)])
+        return by_channel[channels].view_as(target)

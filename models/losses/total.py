@@ -1,0 +1,85 @@
+"""The named, weighted sum of losses.
+
+B batch, K classes, H W image size, h w size of auxiliary logits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from models.blocks import resize
+from models.output import SegmentationOutput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedLoss:
+    """A loss on logits and how much it counts.
+
+    Attributes:
+        name: shown in the loss chart.
+        weight: factor.
+        loss: module called with logits (B, K, H, W) and target (B, H, W), returning a scalar.
+    """
+
+    name: str
+    weight: float
+    loss: nn.Module
+
+
+class TotalLoss(nn.Module):
+    """Computes every term of the loss; the total is the sum of what it returns.
+
+    Args:
+        terms: losses on the final logits; names differ.
+        auxiliary: loss on each set of auxiliary logits, reported as "name: set"; None leaves them out.
+    """
+
+    def __init__(self, terms: tuple[WeightedLoss, ...], auxiliary: WeightedLoss | None = None) -> None:
+        super().__init__()
+        self.terms = terms
+        self.auxiliary = auxiliary
+        self.losses = nn.ModuleList([term.loss for term in (*terms, *((auxiliary,) if auxiliary else ()))])
+
+    if TYPE_CHECKING:
+
+        def __call__(self, output: SegmentationOutput, target: Tensor) -> dict[str, Tensor]:
+            """Calls `forward`."""
+
+    def forward(self, output: SegmentationOutput, target: Tensor) -> dict[str, Tensor]:
+        """Returns weighted scalars by name; terms of weight 0 are left out.
+
+        Args:
+            output: logits (B, K, H, W) and auxiliary logits at any size, which are resized bilinearly to the
+                target.
+            target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
+        """
+        values = {
+            term.name: term.weight * term.loss(output.logits, target) for term in self.terms if term.weight
+        }
+        return values | self._auxiliary_terms(output.auxiliary_logits, target)
+
+    def _auxiliary_terms(self, auxiliary_logits: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+        term = self.auxiliary
+        if term is None or not term.weight:
+            return {}
+        return {
+            f"{term.name}: {name}": term.weight * term.loss(resize(logits, target.shape[-2:]), target)
+            for name, logits in auxiliary_logits.items()
+        }
+
+
+def total(losses: Mapping[str, Tensor]) -> Tensor:
+    """Returns the sum of named losses, a scalar.
+
+    Raises:
+        ValueError: there are no losses.
+    """
+    values = list(losses.values())
+    if not values:
+        raise ValueError("there is no loss to sum")
+    result = values[0]
+    for value in values[1:]:
+        result = result + value
+    return result

@@ -1,0 +1,1 @@
+"""One network per file, one paper per network; none imports another."""

@@ -1,0 +1,92 @@
+"""What a network returns.
+
+B batch, K classes, H W image size, h w feature size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from models.inspection import InspectionKind
+
+_AXES = {
+    InspectionKind.HEATMAP: 3,
+    InspectionKind.LABEL_MAP: 3,
+    InspectionKind.CLASS_HEATMAPS: 4,
+    InspectionKind.CLASS_MATRIX: 2,
+    InspectionKind.CLASS_VECTORS: 2,
+    InspectionKind.CLASS_MEMORY: 3,
+    InspectionKind.CLASS_VALUES: 1,
+}
+_CLASS_AXES = {
+    InspectionKind.CLASS_HEATMAPS: (1,),
+    InspectionKind.CLASS_MATRIX: (0, 1),
+    InspectionKind.CLASS_VECTORS: (0,),
+    InspectionKind.CLASS_MEMORY: (0,),
+    InspectionKind.CLASS_VALUES: (0,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionView:
+    """Inner state made visible.
+
+    Attributes:
+        kind: meaning and shape of `values`, see `InspectionKind`.
+        title: a few words, shown above the view.
+        explanation: one sentence for the user.
+        values: detached tensor on the network's device, without gradient.
+    """
+
+    kind: InspectionKind
+    title: str
+    explanation: str
+    values: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationOutput:
+    """What every network returns; a network subclasses it with fields of its own for its `observe`.
+
+    Attributes:
+        logits: (B, K, H, W) float, before softmax, at the full size of the image given.
+        auxiliary_logits: logits of deeply supervised stages by name, (B, K, h, w) at any size; may be empty
+            in evaluation.
+        inspection: views by name; empty unless asked for.
+    """
+
+    logits: Tensor
+    auxiliary_logits: Mapping[str, Tensor] = field(default_factory=dict)
+    inspection: Mapping[str, InspectionView] = field(default_factory=dict)
+
+
+def check_view(view: InspectionView, num_classes: int) -> None:
+    """Checks that a view is what its kind promises.
+
+    Raises:
+        ValueError: wrong number of axes, wrong number of classes, labels out of range, values that are not
+            finite, values that still carry a gradient, or an empty title or explanation.
+    """
+    values = view.values
+    if not view.title or not view.explanation:
+        raise ValueError("a view needs a title and an explanation")
+    if values.requires_grad:
+        raise ValueError(f"{view.title}: values must be detached")
+    if values.dim() != _AXES[view.kind]:
+        raise ValueError(f"{view.title}: {view.kind.value} has {_AXES[view.kind]} axes, not {values.dim()}")
+    if any(values.shape[axis] != num_classes for axis in _CLASS_AXES.get(view.kind, ())):
+        raise ValueError(f"{view.title}: shape {tuple(values.shape)} does not fit {num_classes} classes")
+    if view.kind is InspectionKind.LABEL_MAP:
+        _check_labels(view, num_classes)
+    elif not values.is_floating_point() or not bool(torch.isfinite(values).all()):
+        raise ValueError(f"{view.title}: values must be finite floating-point numbers")
+
+
+def _check_labels(view: InspectionView, num_classes: int) -> None:
+    values = view.values
+    if values.dtype != torch.int64:
+        raise ValueError(f"{view.title}: a label map is int64, not {values.dtype}")
+    if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < num_classes:
+        raise ValueError(f"{view.title}: a label is outside 0..{num_classes - 1}")

@@ -1,0 +1,79 @@
+"""Complete configurations under a name (torch-free)."""
+
+from dataclasses import dataclass
+
+from models.configs import (
+    CrossEntropyConfig,
+    FcnConfig,
+    LossConfig,
+    NetworkConfig,
+    ResNetConfig,
+    ResNetDepth,
+    TinyBackboneConfig,
+    TinyConfig,
+)
+
+
+def tiny() -> TinyConfig:
+    """Returns the network for computers without a GPU."""
+    return TinyConfig()
+
+
+def tiny_fcn() -> FcnConfig:
+    """Returns an FCN small enough for tests and very slow computers."""
+    return FcnConfig(backbone=TinyBackboneConfig(width=12, depth=1), width=24, dropout=0.0)
+
+
+def fcn_resnet18() -> FcnConfig:
+    """Returns an FCN on ResNet-18 with a narrow head."""
+    return FcnConfig(backbone=ResNetConfig(depth=ResNetDepth.RESNET18), width=128)
+
+
+def fcn_resnet50() -> FcnConfig:
+    """Returns the FCN of the comparison tables, on ResNet-50."""
+    return FcnConfig(backbone=ResNetConfig(depth=ResNetDepth.RESNET50))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A network and a loss that go together.
+
+    Attributes:
+        name: identifier used on the command line.
+        title: a few words for the window.
+        help: one sentence: for whom.
+        network: complete network configuration.
+        loss: complete loss configuration.
+    """
+
+    name: str
+    title: str
+    help: str
+    network: NetworkConfig
+    loss: LossConfig
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        name="tiny",
+        title="Tiny",
+        help="Learns on any computer within a minute; needs no download.",
+        network=tiny(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="fcn-resnet18",
+        title="FCN, ResNet-18",
+        help="Finer than Tiny; for a GPU, or a patient CPU.",
+        network=fcn_resnet18(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="fcn-resnet50",
+        title="FCN, ResNet-50",
+        help="For a GPU with at least 8 GB of memory.",
+        network=fcn_resnet50(),
+        loss=CrossEntropyConfig(),
+    ),
+)
+"""Presets in the order in which they are offered; the first suits every computer."""
