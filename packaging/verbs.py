@@ -94,7 +94,7 @@ def test(arguments: Sequence[str], steps: Steps) -> int:
     SCRATCH.mkdir(exist_ok=True)
     COVERAGE.unlink(missing_ok=True)
     status = _call(test_command(python, arguments), ROOT)
-    if status == 0 and not selects_tests(arguments):
+    if status == 0 and COVERAGE.exists():
         gaps = coverage_rule.gaps(COVERAGE)
         for sentence in gaps:
             steps.say(sentence)
