@@ -70,8 +70,7 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
             inspect: whether to fill `inspection`.
         """
 
-    def extra_losses(self, output: OutputT, target: Tensor, step: int) -> Mapping[str, Tensor]:  # noqa:
-    ARG002
+    def extra_losses(self, output: OutputT, target: Tensor, step: int) -> Mapping[str, Tensor]:
         """Returns losses that only this network knows, weighted, by name; they are added to the total.
 
         Args:
@@ -79,6 +78,7 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
             target: (B, H, W) int64, class channels 0..K-1 and 255 where nothing is known.
             step: number of updates done so far.
         """
+        del output, target, step  # names for those who override; this network knows nothing extra
         return {}
 
     def observe(self, output: OutputT, target: Tensor, learning_rate: float) -> None:
@@ -130,8 +130,7 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
                 yield from module.parameters()
 
     def follow_classes(self, sources: Sources) -> None:
-        """Changes the classes and keeps what was learned: new channel i takes what old channel `sources[i]`
-        learned.
+        """Changes the classes: new channel i takes over what old channel `sources[i]` learned.
 
         None stands for a class never seen, which starts fresh. The logits of classes kept stay exactly as
         they were (in networks whose classes do not look at each other). Parameters are replaced: build the

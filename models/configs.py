@@ -139,7 +139,7 @@ class CrossEntropyConfig:
     )
     class_balance: float = described(
         0.0,
-        help="0 counts every labelled pixel alike, 1 every class of the batch alike, values between mix the two.",
+        help="0 counts every labelled pixel alike, 1 every class of the batch alike.",
         low=0.0,
         high=1.0,
     )

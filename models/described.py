@@ -93,13 +93,13 @@ def described(
 
 
 @lru_cache(maxsize=256)
-def describe(config_type: Hashable) -> tuple[FieldDescription, ...]:
+def describe(config_type: type) -> tuple[FieldDescription, ...]:
     """Returns the description of every field of a configuration type, in order of declaration.
 
     Raises:
         TypeError: `config_type` is no dataclass.
     """
-    if not isinstance(config_type, type) or not dataclasses.is_dataclass(config_type):
+    if not dataclasses.is_dataclass(config_type):
         raise TypeError(f"{config_type!r} is no dataclass")
     types = get_type_hints(config_type)
     return tuple(
@@ -136,7 +136,7 @@ def _members(declared: Any) -> tuple[Any, ...]:
     return get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
 
 
-def check_bounds(config: object) -> None:
+def check_bounds(config: Hashable) -> None:
     """Checks type and bounds of every field; every configuration calls it in `__post_init__`.
 
     Raises:

@@ -12,8 +12,7 @@ from models.configs import BackboneConfig, ResNetConfig, TinyBackboneConfig
 def build_backbone(
     config: BackboneConfig, *, progress: Progress | None = None, notice: Notice | None = None
 ) -> Backbone:
-    """Returns the backbone a configuration describes, with pretrained weights if it asks for them and they
-    can be had.
+    """Returns the backbone a configuration describes, with weights if it asks for them.
 
     Args:
         config: which backbone.

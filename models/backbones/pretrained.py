@@ -44,25 +44,35 @@ def load_published(url: str, *, progress: Progress | None = None) -> Mapping[str
         progress: called while downloading; what it raises ends the download and leaves nothing behind.
 
     Raises:
-        PretrainedUnavailableError: not in the cache and not to be downloaded, or the file is damaged.
+        PretrainedUnavailableError: not whole in the cache, and not to be downloaded.
     """
     path = cached_path(url)
-    if not path.is_file():
+    if not _intact(path):
         _download(url, path, progress)
-    try:
-        state: Mapping[str, Tensor] = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-        )
-    except Exception as error:
-        raise PretrainedUnavailableError(
-            f"The weights file {path} cannot be read ({type(error).__name__}); delete it to download it again."
-        ) from error
+    # The file is there and whole, so this reads it from the cache and asks no server.
+    state: Mapping[str, Tensor] = torch.hub.load_state_dict_from_url(
+        url, map_location="cpu", progress=False, weights_only=True
+    )
     return state
 
 
 def cached_path(url: str) -> Path:
     """Returns where torch keeps the file of this address."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+
+
+def _intact(path: Path) -> bool:
+    """Returns whether the file exists and has the SHA-256 that its name promises."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return False
+    return _is_promised(path, digest)
+
+
+def _is_promised(path: Path, digest: str) -> bool:
+    return digest.startswith(path.stem.rpartition("-")[2])
 
 
 @lru_cache(maxsize=8)
@@ -103,7 +113,7 @@ def _download(url: str, path: Path, progress: Progress | None) -> None:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             digest = _receive(url, file, progress)
-        if not digest.startswith(path.stem.rpartition("-")[2]):
+        if not _is_promised(path, digest):
             raise PretrainedUnavailableError(f"{path.name} arrived damaged from {parts.netloc}.")
         temporary.replace(path)
     except (OSError, HTTPException) as error:

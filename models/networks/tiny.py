@@ -1,7 +1,7 @@
 """A small network of our own for computers without a GPU.
 
-B batch, K classes, H W image size, h w = ceil(H / 2), ceil(W / 2). The decoder carries coarse features down to half the
-image size, where they meet the colours of the first layer: thin objects keep their borders.
+B batch, K classes, H W image size, h w = ceil(H / 2), ceil(W / 2). The decoder carries coarse features
+down to half the image size, where they meet the colours of the first layer: thin objects keep their borders.
 """
 
 import torch
