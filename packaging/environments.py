@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import requirements
@@ -86,30 +87,34 @@ def pip_command(python: Path, constraints: Path, packages: Sequence[str], *optio
     return [str(python), "-m", "pip", "install", *quiet, *options, "-c", str(constraints), *packages]
 
 
-def _stamp_holds(python: Path, extras: Sequence[str]) -> bool:
-    """Whether the checkout's own environment was made from the present files, with these extras."""
-    if not python.exists():
-        return False
+@dataclass(frozen=True)
+class _Stamp:
+    """What the environment in the checkout was made from: Python, extras, hash of the files."""
+
+    python: requirements.Version = ()
+    extras: tuple[str, ...] = ()
+    hash: str = ""
+
+
+def _read_stamp() -> _Stamp:
+    """The stamp of the checkout's own environment; an empty one where there is none that can be read."""
     try:
         made = json.loads((VENV / STAMP).read_text(encoding="utf-8"))
-        version, kept = tuple(made["python"]), tuple(made["extras"])
-    except (OSError, ValueError, KeyError):
-        return False
-    expected = requirements.stamp(PYPROJECT, CONSTRAINTS, version, kept)
-    return made.get("hash") == expected and set(extras) <= set(kept)
+        return _Stamp(tuple(made["python"]), tuple(made["extras"]), str(made["hash"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return _Stamp()
 
 
-def _kept_extras() -> tuple[str, ...]:
-    """Extras that the environment has already and should keep."""
-    try:
-        return tuple(json.loads((VENV / STAMP).read_text(encoding="utf-8"))["extras"])
-    except (OSError, ValueError, KeyError):
-        return ()
+def _stamp_holds(python: Path, extras: Sequence[str]) -> bool:
+    """Whether the checkout's own environment was made from the present files, with these extras."""
+    made = _read_stamp()
+    expected = requirements.stamp(PYPROJECT, CONSTRAINTS, made.python, made.extras)
+    return python.exists() and made.hash == expected and set(extras) <= set(made.extras)
 
 
 def _make_own(python: Path, extras: Sequence[str], steps: Steps) -> None:
     """Make `.venv` if it is not there, install into it, and stamp it."""
-    wanted = tuple(sorted({*extras, *_kept_extras()}))
+    wanted = tuple(sorted({*extras, *_read_stamp().extras}))
     if requirements.probe(python) is None:
         _check_space(steps)
         _provide_venv_module(steps)
@@ -124,12 +129,10 @@ def _make_own(python: Path, extras: Sequence[str], steps: Steps) -> None:
     steps.run(f"Installing {len(needs)} packages and theirs", pip_command(python, CONSTRAINTS, packages))
     options = ("--no-build-isolation", "--no-deps", "--editable")
     steps.run("Installing Maskloop", [*pip_command(python, CONSTRAINTS, ()), *options, str(ROOT)])
-    made = {
-        "python": installed.python,
-        "extras": wanted,
-        "hash": requirements.stamp(PYPROJECT, CONSTRAINTS, installed.python, wanted),
-    }
-    (VENV / STAMP).write_text(json.dumps(made), encoding="utf-8")
+    made = _Stamp(
+        installed.python, wanted, requirements.stamp(PYPROJECT, CONSTRAINTS, installed.python, wanted)
+    )
+    (VENV / STAMP).write_text(json.dumps(asdict(made)), encoding="utf-8")
 
 
 def _check_space(steps: Steps) -> None:
