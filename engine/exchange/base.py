@@ -117,7 +117,7 @@ def labelled_images(
         yield LabelledImage(
             image_id=item.image_id,
             image_path=Path(item.image_path),
-            label_map=final_label_map(annotation, prediction),
+            label_map=final_label_map(annotation.label_map, prediction),
         )
 
 
@@ -253,7 +253,9 @@ class OutputNames:
         """
         path = PurePosixPath(image_id)
         if path.is_absolute() or ".." in path.parts or not path.name:
-            raise ExchangeError(f"“{image_id}” is not a name inside the folder.", hint="Open the images folder again.")
+            raise ExchangeError(
+                f"“{image_id}” is not a name inside the folder.", hint="Open the images folder again."
+            )
         name = path.with_suffix(self._suffix)
         if str(name).casefold() in self._taken:
             name = path.with_name(path.name + self._suffix)
@@ -295,5 +297,3 @@ def classes_json(classes: ClassTable) -> bytes:
     entries = [{"id": spec.index, "name": spec.name, "color": list(spec.color)} for spec in classes]
     text = json.dumps({"classes": entries, "ignore_index": IGNORE_VALUE}, ensure_ascii=False, indent=1)
     return (text + "\n").encode("utf-8")
-
-

@@ -64,7 +64,9 @@ def _open_file(whole: TextIO, classes: ClassTable) -> None:
     """Write everything before the list of images."""
     info = {"description": "Label maps by connected region; category id = class id + 1.", "version": "1.0"}
     categories = [{"id": spec.index + 1, "name": spec.name, "supercategory": ""} for spec in classes]
-    whole.write(f'{{\n"info": {_json(info)},\n"licenses": [],\n"categories": {_json(categories)},\n"images": [')
+    whole.write(
+        f'{{\n"info": {_json(info)},\n"licenses": [],\n"categories": {_json(categories)},\n"images": ['
+    )
 
 
 def _write_images(
@@ -85,7 +87,9 @@ def _write_images(
         buffer = io.StringIO()
         for region_entry in image_annotations(item.label_map, classes, image_number):
             annotation_id += 1
-            buffer.write(f"{',' if annotation_id > 1 else ''}\n{_json({'id': annotation_id, **region_entry})}")
+            buffer.write(
+                f"{',' if annotation_id > 1 else ''}\n{_json({'id': annotation_id, **region_entry})}"
+            )
         annotations.write(buffer.getvalue())
         tally.add(item.label_map)
         progress(tally.images)

@@ -61,7 +61,9 @@ class PngExporter:
             files = staging.commit()
         tally.notes.extend(_color_notes(classes))
         if names.renamed:
-            tally.notes.append(f"Same name, other suffix: {', '.join(names.renamed[:5])} keep their full name.")
+            tally.notes.append(
+                f"Same name, other suffix: {', '.join(names.renamed[:5])} keep their full name."
+            )
         return tally.report(folder, files, unlabelled_as="255 in label_ids/ and indexed/, black in color/")
 
 
@@ -105,5 +107,3 @@ def _encode(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=4)
     return buffer.getvalue()
-
-

@@ -1,0 +1,410 @@
+"""The simulated annotator: what a careful person would do next, looking at truth, prediction and own labels.
+
+Pure functions; the only state is what the caller hands in and a random generator. Same inputs and same generator give
+the same actions. The rules are those of corrective annotation studies in their simplest form: look for the largest
+error that is more than a border slip, relabel a wholly wrong region with one click, otherwise paint along its middle
+with a brush that fits, and accept the rest once it is nearly right.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotate.classes import UNLABELLED, VOID
+from engine.annotate.raster import rasterise_stroke
+from engine.annotate.regions import region_at
+from engine.annotate.stroke import Stroke
+from engine.measure.costs import CostModel
+from engine.measure.medial import medial_path, path_length
+from engine.opencv import cv2
+
+_REFERENCE_AREA = 480 * 360
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorRules:
+    """How the simulated person works; lengths in pixels of a 480 x 360 image, scaled with the image.
+
+    Attributes:
+        border: errors this close to a true border are ignored.
+        smallest_area: smaller errors are ignored.
+        smallest_radius: thinner places are ignored.
+        largest_brush: radius of the largest brush.
+        brush_share: brush radius as a share of the depth of the place.
+        longest_stroke: strokes are lifted after this length.
+        jitter: standard deviation of the hand, sideways.
+        wrong_class: probability of painting with another class by mistake.
+        overlook_area: an error of this area is seen with probability 1 - 1/e.
+        undo_spill: a stroke is taken back when a larger share of it lies on another class.
+        accept_share: the rest is accepted when at most this share of what is shown is wrong.
+        accept_purity: a predicted region is accepted alone when at least this share of it is right.
+        strokes_per_image: actions on one image before going on.
+        seconds_per_image: time on one image before going on.
+        rare_first: divide an error's area by its class's share of the image, so that rare things are not left out.
+    """
+
+    border: float = 2.0
+    smallest_area: float = 60.0
+    smallest_radius: float = 3.0
+    largest_brush: float = 20.0
+    brush_share: float = 0.7
+    longest_stroke: float = 250.0
+    jitter: float = 1.0
+    wrong_class: float = 0.01
+    overlook_area: float = 300.0
+    undo_spill: float = 0.25
+    accept_share: float = 0.10
+    accept_purity: float = 0.97
+    strokes_per_image: int = 12
+    seconds_per_image: float = 30.0
+    rare_first: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Truth:
+    """What the person knows about an image.
+
+    Attributes:
+        label_map: (H, W) uint8 of class indices; 255 where nobody knows.
+        depth: (H, W) float32, pixels to the nearest pixel of another class; the image's border is no border.
+        scale: side length relative to a 480 x 360 image.
+    """
+
+    label_map: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    scale: float
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(H, W) bool, true where there is a class."""
+        return self.label_map < VOID
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """Where the pointer is and what the brush is set to. ``position`` is (y, x)."""
+
+    position: tuple[float, float]
+    class_index: int | None = None
+    radius: float = 8.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How long the person has been on this image; regions accepted or overlooked are listed as (y, x)."""
+
+    strokes: int = 0
+    seconds: float = 0.0
+    settled: tuple[tuple[int, int], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Paint:
+    """A stroke; taken back again when ``undo`` (the seconds include that)."""
+
+    stroke: Stroke
+    seconds: float
+    undo: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Relabel:
+    """The shown region at ``point`` (y, x) gets another class."""
+
+    point: tuple[float, float]
+    class_index: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRegion:
+    """The predicted region at ``point`` (y, x) is right."""
+
+    point: tuple[float, float]
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptImage:
+    """The rest of the image is right enough; on to the next one."""
+
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """On to the next image without accepting this one."""
+
+    seconds: float
+
+
+Action = Paint | Relabel | AcceptRegion | AcceptImage | Leave
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ErrorRegion:
+    """A connected place where what is shown is wrong.
+
+    Attributes:
+        class_index: the class that belongs there.
+        top: first row.
+        left: first column.
+        mask: (h, w) bool.
+        area: pixels.
+        radius: largest distance to the border of the true class, in pixels.
+    """
+
+    class_index: int
+    top: int
+    left: int
+    mask: NDArray[np.bool_]
+    area: int
+    radius: float
+
+
+def know(label_map: NDArray[np.uint8]) -> Truth:
+    """Prepare the truth of an image: depths are worked out once.
+
+    Args:
+        label_map: (H, W) uint8 of class indices, 255 or 254 where nobody knows.
+    """
+    depth = np.zeros(label_map.shape, np.float32)
+    for value in np.unique(label_map[label_map < VOID]):
+        inside = label_map == value
+        if inside.all():
+            depth[:] = min(label_map.shape)
+            continue
+        distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        depth[inside] = distance[inside]
+    scale = math.sqrt(label_map.size / _REFERENCE_AREA)
+    return Truth(label_map=label_map, depth=depth, scale=scale)
+
+
+def shown_map(annotation: NDArray[np.uint8], prediction: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """(H, W) uint8 of what the person sees: own labels over the prediction, 255 where there is neither."""
+    if prediction is None:
+        return annotation.copy()
+    return np.where(annotation == UNLABELLED, prediction, annotation)
+
+
+def wrong_share(truth: Truth, shown: NDArray[np.uint8]) -> float:
+    """Share of known pixels, 0 … 1, that show another class than the true one."""
+    known = truth.known
+    total = int(known.sum())
+    return float((known & (shown != truth.label_map)).sum() / total) if total else 0.0
+
+
+def error_regions(
+    truth: Truth, annotation: NDArray[np.uint8], shown: NDArray[np.uint8], rules: AnnotatorRules
+) -> list[ErrorRegion]:
+    """All errors a person would care about, the most urgent first; ties by class, row, column."""
+    scale = truth.scale
+    wrong = truth.known & (shown != truth.label_map) & (annotation == UNLABELLED)
+    wrong &= truth.depth > rules.border * scale
+    found: list[ErrorRegion] = []
+    for value in np.unique(truth.label_map[wrong]):
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+            (wrong & (truth.label_map == value)).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
+        )
+        for part in range(1, count):
+            left, top, width, height, area = (int(number) for number in stats[part])
+            if area < rules.smallest_area * scale * scale:
+                continue
+            box = np.s_[top : top + height, left : left + width]
+            mask = parts[box] == part
+            radius = float(truth.depth[box][mask].max())
+            if radius < rules.smallest_radius * scale:
+                continue
+            found.append(
+                ErrorRegion(class_index=int(value), top=top, left=left, mask=mask, area=area, radius=radius)
+            )
+    share = np.bincount(truth.label_map[truth.known], minlength=256) / max(1, int(truth.known.sum()))
+
+    def urgency(error: ErrorRegion) -> tuple[float, int, int, int]:
+        weight = error.area / share[error.class_index] if rules.rare_first else float(error.area)
+        return (-weight, error.class_index, error.top, error.left)
+
+    return sorted(found, key=urgency)
+
+
+def next_action(
+    truth: Truth,
+    prediction: NDArray[np.uint8] | None,
+    annotation: NDArray[np.uint8],
+    *,
+    hand: Hand,
+    visit: Visit,
+    rules: AnnotatorRules,
+    rng: np.random.Generator,
+) -> Action:
+    """What the person does next on this image.
+
+    Args:
+        truth: from :func:`know`.
+        prediction: (H, W) uint8 of permanent class indices, or ``None`` while there is none.
+        annotation: (H, W) uint8 label map of the person's own work.
+        hand: pointer and brush now.
+        visit: time and actions on this image so far.
+        rules: the person.
+        rng: chance; its state moves on.
+
+    Returns:
+        The action with its seconds of user time.
+    """
+    height, width = truth.label_map.shape
+    costs = CostModel.for_size((height, width))
+    shown = shown_map(annotation, prediction)
+    tired = visit.strokes >= rules.strokes_per_image or visit.seconds >= rules.seconds_per_image
+    if not tired:
+        for error in error_regions(truth, annotation, shown, rules):
+            if rng.random() < math.exp(-error.area / (rules.overlook_area * truth.scale**2)):
+                continue
+            return _correct(truth, prediction, shown, error, hand, rules, rng, costs)
+    if prediction is not None and wrong_share(truth, shown) <= rules.accept_share:
+        return AcceptImage(seconds=costs.key())
+    if prediction is not None and not tired:
+        point = _pure_region(truth, shown, annotation, visit, rules)
+        if point is not None:
+            return AcceptRegion(point=point, seconds=costs.accept_region(travel=_distance(hand.position, point)))
+    return Leave(seconds=costs.key())
+
+
+def moved(hand: Hand, action: Action) -> Hand:
+    """Pointer and brush after an action."""
+    match action:
+        case Paint(stroke=stroke):
+            return Hand(position=stroke.points[-1], class_index=stroke.class_index, radius=stroke.radius)
+        case Relabel(point=point, class_index=class_index):
+            return dataclasses.replace(hand, position=point, class_index=class_index)
+        case AcceptRegion(point=point):
+            return dataclasses.replace(hand, position=point)
+        case AcceptImage() | Leave():
+            return hand
+
+
+def _distance(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return math.hypot(a[0] - b[0], a[1] - b[1])
+
+
+def _correct(
+    truth: Truth,
+    prediction: NDArray[np.uint8] | None,
+    shown: NDArray[np.uint8],
+    error: ErrorRegion,
+    hand: Hand,
+    rules: AnnotatorRules,
+    rng: np.random.Generator,
+    costs: CostModel,
+) -> Action:
+    """Relabel the region if it is wrong as a whole, otherwise paint into it."""
+    class_index = error.class_index
+    if rng.random() < rules.wrong_class:
+        others = np.setdiff1d(np.unique(truth.label_map[truth.known]), [class_index])
+        if others.size:
+            class_index = int(rng.choice(others))
+    if prediction is not None:
+        point = _whole_region(truth, shown, error)
+        if point is not None:
+            seconds = costs.relabel(travel=_distance(hand.position, point))
+            return Relabel(point=point, class_index=class_index, seconds=seconds)
+    return _paint(truth, error, class_index, hand, rules, rng, costs)
+
+
+def _whole_region(
+    truth: Truth, shown: NDArray[np.uint8], error: ErrorRegion
+) -> tuple[float, float] | None:
+    """A point of the shown region around an error if the error is most of it and the region of one true class."""
+    rows, columns = np.nonzero(error.mask)
+    depths = truth.depth[rows + error.top, columns + error.left]
+    deepest = int(depths.argmax())
+    y, x = int(rows[deepest]) + error.top, int(columns[deepest]) + error.left
+    if shown[y, x] >= VOID:
+        return None
+    box, mask = region_at(shown, y, x)
+    total = int(mask.sum())
+    pure = int((mask & (truth.label_map[box.slices] == error.class_index)).sum())
+    if error.area < 0.8 * total or pure < 0.9 * total:
+        return None
+    return (y + 0.5, x + 0.5)
+
+
+def _paint(
+    truth: Truth,
+    error: ErrorRegion,
+    class_index: int,
+    hand: Hand,
+    rules: AnnotatorRules,
+    rng: np.random.Generator,
+    costs: CostModel,
+) -> Paint:
+    """A stroke along the middle of an error, with a brush that stays inside the true class."""
+    height, width = error.mask.shape
+    depth = truth.depth[error.top : error.top + height, error.left : error.left + width]
+    largest = rules.largest_brush * truth.scale
+    radius = float(np.clip(math.floor(rules.brush_share * error.radius), 1.0, largest))
+    safe = error.mask & (depth > radius)
+    if not safe.any():
+        safe = error.mask & (depth >= float(depth[error.mask].max()) - 1e-6)
+    path = medial_path(safe, depth, longest=rules.longest_stroke * truth.scale)
+    inside = min(float(depth[int(y), int(x)]) for y, x in path)
+    radius = max(0.5, min(radius, inside - 0.5))
+    sigma = rules.jitter * truth.scale
+    points = tuple(
+        (
+            float(np.clip(y + error.top + 0.5 + rng.normal(0.0, sigma), 0.0, truth.label_map.shape[0])),
+            float(np.clip(x + error.left + 0.5 + rng.normal(0.0, sigma), 0.0, truth.label_map.shape[1])),
+        )
+        for y, x in path
+    )
+    stroke = Stroke(points=points, radius=radius, class_index=class_index)
+    seconds = costs.stroke(
+        travel=_distance(hand.position, points[0]),
+        length=path_length(points),
+        class_changed=hand.class_index is not None and hand.class_index != class_index,
+        brush_ratio=radius / hand.radius,
+    )
+    undo = _spill(truth, stroke, error.class_index) > rules.undo_spill or class_index != error.class_index
+    if undo and class_index != error.class_index:
+        undo = bool(rng.random() < 0.5)
+    return Paint(stroke=stroke, seconds=seconds + (costs.undo() if undo else 0.0), undo=undo)
+
+
+def _spill(truth: Truth, stroke: Stroke, class_index: int) -> float:
+    """Share of a stroke, 0 … 1, that lies on another class than the one meant."""
+    height, width = truth.label_map.shape
+    box, mask = rasterise_stroke(stroke.points, stroke.radius, (height, width))
+    painted = truth.label_map[box.slices][mask]
+    return float((painted != class_index).mean()) if painted.size else 0.0
+
+
+def _pure_region(
+    truth: Truth,
+    shown: NDArray[np.uint8],
+    annotation: NDArray[np.uint8],
+    visit: Visit,
+    rules: AnnotatorRules,
+) -> tuple[float, float] | None:
+    """The deepest point of the largest predicted region that is right and not yet the person's own."""
+    best: tuple[int, int, int] | None = None
+    done = set(visit.settled)
+    right = (shown == truth.label_map) & truth.known
+    for value in np.unique(shown[right]):
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+            (shown == value).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
+        )
+        for part in range(1, count):
+            left, top, width, height, area = (int(number) for number in stats[part])
+            if area < 20 * rules.smallest_area * truth.scale**2 or (best is not None and area <= best[0]):
+                continue
+            box = np.s_[top : top + height, left : left + width]
+            mask = parts[box] == part
+            if right[box][mask].mean() < rules.accept_purity or (annotation[box][mask] != UNLABELLED).mean() > 0.5:
+                continue
+            open_depth = np.where(mask & (annotation[box] == UNLABELLED), truth.depth[box], -1.0)
+            y, x = np.unravel_index(int(open_depth.argmax()), open_depth.shape)
+            place = (int(y) + top, int(x) + left)
+            if place not in done:
+                best = (area, *place)
+    return None if best is None else (best[1] + 0.5, best[2] + 0.5)
