@@ -1,0 +1,55 @@
+"""Tools of one click on a region: relabel it, pick its class; and the tool that only moves the view."""
+
+from typing import ClassVar
+
+from PySide6.QtCore import Qt
+
+from app.canvas.tool import Pointer, Tool, ToolKind
+
+
+class FillTool(Tool):
+    """Gives the shown region under the pointer the active class."""
+
+    kind: ClassVar[ToolKind] = ToolKind.FILL
+    cursor: ClassVar[Qt.CursorShape] = Qt.CursorShape.PointingHandCursor
+
+    def press(self, at: Pointer) -> None:
+        """Relabels at once."""
+        if self.hand.host is not None:
+            self.hand.host.relabel(at.y, at.x, erase=at.erase)
+
+    def what_next(self, *, erase: bool) -> str:
+        """Returns what the next click does."""
+        if erase:
+            return "left-click makes the region under the cursor unlabelled"
+        target = self.target(erase=False)
+        return f"left-click makes the region under the cursor {target} · Alt makes it unlabelled"
+
+
+class PickTool(Tool):
+    """Makes the class under the pointer the active one."""
+
+    kind: ClassVar[ToolKind] = ToolKind.PICK
+    cursor: ClassVar[Qt.CursorShape] = Qt.CursorShape.PointingHandCursor
+
+    def press(self, at: Pointer) -> None:
+        """Picks at once."""
+        if self.hand.host is not None:
+            self.hand.host.pick(at.y, at.x)
+
+    def what_next(self, *, erase: bool) -> str:
+        """Returns what the next click does."""
+        del erase
+        return "left-click chooses the class under the cursor"
+
+
+class MoveTool(Tool):
+    """Left-drag moves the view; the canvas does that by itself."""
+
+    kind: ClassVar[ToolKind] = ToolKind.MOVE
+    cursor: ClassVar[Qt.CursorShape] = Qt.CursorShape.OpenHandCursor
+
+    def what_next(self, *, erase: bool) -> str:
+        """Returns what the next drag does."""
+        del erase
+        return "left-drag moves the image · wheel zooms · Space accepts the region"
