@@ -17,6 +17,7 @@ from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.annotate.compose import final_label_map
 from engine.errors import ExchangeError, StorageError
 from engine.messages import ExportItem
+from engine.project.images import probe
 from engine.project.store import AnnotationStore
 
 IGNORE_VALUE = 255
@@ -112,7 +113,8 @@ def labelled_images(
         ImageError: an image cannot be read for its prediction.
     """
     for item in items:
-        annotation = store.load(item.image_id, item.size).annotation
+        size = item.size or probe(Path(item.image_path)).size
+        annotation = store.load(item.image_id, size).annotation
         prediction = None if predict is None else predict(item)
         yield LabelledImage(
             image_id=item.image_id,

@@ -267,7 +267,9 @@ def next_action(
     if prediction is not None and not tired:
         point = _pure_region(truth, shown, annotation, visit, rules)
         if point is not None:
-            return AcceptRegion(point=point, seconds=costs.accept_region(travel=_distance(hand.position, point)))
+            return AcceptRegion(
+                point=point, seconds=costs.accept_region(travel=_distance(hand.position, point))
+            )
     return Leave(seconds=costs.key())
 
 
@@ -312,9 +314,7 @@ def _correct(
     return _paint(truth, error, class_index, hand, rules, rng, costs)
 
 
-def _whole_region(
-    truth: Truth, shown: NDArray[np.uint8], error: ErrorRegion
-) -> tuple[float, float] | None:
+def _whole_region(truth: Truth, shown: NDArray[np.uint8], error: ErrorRegion) -> tuple[float, float] | None:
     """A point of the shown region around an error if the error is most of it and the region of one true class."""
     rows, columns = np.nonzero(error.mask)
     depths = truth.depth[rows + error.top, columns + error.left]
@@ -400,7 +400,10 @@ def _pure_region(
                 continue
             box = np.s_[top : top + height, left : left + width]
             mask = parts[box] == part
-            if right[box][mask].mean() < rules.accept_purity or (annotation[box][mask] != UNLABELLED).mean() > 0.5:
+            if (
+                right[box][mask].mean() < rules.accept_purity
+                or (annotation[box][mask] != UNLABELLED).mean() > 0.5
+            ):
                 continue
             open_depth = np.where(mask & (annotation[box] == UNLABELLED), truth.depth[box], -1.0)
             y, x = np.unravel_index(int(open_depth.argmax()), open_depth.shape)

@@ -58,7 +58,9 @@ def _grid(inside: NDArray[np.bool_], depth: NDArray[np.float32], step: int) -> d
     return {(int(y), int(x)): float(best[y, x]) for y, x in zip(ys, xs, strict=True)}
 
 
-def _pixel(inside: NDArray[np.bool_], depth: NDArray[np.float32], cell: Cell, step: int) -> tuple[float, float]:
+def _pixel(
+    inside: NDArray[np.bool_], depth: NDArray[np.float32], cell: Cell, step: int
+) -> tuple[float, float]:
     """The deepest pixel of a cell."""
     top, left = cell[0] * step, cell[1] * step
     window = np.where(
