@@ -11,23 +11,30 @@ active virtual environment that has what is needed, nothing is installed.
 This file must run on old Pythons, so that they can be turned away with a sentence.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
+import subprocess
 import sys
 
 OLDEST = (3, 11)
 NEWEST_KNOWN_MINOR = 14
 
 
-def newer_python() -> str | None:
+def starts(python: str) -> bool:
+    """Whether an interpreter runs at all: version managers put names on the path that lead nowhere."""
+    try:
+        return subprocess.call([python, "-c", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def newer_python() -> "str | None":
     """Path of an interpreter that is new enough, the newest first; None where there is none."""
     names = [f"python3.{minor}" for minor in range(NEWEST_KNOWN_MINOR, OLDEST[1] - 1, -1)]
-    return next(filter(None, map(shutil.which, names)), None)
+    return next((path for path in map(shutil.which, names) if path and starts(path)), None)
 
 
-def main() -> int | str:
+def main() -> "int | str":
     """Hand over to a Python that is new enough, then to what the command line asks for."""
     if sys.version_info < OLDEST:
         newer = newer_python()

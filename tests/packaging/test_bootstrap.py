@@ -303,7 +303,15 @@ def test_an_old_python_hands_over_or_is_turned_away(monkeypatch: pytest.MonkeyPa
 
 def test_the_newest_python_on_the_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap.shutil, "which", lambda name: name if name < "python3.13" else None)
-    assert bootstrap.newer_python() == "python3.12"
+    monkeypatch.setattr(bootstrap, "starts", lambda path: path != "python3.12")
+    assert bootstrap.newer_python() == "python3.11"
+    monkeypatch.setattr(bootstrap, "starts", lambda path: False)
+    assert bootstrap.newer_python() is None
+
+
+def test_names_that_lead_nowhere_do_not_start(tmp_path: Path) -> None:
+    assert bootstrap.starts(sys.executable)
+    assert not bootstrap.starts(str(tmp_path / "python3.99"))
 
 
 def test_the_script_starts_by_itself() -> None:
