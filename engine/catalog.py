@@ -1,8 +1,8 @@
 """Networks and formats that are built in, and those other packages plug in by entry points.
 
 A plug-in package declares an entry point in the group ``maskloop.networks`` (naming a ``ModelSpec``) or
-``maskloop.formats`` (naming an exporter, or a class that makes one without arguments). Each is loaded by itself; a
-broken one is reported and skipped. Torch-free.
+``maskloop.formats`` (naming an exporter, or a class that makes one without arguments). Each is loaded by
+itself; a broken one is reported and skipped. Torch-free.
 """
 
 import dataclasses
@@ -113,6 +113,6 @@ def _load(group: str) -> tuple[list[tuple[str, object]], list[BrokenPlugin]]:
         try:
             value: object = point.load()
             found.append((point.name, value() if isinstance(value, type) else value))
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything; it is reported, not hidden
+        except Exception as error:  # noqa: BLE001 - a stranger's code; it is reported, not hidden
             broken.append(_broken(group, point.name, f"{type(error).__name__}: {error}"))
     return found, broken

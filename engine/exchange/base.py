@@ -1,4 +1,4 @@
-"""What every exporter offers, the images it gets, and the staging folder that keeps old exports safe until the end."""
+"""What every exporter offers, the images it gets, and the staging folder that keeps old exports safe."""
 
 import contextlib
 import dataclasses
@@ -106,7 +106,8 @@ def labelled_images(
     Args:
         items: the images to export.
         store: where the annotations lie.
-        predict: returns the (H, W) uint8 prediction as permanent class indices; ``None`` exports what people said only.
+        predict: returns the (H, W) uint8 prediction as permanent class indices; ``None`` exports what people
+            said only.
 
     Raises:
         AnnotationError: an annotation is damaged.
@@ -167,8 +168,8 @@ class ExportTally:
 class Staging:
     """A hidden folder inside the target; its files move into place only when the whole export succeeded.
 
-    Use as a context manager. Leaving it without :meth:`commit` removes everything written, so an export that fails
-    or is cancelled leaves the previous one untouched.
+    Use as a context manager. Leaving it without :meth:`commit` removes everything written, so an export that
+    fails or is cancelled leaves the previous one untouched.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -239,10 +240,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 class OutputNames:
-    """Gives every image an output name of its own: the image id with another suffix, longer where two would clash."""
+    """Gives every image an output name: its id with another suffix, longer where two would clash."""
 
     def __init__(self, suffix: str) -> None:
-        """Args: suffix with its dot, such as ``.png``."""
+        """Start without names; ``suffix`` has its dot, such as ``.png``."""
         self._suffix = suffix
         self._taken: set[str] = set()
         self.renamed: list[str] = []

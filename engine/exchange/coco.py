@@ -1,8 +1,8 @@
-"""COCO JSON: one annotation per connected region; polygons along pixel edges, run lengths where there are holes.
+"""COCO JSON: one annotation per connected region, as polygon along pixel edges or as run lengths.
 
-Category ids are the permanent class indices plus one, because readers treat 0 as "nothing"; annotation and image ids
-start at 1 for the same reason. Unlabelled and void pixels are not written. Large exports are streamed: memory holds
-one image.
+Regions with holes are written as run lengths (RLE). Category ids are the permanent class indices plus one,
+because readers treat 0 as "nothing"; annotation and image ids start at 1 for the same reason. Unlabelled and void
+pixels are not written. Large exports are streamed: memory holds one image.
 """
 
 import io
@@ -36,8 +36,9 @@ class CocoExporter:
     name = "coco"
     title = "COCO JSON"
     help = (
-        "annotations.json with one entry per connected region: polygons along pixel edges, run lengths (RLE) for "
-        "regions with holes. Category ids are class ids plus one. Unlabelled and void pixels are left out."
+        "annotations.json with one entry per connected region: polygons along pixel edges, run lengths (RLE) "
+        "for regions with holes. Category ids are class ids plus one. "
+        "Unlabelled and void pixels are left out."
     )
 
     def export(

@@ -152,8 +152,8 @@ def match_masks(
 ) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """Find the mask of each image by its name without suffix.
 
-    The same relative path is best, then the same file name anywhere; endings such as ``_mask`` or ``_labelIds`` are
-    tolerated. A name that fits several files fits none.
+    The same relative path is best, then the same file name anywhere; endings such as ``_mask`` or
+    ``_labelIds`` are tolerated. A name that fits several files fits none.
 
     Args:
         image_ids: POSIX paths of the images.

@@ -1,7 +1,7 @@
 """Label maps as PNG, three twins in one go: class ids (grey), the same ids with a palette, and plain colours.
 
-Ids are the permanent class indices. Unlabelled and void pixels are 255 in ``label_ids/`` and ``indexed/``, and black
-in ``color/``.
+Ids are the permanent class indices. Unlabelled and void pixels are 255 in ``label_ids/`` and ``indexed/``,
+and black in ``color/``.
 """
 
 import io

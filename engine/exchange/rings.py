@@ -1,7 +1,7 @@
 """Regions of a label map, their outlines along pixel edges, and run lengths; numpy and OpenCV, exact.
 
-Pixel (y, x) covers the square [x, x+1) x [y, y+1). Foreground is 4-connected, so squares that touch at a corner only
-are two regions, and an outline that touches itself at a corner stays one ring.
+Pixel (y, x) covers the square [x, x+1) x [y, y+1). Foreground is 4-connected, so squares that touch at a
+corner only are two regions, and an outline that touches itself at a corner stays one ring.
 """
 
 import dataclasses
@@ -77,8 +77,8 @@ def count_holes(mask: NDArray[np.bool_]) -> int:
 def outer_ring(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Corners (y, x) of the outline of a 4-connected mask along pixel edges, clockwise from its first pixel.
 
-    Only corners where the direction changes are listed; the ring closes itself. An outline that meets itself at a
-    corner turns right there, so that it never crosses itself.
+    Only corners where the direction changes are listed; the ring closes itself. An outline that meets itself
+    at a corner turns right there, so that it never crosses itself.
 
     Args:
         mask: (h, w) bool with at least one true pixel.
@@ -128,7 +128,7 @@ def column_runs(region: Region, size: tuple[int, int]) -> list[int]:
 
 
 def compressed_runs(runs: list[int]) -> str:
-    """COCO's text form of run lengths: six bits a character, from the fourth run on the difference to two before."""
+    """COCO's text form of run lengths: six bits a character, differences from the fourth run on."""
     characters: list[str] = []
     for index, run in enumerate(runs):
         number = run - runs[index - 2] if index > 2 else run

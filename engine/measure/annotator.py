@@ -1,9 +1,9 @@
 """The simulated annotator: what a careful person would do next, looking at truth, prediction and own labels.
 
-Pure functions; the only state is what the caller hands in and a random generator. Same inputs and same generator give
-the same actions. The rules are those of corrective annotation studies in their simplest form: look for the largest
-error that is more than a border slip, relabel a wholly wrong region with one click, otherwise paint along its middle
-with a brush that fits, and accept the rest once it is nearly right.
+Pure functions; the only state is what the caller hands in and a random generator. Same inputs and same
+generator give the same actions. The rules are those of corrective annotation studies in their simplest form:
+look for the largest error that is more than a border slip, relabel a wholly wrong region with one click,
+otherwise paint along its middle with a brush that fits, and accept the rest once it is nearly right.
 """
 
 import dataclasses
@@ -42,7 +42,8 @@ class AnnotatorRules:
         accept_purity: a predicted region is accepted alone when at least this share of it is right.
         strokes_per_image: actions on one image before going on.
         seconds_per_image: time on one image before going on.
-        rare_first: divide an error's area by its class's share of the image, so that rare things are not left out.
+        rare_first: divide an error's area by its class's share of the image, so that rare things are not left
+            out.
     """
 
     border: float = 2.0
@@ -315,7 +316,7 @@ def _correct(
 
 
 def _whole_region(truth: Truth, shown: NDArray[np.uint8], error: ErrorRegion) -> tuple[float, float] | None:
-    """A point of the shown region around an error if the error is most of it and the region of one true class."""
+    """A point of the shown region around an error, if that region is wrong as a whole."""
     rows, columns = np.nonzero(error.mask)
     depths = truth.depth[rows + error.top, columns + error.left]
     deepest = int(depths.argmax())

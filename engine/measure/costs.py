@@ -1,8 +1,8 @@
 """The cost model of the simulated annotator: how many seconds a person needs for each action.
 
-All constants stand here and nowhere else. They follow published interaction studies (time per stroke and painting
-speed of corrective annotation, keystroke-level model for keys and buttons). Pixels are screen pixels at the zoom that
-shows the whole image.
+All constants stand here and nowhere else. They follow published interaction studies (time per stroke and
+painting speed of corrective annotation, keystroke-level model for keys and buttons). Pixels are screen pixels
+at the zoom that shows the whole image.
 """
 
 import dataclasses

@@ -19,9 +19,9 @@ def medial_path(
 ) -> tuple[tuple[float, float], ...]:
     """A path through a region that prefers deep places.
 
-    Large regions are walked on a grid of about a thousand cells, so the cost does not follow the region's area. Two
-    sweeps of a shortest-path search find two ends that are far apart; the path between them pays for coming near the
-    border.
+    Large regions are walked on a grid of about a thousand cells, so the cost does not follow the region's
+    area. Two sweeps of a shortest-path search find two ends that are far apart; the path between them pays
+    for coming near the border.
 
     Args:
         inside: (h, w) bool with at least one true pixel; the path's points lie inside.

@@ -12,8 +12,8 @@ _BLOCK = 1 << 20
 class ConfusionMatrix:
     """Counts how often target channel ``i`` was predicted as channel ``j``.
 
-    Everything works on channels (0 … K-1), not on permanent class indices; map with ``ClassTable.channel_of`` first.
-    Memory stays bounded whatever the image size, because pixels are counted in blocks of a million.
+    Everything works on channels (0 … K-1), not on permanent class indices; map with ``ClassTable.channel_of``
+    first. Memory stays bounded whatever the image size, because pixels are counted in blocks of a million.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -49,8 +49,8 @@ class ConfusionMatrix:
     def update(self, prediction: NDArray[np.integer], target: NDArray[np.integer]) -> None:
         """Count one image.
 
-        Pixels whose target is 255 (or any value outside 0 … K-1) say nothing and are left out. A prediction outside
-        0 … K-1 where the target is known counts as wrong for the target's class.
+        Pixels whose target is 255 (or any value outside 0 … K-1) say nothing and are left out. A prediction
+        outside 0 … K-1 where the target is known counts as wrong for the target's class.
 
         Args:
             prediction: integer channels of any shape.

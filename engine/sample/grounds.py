@@ -81,7 +81,7 @@ def _texture(
 def paint_meadow(painter: Painter, green: Color) -> None:
     """Grass with tufts, large patches and flowers."""
     top = int(painter.camera.horizon) - 2
-    height, width = painter.size
+    height = painter.size[0]
     rng = painter.rng
     tufts = _texture(painter, (26.0, 26.0), smooth_noise(rng, (_TILE, _TILE), (128, 128), 3), top)
     patches = _texture(painter, (3.0, 3.0), smooth_noise(rng, (_TILE, _TILE), (20, 20), 3), top)

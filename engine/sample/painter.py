@@ -1,7 +1,8 @@
 """A pinhole camera and a brush that paints the picture and its label map with the same outlines.
 
 Ground coordinates are metres: x to the right, y up, z away from the viewer. Everything is painted at
-``SCALE`` times the final size; the picture is then averaged down, while a label is what lies at the pixel's centre.
+``SCALE`` times the final size; the picture is then averaged down, while a label is what lies at the pixel's
+centre.
 """
 
 import dataclasses
@@ -206,13 +207,14 @@ class Painter:
         area *= 1.0 - depth * self.light.contrast * 1.6 * mask[:, :, None]
 
     def developed(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The finished picture (360, 480, 3) uint8 RGB, slightly blurred and noisy, and its exact label map."""
+        """The finished picture (360, 480, 3) uint8 RGB, a little blurred and noisy, and its label map."""
         small = cv2.resize(self.picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        small = cv2.GaussianBlur(small, (0, 0), float(self.rng.uniform(0.35, 0.65)))
+        blur = float(self.rng.uniform(0.35, 0.65))
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), blur), np.float32)
         rows = np.linspace(-1, 1, HEIGHT, dtype=np.float32)[:, None]
         columns = np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :]
-        small *= (1.0 - 0.10 * (rows**2 + columns**2))[:, :, None]
-        small += self.rng.normal(0.0, self.rng.uniform(2.0, 4.5), small.shape).astype(np.float32)
+        small *= (1.0 - np.float32(0.10) * (rows * rows + columns * columns))[:, :, None]
+        small += np.float32(self.rng.uniform(2.0, 4.5)) * self.rng.standard_normal(small.shape, np.float32)
         picture = np.clip(np.round(small), 0, 255).astype(np.uint8)
         middle = SCALE // 2
         return picture, np.ascontiguousarray(self.labels[middle::SCALE, middle::SCALE])
