@@ -9,6 +9,7 @@ float32 in [0, 1].
 
 from engine.messages.commands import (
     AnnotationChanged,
+    CancelExport,
     ClassesChanged,
     Command,
     Evaluate,
@@ -24,6 +25,7 @@ from engine.messages.commands import (
 from engine.messages.events import (
     AnnotationStored,
     CheckpointSaved,
+    ClassDeleted,
     CommandFailed,
     EvaluationDone,
     Event,
@@ -32,6 +34,7 @@ from engine.messages.events import (
     ImageLoaded,
     LoaderEvent,
     ManifestStored,
+    MasksImported,
     NetworkOpened,
     Notice,
     PredictionReady,
@@ -57,7 +60,9 @@ from engine.messages.values import (
 __all__ = [
     "AnnotationChanged",
     "AnnotationStored",
+    "CancelExport",
     "CheckpointSaved",
+    "ClassDeleted",
     "ClassesChanged",
     "Command",
     "CommandFailed",
@@ -72,6 +77,7 @@ __all__ = [
     "LoadCheckpoint",
     "LoaderEvent",
     "ManifestStored",
+    "MasksImported",
     "NetworkOpened",
     "Notice",
     "OpenNetwork",

@@ -112,7 +112,8 @@ class LoadCheckpoint:
 class Export:
     """Write final label maps in a foreign format; answered by `ExportDone`.
 
-    `Shutdown` or a newer `Export` ends it before its time.
+    `CancelExport`, `Shutdown` or a newer `Export` ends it before its time; files of an earlier export
+    then stay as they were.
 
     Attributes:
         items: Images to export, in order.
@@ -132,6 +133,11 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CancelExport:
+    """End a running export, which then answers `CommandFailed`. Ignored when nothing is exported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shutdown:
     """End the worker: it stops at the next boundary, saves what a running training learnt, and goes."""
 
@@ -147,5 +153,6 @@ Command = (
     | SaveCheckpoint
     | LoadCheckpoint
     | Export
+    | CancelExport
     | Shutdown
 )

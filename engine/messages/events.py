@@ -159,6 +159,24 @@ class SnapshotStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClassDeleted:
+    """No annotation on disk holds the class any more; its pixels are `merge_into`, or unlabelled where that is None."""
+
+    index: int
+    merge_into: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksImported:
+    """Masks were written into the annotations of these images: permanent class indices by image id, and their sizes."""
+
+    labelled: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, tuple[int, int]]
+    revisions: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestStored:
     """The manifest is on disk."""
 
@@ -231,6 +249,14 @@ WorkerEvent = (
     | Notice
     | CommandFailed
 )
-WriterEvent = AnnotationStored | SnapshotStored | ManifestStored | WriteFailed | WriteRecovered
+WriterEvent = (
+    AnnotationStored
+    | SnapshotStored
+    | ManifestStored
+    | ClassDeleted
+    | MasksImported
+    | WriteFailed
+    | WriteRecovered
+)
 LoaderEvent = ImageLoaded | ImageFailed | ThumbnailReady
 Event = WorkerEvent | WriterEvent | LoaderEvent

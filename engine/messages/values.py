@@ -76,11 +76,11 @@ class PoolItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportItem:
-    """One image to export. `size` is (H, W)."""
+    """One image to export. `size` is (H, W), or None where nobody opened the image yet: it is read from the file."""
 
     image_id: str
     image_path: str
-    size: tuple[int, int]
+    size: tuple[int, int] | None = None
 
 
 class WorkerState(Enum):

@@ -1,0 +1,367 @@
+"""The program's open work on one project: every user intention is a method of `Session`.
+
+Threads: a session belongs to the thread that opened it (the window's, or the command line's main thread).
+Its three servants, the writer, the loader and the worker, run on their own threads and speak through
+`emit`; whoever owns the session passes each event to `Session.handle` on the owner thread before anybody
+else looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from engine.annotate.classes import UNLABELLED, ClassTable
+from engine.annotate.geometry import Box
+from engine.annotate.journal import RecordKind
+from engine.annotate.patch import Patch
+from engine.config import Device, TrainingConfig
+from engine.errors import EngineError, TrainingRefusedError
+from engine.exchange.mask_files import MaskValue
+from engine.exchange.mask_preview import ImportImage, ImportPreview, preview_import
+from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, CheckpointInfo, list_checkpoints
+from engine.loader import Loader
+from engine.messages import (
+    AnnotationStored,
+    CheckpointSaved,
+    ClassDeleted,
+    Event,
+    ExportItem,
+    ImageFailed,
+    ImageLoaded,
+    MasksImported,
+    PredictionReady,
+    WriteFailed,
+    WriteRecovered,
+)
+from engine.project.images import probe
+from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
+from engine.project.project import Project
+from engine.session import class_changes, review
+from engine.session.mask_changes import importing, manifest_with
+from engine.session.open_images import OpenImage
+from engine.session.training import TrainingControl
+from engine.session.view import SessionView
+from engine.writer import Writer
+from models.configs import LossConfig, NetworkConfig
+
+
+class Session(SessionView):
+    """One open project. Use `Session.open`; see the module text for threads."""
+
+    def __init__(
+        self, project: Project, *, emit: Callable[[Event], None], device: Device = Device.AUTO
+    ) -> None:
+        super().__init__(project)
+        self._emit = emit
+        self._writer = Writer(emit)
+        self._loader = Loader(emit)
+        self._waiting: dict[str, int] = {}
+        self.worker = TrainingControl(project, emit, device)
+        self._writer.start()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        emit: Callable[[Event], None],
+        read_only: bool = False,
+        device: Device = Device.AUTO,
+    ) -> Session:
+        """Open a folder of images, and the project in it if there is one. Nothing is written yet.
+
+        Raises:
+            ProjectLockedError: Another instance works on it; open it with `read_only=True` to look.
+            ProjectError: The folder is gone or is no folder.
+        """
+        return cls(Project.open(folder, read_only=read_only), emit=emit, device=device)
+
+    @property
+    def saved(self) -> bool:
+        """Whether everything the person did is on disk."""
+        return self._writer.pending == 0
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        """Take in one event from the writer, the loader or the worker. Call this first for each event."""
+        match event:
+            case ImageLoaded():
+                self._image_loaded(event)
+            case ImageFailed():
+                self._opened.fail(event.image_id, event.problem)
+            case AnnotationStored():
+                self._annotation_stored(event)
+            case PredictionReady():
+                self._predictions.add(event.prediction)
+            case CheckpointSaved():
+                self._checkpoint_saved(event)
+            case ClassDeleted():
+                self._class_deleted(event)
+            case MasksImported():
+                self._masks_imported(event)
+            case WriteFailed():
+                self.save_problem = event.problem
+            case WriteRecovered():
+                self.save_problem = None
+            case _:
+                self.worker.handle(event)
+
+    def _image_loaded(self, event: ImageLoaded) -> None:
+        self._sizes[event.image_id] = event.size
+        self._opened.loaded(event)
+
+    def _annotation_stored(self, event: AnnotationStored) -> None:
+        left = self._waiting.get(event.image_id, 1) - 1
+        self._waiting[event.image_id] = max(left, 0)
+        if left <= 0:
+            self._opened.unpin(event.image_id)
+            record = self.manifest.images.get(event.image_id)
+            if record is not None:
+                self.worker.annotation_changed(record)
+
+    def _checkpoint_saved(self, event: CheckpointSaved) -> None:
+        if not self.read_only:
+            relative = Path(event.path).resolve().relative_to(self.project.folder.resolve()).as_posix()
+            self._update(replace(self.manifest, checkpoint=relative))
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    def show(self, image_id: str) -> None:
+        """Bring an image on screen; `ImageLoaded` or `ImageFailed` follows. Neighbours are decoded ahead."""
+        self.current = image_id
+        self._opened.touch(image_id)
+        self._loader.load(image_id, self.project.image_path(image_id), self.project.store)
+        order = self.order
+        ahead = [review.neighbour(order, image_id, offset) for offset in (1, -1, 2)]
+        for name in ahead:
+            if name is not None:
+                self._loader.prefetch(name, self.project.image_path(name), self.project.store)
+
+    def load_thumbnails(self, image_ids: Sequence[str]) -> None:
+        """Ask for thumbnails; `ThumbnailReady` follows for each, in this order."""
+        self._loader.thumbnails([(name, self.project.image_path(name)) for name in image_ids])
+
+    def request_prediction(self, visible: Box | None = None) -> None:
+        """Ask for a prediction of the image on screen, its visible part first."""
+        if self.current is not None:
+            self.worker.predict(self.current, visible)
+
+    # --- editing ------------------------------------------------------------------------------------------
+
+    def apply(self, patch: Patch) -> None:
+        """Change the annotation on screen in memory: live while the button is down, and by undo and redo.
+
+        Raises:
+            EngineError: No annotation is on screen.
+        """
+        opened = self._shown()
+        if opened is None or opened.annotation is None:
+            raise EngineError("No image is open for annotation.", "Wait until the image is shown.")
+        opened.annotation.apply(patch)
+
+    def commit(self, patch: Patch, kind: RecordKind = RecordKind.PATCH) -> None:
+        """Journal a change that `apply` made: at mouse-up, and after an undo or redo. Returns at once.
+
+        Args:
+            patch: For `PATCH` the whole gesture; for `UNDO` and `REDO` the step that was taken back or
+                redone.
+            kind: What the journal shall say.
+        """
+        opened = self._shown()
+        image_id = self.current
+        if opened is None or opened.annotation is None or image_id is None:
+            raise EngineError("No image is open for annotation.", "Wait until the image is shown.")
+        if not self.project.exists_on_disk:
+            self.project.ensure()
+        opened.revision += 1
+        self._waiting[image_id] = self._waiting.get(image_id, 0) + 1
+        self._opened.pin(image_id)
+        self._writer.append(
+            self.project.store, image_id, kind, opened.revision, patch if kind is RecordKind.PATCH else None
+        )
+        self._writer.snapshot(self.project.store, image_id, opened.annotation.size)
+        self._record_changed(image_id, patch, opened)
+
+    def _record_changed(self, image_id: str, patch: Patch, opened: OpenImage) -> None:
+        record = self.manifest.images[image_id]
+        seen = {int(value) for value in set(patch.after[patch.mask].tolist())} - {UNLABELLED}
+        labelled = tuple(sorted(set(record.labelled) | seen))
+        split = review.split_of_new(self.manifest.images) if record.split is Split.NONE else record.split
+        status = ImageStatus.STARTED if record.status is ImageStatus.NEW else record.status
+        self._update_record(
+            replace(
+                record,
+                size=opened.annotation.size if opened.annotation else record.size,
+                revision=opened.revision,
+                labelled=labelled,
+                split=split,
+                status=status,
+            )
+        )
+
+    def set_reviewed(self, image_id: str, reviewed: bool) -> None:
+        """Mark an image as reviewed, or as not reviewed again."""
+        status = ImageStatus.REVIEWED if reviewed else ImageStatus.STARTED
+        self._update_record(replace(self.manifest.images[image_id], status=status))
+
+    def set_split(self, image_id: str, split: Split) -> None:
+        """Say whether an image trains or is held out."""
+        self._update_record(replace(self.manifest.images[image_id], split=split))
+
+    def _update_record(self, record: ImageRecord) -> None:
+        self._update(replace(self.manifest, images={**self.manifest.images, record.image_id: record}))
+
+    def _update(self, manifest: Manifest) -> None:
+        if self.read_only:
+            return
+        self.project.update(manifest)
+        self.project.ensure()
+        self._writer.manifest(self.project, manifest)
+
+    # --- classes ------------------------------------------------------------------------------------------
+
+    def set_classes(self, classes: ClassTable) -> None:
+        """Replace the class table by one that adds, renames, recolours, reorders, hides or locks classes."""
+        before = self.classes
+        self._update(replace(self.manifest, classes=classes))
+        if [(spec.index, spec.name) for spec in before] != [(spec.index, spec.name) for spec in classes]:
+            self.worker.classes_changed(classes)
+
+    def delete_class(self, index: int, merge_into: int | None) -> None:
+        """Delete a class in every image: its pixels become unlabelled or another class. Backed up first.
+
+        Returns at once; the disk thread does the work. `Progress` and at last `ClassDeleted` follow; until
+        then nothing can be painted, and the class is still in the table.
+        """
+        if self.read_only:
+            return
+        spec = self.classes.by_index(index)
+        self._busy = f"Deleting {spec.name if spec else 'a class'} from all images; a moment."
+        self._writer.run(self._busy, class_changes.deletion(self.project, index, merge_into, self._emit))
+
+    def _class_deleted(self, event: ClassDeleted) -> None:
+        self._busy = ""
+        self._opened.forget_all()
+        self._predictions.clear()
+        self._update(class_changes.manifest_without(self.manifest, event.index, event.merge_into))
+        self.worker.classes_changed(self.classes)
+
+    # --- training -----------------------------------------------------------------------------------------
+
+    def can_train(self) -> str | None:
+        """Return why training cannot start, or None if it can."""
+        return self.worker.refusal()
+
+    def start_training(self) -> None:
+        """Start training from every annotated image.
+
+        Raises:
+            TrainingRefusedError: Nothing can be learnt yet; the message says what to do.
+        """
+        refusal = self.worker.refusal()
+        if refusal is not None:
+            raise TrainingRefusedError(refusal, "")
+        self.worker.start(self._sizes)
+
+    def stop_training(self) -> None:
+        """Stop at the next step boundary; what was learned stays and is saved as a checkpoint."""
+        self.worker.stop()
+
+    def set_training(self, training: TrainingConfig) -> None:
+        """Change how training is done, from the next start on."""
+        self._update(replace(self.manifest, training=training))
+
+    def choose_network(self, network: NetworkConfig, loss: LossConfig) -> None:
+        """Use another network or loss; annotations, classes and older checkpoints stay."""
+        self._update(replace(self.manifest, network=network, loss=loss, checkpoint=None))
+        self._predictions.clear()
+        if self.worker.is_started:
+            self.worker.open_network()
+        else:
+            self.worker.ensure_started()
+
+    def save_checkpoint(self, name: str | None = None) -> None:
+        """Ask for a checkpoint file now."""
+        self.worker.save_checkpoint(name)
+
+    def checkpoints(self) -> tuple[CheckpointInfo, ...]:
+        """Return the project's checkpoints, newest first. Reads file names only."""
+        return list_checkpoints(self.project.folder / CHECKPOINTS_FOLDER)
+
+    def load_checkpoint(self, path: Path) -> None:
+        """Go over to another checkpoint."""
+        self._predictions.clear()
+        self.worker.load_checkpoint(path)
+
+    # --- exchange and the end -----------------------------------------------------------------------------
+
+    def export(self, format_name: str, folder: Path, *, fill_with_prediction: bool) -> None:
+        """Write masks in a foreign format; `Progress` and `ExportDone` follow.
+
+        The order goes through the disk thread, so the export holds every stroke made before it.
+        """
+        items = tuple(
+            ExportItem(
+                image_id=record.image_id,
+                image_path=str(self.project.image_path(record.image_id)),
+                size=record.size,
+            )
+            for record in self.images
+            if fill_with_prediction or record.split is not Split.NONE
+        )
+        self.worker.ensure_started()
+        self._writer.run(
+            "export", lambda: self.worker.export(items, format_name, folder, fill=fill_with_prediction)
+        )
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until everything is on disk; False if it is not after `timeout` seconds."""
+        return self._writer.flush(timeout)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Stop the worker, save everything, release the lock; return whether all was saved in time."""
+        self._loader.stop()
+        self.worker.close(timeout)
+        saved = self._writer.flush(timeout)
+        self._writer.stop()
+        self.project.close()
+        return saved
+
+    def preview_import(self, masks_folder: Path, class_file: Path | None = None) -> ImportPreview:
+        """Look at all masks of a folder and propose what their values mean. Slow; pure: call it on any thread.
+
+        Raises:
+            ExchangeError: Nothing there can be imported; the message says why.
+        """
+        images = tuple(self._import_image(record) for record in self.images)
+        return preview_import(images, masks_folder, self.classes, class_file=class_file)
+
+    def _import_image(self, record: ImageRecord) -> ImportImage:
+        """Return an image with its true size; one that cannot be read has none."""
+        size = record.size
+        if size is None:
+            with suppress(EngineError):
+                size = probe(self.project.image_path(record.image_id)).size
+        return ImportImage(image_id=record.image_id, size=size)
+
+    def import_masks(self, preview: ImportPreview, mapping: Mapping[MaskValue, int]) -> None:
+        """Write masks into the annotations, undoable per image. `Progress`, then `MasksImported` follow.
+
+        Returns at once; until the disk thread is done nothing can be painted.
+        """
+        if self.read_only:
+            return
+        self._busy = "Importing masks; a moment."
+        self.set_classes(preview.classes)
+        self._writer.run("imported masks", importing(self.project.store, preview, mapping, self._emit))
+
+    def _masks_imported(self, event: MasksImported) -> None:
+        self._busy = ""
+        self._opened.forget_all()
+        self._update(manifest_with(self.manifest, event))
+        for image_id in event.labelled:
+            self.worker.annotation_changed(self.manifest.images[image_id])
