@@ -49,6 +49,10 @@ def _redirect_user_folders(folder: Path) -> dict[str, str]:
 
 # For what is imported or started before the first test runs.
 os.environ.update(_redirect_user_folders(_SCRATCH / "session"))
+# Qt warns where nobody has logged in, and a warning of Qt fails a test.
+if "XDG_RUNTIME_DIR" not in os.environ:
+    (_SCRATCH / "runtime").mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(_SCRATCH / "runtime")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
