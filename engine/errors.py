@@ -1,7 +1,7 @@
 """Errors a person can act on: the world is at fault, not the program.
 
-Every error carries one or two plain sentences (what happened and why) and a hint (what to do). They are shown as they
-stand. Anything that is no `EngineError` is a bug and must be loud.
+Every error carries one or two plain sentences (what happened and why) and a hint (what to do). They are shown
+as they stand. Anything that is no `EngineError` is a bug and must be loud.
 """
 
 from __future__ import annotations

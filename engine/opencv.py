@@ -1,8 +1,8 @@
 """The one import of OpenCV.
 
-A machine may have the full `opencv-python` package, whose import points Qt's plugin path at a Qt of its own; the
-environment is put back as it was, so that a window can still open. OpenCV's own thread pool is switched off: our
-calls are small, and the cores belong to the network.
+A machine may have the full `opencv-python` package, whose import points Qt's plugin path at a Qt of its own;
+the environment is put back as it was, so that a window can still open. OpenCV's own thread pool is switched
+off: our calls are small, and the cores belong to the network.
 """
 
 from __future__ import annotations

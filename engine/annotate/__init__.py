@@ -1,1 +1,1 @@
-"""What a hand says about an image, as exact values: classes, strokes, masks, patches, annotations, journals."""
+"""What a hand says about an image, as exact values: classes, strokes, masks, patches, journals."""

@@ -54,7 +54,7 @@ class Annotation:
                 )
         if label_map.shape != provenance.shape:
             raise AnnotationError(
-                f"Labels are {_words(label_map)} and their provenance {_words(provenance)} pixels: they do not fit.",
+                f"Labels are {_words(label_map)}, their provenance {_words(provenance)} pixels: they do not fit.",
                 "Restore both files from the same backup.",
             )
         if provenance.max() > max(Provenance):
@@ -79,12 +79,12 @@ class Annotation:
 
     @property
     def label_map(self) -> NDArray[np.uint8]:
-        """(H, W) uint8 class indices, 254 void, 255 unlabelled: a read-only view that changes with the annotation."""
+        """(H, W) uint8 class indices, 254 void, 255 unlabelled: a live read-only view."""
         return self._label_view
 
     @property
     def provenance(self) -> NDArray[np.uint8]:
-        """(H, W) uint8 values of `Provenance`: a read-only view that changes with the annotation."""
+        """(H, W) uint8 values of `Provenance`: a live read-only view."""
         return self._provenance_view
 
     @property
@@ -109,4 +109,4 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _words(array: NDArray[Any]) -> str:
-    return f"{array.shape[0]} × {array.shape[1]}"
+    return f"{array.shape[0]} by {array.shape[1]}"

@@ -1,7 +1,7 @@
 """What a pixel can be: the ordered class table of a project.
 
-The index of a class is permanent: it is the pixel value on disk, it never changes and is never used again. The order
-of the table is the order of the list in the window and of the network's channels.
+The index of a class is permanent: it is the pixel value on disk, it never changes and is never used again.
+The order of the table is the order of the list in the window and of the network's channels.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def _plane(values: NDArray[np.uint8], mask: NDArray[np.bool_], name: str) -> NDA
 class Patch:
     """An exact change of an annotation inside a box.
 
-    All arrays are (h, w), read-only, and own their memory; values outside the mask are 0 (set so when the patch is
-    made), so two patches that do the same in the same box are equal.
+    All arrays are (h, w), read-only, and own their memory; values outside the mask are 0 (set so when the
+    patch is made), so two patches that do the same in the same box are equal.
 
     Attributes:
         top: First row of the box.

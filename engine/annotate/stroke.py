@@ -26,11 +26,12 @@ class Stroke:
 
     Attributes:
         points: (y, x) in image coordinates: the centre of the first pixel is (0.5, 0.5). At least one point.
-        radius: Radius of the brush in pixels of the image, > 0. Up to 0.5 it paints single pixels.
+        radius: Radius of the brush in pixels of the image, > 0. Below 0.7071 it paints single pixels.
         class_index: Class to paint, 254 for void, 255 to erase.
 
     Raises:
-        ValueError: no point, a value that is not finite, a radius that is not positive, or no such class index.
+        ValueError: no point, a value that is not finite, a radius that is not positive, or no such class
+            index.
     """
 
     points: tuple[tuple[float, float], ...]
