@@ -1,0 +1,1 @@
+"""The folder on disk: reading images, and keeping what people said about them."""
