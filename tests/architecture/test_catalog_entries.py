@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 from models.catalog import MODELS, ModelSpec
-from models.presets import PRESETS
+from models.presets import PRESETS, Preset
 
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
@@ -27,6 +27,6 @@ def test_names_of_networks_and_presets_are_their_own() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_preset_is_of_a_network_in_the_catalog(preset: object) -> None:
-    network = preset.network  # type: ignore[attr-defined]
+def test_every_preset_is_of_a_network_in_the_catalog(preset: Preset) -> None:
+    network = preset.network
     assert type(network) in {spec.config_type for spec in MODELS}
