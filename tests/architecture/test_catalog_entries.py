@@ -18,7 +18,6 @@ def test_every_network_resolves_to_its_class(spec: ModelSpec) -> None:
     assert issubclass(network, SegmentationModel)
     assert dataclasses.is_dataclass(spec.config_type)
     assert spec.title
-    assert spec.paper
 
 
 def test_names_of_networks_and_presets_are_their_own() -> None:

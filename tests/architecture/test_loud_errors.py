@@ -1,4 +1,4 @@
-"""Bugs are loud: everything is caught at the end of a thread, at a plugin, at the crash hook, nowhere else."""
+"""Bugs are loud: everything is caught at the ends of threads, at plugins and at the crash hook only."""
 
 import ast
 from collections.abc import Iterator
