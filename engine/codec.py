@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 class _Object(dict[str, object]):
-    """A JSON object that remembers the first key that was given twice."""
+    """A JSON object that remembers a key that was given twice."""
 
     repeated: str | None = None
 
@@ -64,7 +64,7 @@ def dumps(value: object) -> str:
 
 
 def _encode(value: object, declared: Any, path: str, depth: int) -> object:
-    """Encode a value; `declared` is the type of the container's elements, None where a dataclass needs its kind."""
+    """Encode a value; `declared` is its type where that is known, None where a dataclass needs its kind."""
     if depth > MAX_DEPTH:
         raise _error("", path, f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Enum):
@@ -73,7 +73,7 @@ def _encode(value: object, declared: Any, path: str, depth: int) -> object:
         return value
     if isinstance(value, int | float):
         return _encode_number(value, path)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(value):
         return _encode_dataclass(value, tagged=declared is not type(value), path=path, depth=depth)
     if isinstance(value, tuple):
         return _encode_tuple(value, declared, path, depth)
@@ -82,7 +82,7 @@ def _encode(value: object, declared: Any, path: str, depth: int) -> object:
     raise TypeError(f"{path}: {type(value).__name__} cannot be written as JSON")
 
 
-def _encode_number(value: float, path: str) -> float:
+def _encode_number(value: object, path: str) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         raise _error("", path, "the number is not finite")
     if isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
@@ -109,7 +109,7 @@ def _encode_mapping(value: Mapping[Any, object], declared: Any, path: str, depth
 
 
 def _encode_dataclass(value: Any, *, tagged: bool, path: str, depth: int) -> object:
-    kind = type(value)
+    kind: Any = type(value)
     fields = _fields(kind)
     encoded: dict[str, object] = {}
     if tagged and KIND not in fields:
@@ -170,7 +170,10 @@ def _object(pairs: list[tuple[str, object]]) -> _Object:
     result = _Object(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()
-        result.repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        for key, _ in pairs:
+            if key in seen:
+                result.repeated = key
+            seen.add(key)
     return result
 
 
@@ -265,7 +268,7 @@ class _Reader:
         }
 
     def _read_union(self, members: tuple[Any, ...], data: object, path: str, depth: int) -> Any:
-        variants = {member.__name__: member for member in members if dataclasses.is_dataclass(member)}
+        variants = {_type_words(member): member for member in members if dataclasses.is_dataclass(member)}
         if isinstance(data, dict) and variants:
             if len(variants) == 1:
                 return self.read(next(iter(variants.values())), data, path, depth)
@@ -365,14 +368,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _type_words(kind: Any) -> str:
-    words = {
-        str: "text",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        types.NoneType: "null",
-    }
-    return words.get(kind) or getattr(kind, "__name__", str(kind))
+    return "null" if kind is types.NoneType else str(getattr(kind, "__name__", kind))
 
 
 def _key_path(path: str, key: str) -> str:

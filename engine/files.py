@@ -147,7 +147,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name durable. Windows cannot, and some network disks refuse; the content is safe there too."""
+    """Make a new name durable. Windows cannot and some network disks refuse; the content is safe there."""
     if sys.platform == "win32":  # pragma: no cover - the other systems are tested
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -31,7 +31,10 @@ class Annotation:
         """
         if min(size) < 1:
             raise ValueError(f"the size {size} is not positive")
-        self._take(np.full(size, UNLABELLED, np.uint8), np.zeros(size, np.uint8), 0)
+        self._label_map = np.full(size, UNLABELLED, np.uint8)
+        self._provenance = np.zeros(size, np.uint8)
+        self._label_view, self._provenance_view = _read_only(self._label_map), _read_only(self._provenance)
+        self._revision = 0
 
     @classmethod
     def from_arrays(
@@ -54,7 +57,7 @@ class Annotation:
                 )
         if label_map.shape != provenance.shape:
             raise AnnotationError(
-                f"Labels are {_words(label_map)}, their provenance {_words(provenance)} pixels: they do not fit.",
+                f"Labels are {_words(label_map)}, their provenance {_words(provenance)} pixels: no fit.",
                 "Restore both files from the same backup.",
             )
         if provenance.max() > max(Provenance):
@@ -63,13 +66,13 @@ class Annotation:
             raise AnnotationError(
                 f"The revision {revision} is not possible.", "Restore the file from a backup."
             )
-        annotation = cls.__new__(cls)
-        annotation._take(label_map.copy(), provenance.copy(), revision)
+        height, width = label_map.shape
+        annotation = cls((height, width))
+        annotation._set(label_map, provenance, revision)
         return annotation
 
-    def _take(self, label_map: NDArray[np.uint8], provenance: NDArray[np.uint8], revision: int) -> None:
-        self._label_map, self._provenance, self._revision = label_map, provenance, revision
-        self._label_view, self._provenance_view = _read_only(label_map), _read_only(provenance)
+    def _set(self, label_map: NDArray[np.uint8], provenance: NDArray[np.uint8], revision: int) -> None:
+        self._label_map[:], self._provenance[:], self._revision = label_map, provenance, revision
 
     @property
     def size(self) -> tuple[int, int]:

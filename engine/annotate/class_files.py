@@ -1,4 +1,4 @@
-"""Class lists other programs write: `classes.json` in several forms, and text files with one name per line."""
+"""Class lists other programs write: `classes.json` in several forms, and text with one name per line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from engine.files import read_bytes
 _LIMIT: Final = 4 << 20
 _COLOR_AND_NAME: Final = re.compile(r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\S.*)")
 _HEX_COLOR: Final = re.compile(r"#[0-9a-fA-F]{6}")
-_REMEDY: Final = "A class file is JSON such as [{“id”: 0, “name”: “sky”, “color”: [70, 130, 180]}], or text with one name per line."
+_REMEDY: Final = (
+    "A class file is JSON such as [{“id”: 0, “name”: “sky”, “color”: [70, 130, 180]}], "
+    "or text with one name per line."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ def read_class_file(path: Path) -> ClassTable:
 
     Understood are JSON (a list of names, a list of objects with `name` and optional `id` and `color`, or an
     object with such a list as `classes`) and text (one name per line, optionally ``R G B name``; lines that
-    begin with # are skipped). A class without id gets its place in the list. Entries for the values 254 and
-    255 and for the file's own `ignore_index` above 253 are left out: these are no classes here.
+    begin with # are skipped). A class without id gets its place in the list.
+    Entries for the values 254 and 255 are left out: they are void and unlabelled, no classes.
 
     Raises:
         AnnotationError: the file is not such a list, or two classes share a name or an id.

@@ -74,7 +74,7 @@ class ClassSpec:
                 "Pixel values 254 and 255 are kept for void and unlabelled.",
             )
         _check_name(self.name)
-        if len(self.color) != 3 or not all(0 <= part <= 255 for part in self.color):
+        if not all(0 <= part <= 255 for part in self.color):
             raise AnnotationError(
                 f"The colour of class “{self.name}” is not red, green, blue within 0 to 255.",
                 "Choose another colour.",
@@ -180,7 +180,7 @@ class ClassTable:
         return self._with(replace(self._existing(index), color=color))
 
     def with_flags(self, index: int, *, hidden: bool | None = None, locked: bool | None = None) -> ClassTable:
-        """Return a table where the class is hidden or shown, locked or unlocked; None leaves a flag as it is."""
+        """Return a table where the class has other flags; None leaves a flag as it is."""
         spec = self._existing(index)
         return self._with(
             replace(

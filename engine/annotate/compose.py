@@ -1,4 +1,4 @@
-"""From a mask and a wish to the exact patch the rules allow, and from annotation and prediction to what is shown."""
+"""From a mask and a wish to the patch the rules allow; from annotation and prediction to what is shown."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def make_patch(
     locked: NDArray[np.bool_],
     force: bool = False,
 ) -> Patch | None:
-    """Return the patch that gives every allowed pixel of a mask one class, or None where no pixel would
-    change.
+    """Return the patch that gives every allowed pixel of a mask one class, or None if none would change.
 
     Args:
         annotation: What the patch is for; it is not changed.
@@ -54,8 +53,7 @@ def make_values_patch(
     locked: NDArray[np.bool_],
     force: bool = False,
 ) -> Patch | None:
-    """Return the patch that gives every allowed pixel of a mask its own value, or None where none would
-    change.
+    """Return the patch that gives every allowed pixel of a mask its own value, or None if none would change.
 
     Args:
         annotation: What the patch is for; it is not changed.
@@ -117,9 +115,9 @@ def _allowed(labels: NDArray[np.uint8], sources: NDArray[np.uint8], rule: PaintR
     """Return which pixels a rule lets paint cover."""
     match rule:
         case PaintRule.OVER_PREDICTIONS:
-            return sources != Provenance.STROKE
+            return np.not_equal(sources, Provenance.STROKE)
         case PaintRule.ONLY_UNLABELLED:
-            return labels == UNLABELLED
+            return np.equal(labels, UNLABELLED)
         case PaintRule.EVERYTHING:
             return np.ones(labels.shape, np.bool_)
 

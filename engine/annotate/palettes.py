@@ -38,8 +38,7 @@ def palette_names() -> tuple[str, ...]:
 
 
 def default_color(number: int) -> Rgb:
-    """Return the colour of the class with this number (0 first); the palette starts again after its last
-    colour.
+    """Return the colour of the class with this number (0 first); after the last the palette starts again.
 
     The first eight are the colour-blind-safe colours of Okabe and Ito, with a grey in place of their black:
     black stands for "unlabelled" in colour masks. The rest are as far from each other as 254 colours can be.

@@ -30,6 +30,10 @@ class PatchMismatchError(ValueError):
     """A patch was applied to something else than it was made for."""
 
 
+class PatchDamagedError(AnnotationError, ValueError):
+    """The bytes of a stored patch are damaged."""
+
+
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
@@ -142,7 +146,7 @@ class Patch:
         Raises:
             PatchMismatchError: the box leaves the image, or the pixels are not what the patch was made for.
         """
-        if not Box.of_size(label_map.shape).contains(self.box):  # type: ignore[arg-type]
+        if not Box.of_size(label_map.shape).contains(self.box):
             raise PatchMismatchError(f"the box {self.box} leaves the image of {label_map.shape}")
         labels, sources = label_map[self.box.slices], provenance[self.box.slices]
         self._check_matches(labels, sources, self.mask)
@@ -158,14 +162,14 @@ class Patch:
             raise PatchMismatchError(f"{count} pixels in {self.box} are not what the patch was made for")
 
     def encode(self) -> bytes:
-        """Return the patch as bytes: a header with the box, then the mask's bits and the masked values, compressed."""
+        """Return the patch as bytes: its box, then the mask's bits and the masked values, compressed."""
         height, width = self.mask.shape
         packer = zlib.compressobj(_LEVEL)
         parts = [
             _HEADER.pack(_MAGIC, self.top, self.left, height, width),
-            packer.compress(np.packbits(self.mask)),
+            packer.compress(np.packbits(self.mask).tobytes()),
         ]
-        parts += [packer.compress(plane[self.mask]) for plane in self._planes()]
+        parts += [packer.compress(plane[self.mask].tobytes()) for plane in self._planes()]
         return b"".join((*parts, packer.flush()))
 
     @classmethod
@@ -177,7 +181,7 @@ class Patch:
             size: (height, width) of the image the patch must lie on, if known.
 
         Raises:
-            AnnotationError: the bytes are damaged, or the box does not fit.
+            PatchDamagedError: the bytes are damaged, or the box does not fit.
         """
         box = _decode_box(data, size)
         mask_bytes = -(-box.area // 8)
@@ -192,16 +196,15 @@ class Patch:
         # One byte more is asked for: a longer stream would give it.
         if unpacker.decompress(unpacker.unconsumed_tail, 1) or not unpacker.eof or unpacker.unused_data:
             raise _damaged("its length is wrong")
-        planes = np.zeros((_PLANES, *box.size), np.uint8)
-        planes[:, mask] = np.frombuffer(values, np.uint8).reshape(_PLANES, count)
+        planes = _spread(np.frombuffer(values, np.uint8).reshape(_PLANES, count), mask)
         if planes[2:].max() > max(Provenance):
             raise _damaged("it holds an unknown provenance")
         return cls(box.top, box.left, mask, *planes)
 
 
-def _damaged(why: str) -> AnnotationError:
-    return AnnotationError(
-        f"A stored change of an annotation is damaged: {why}.", "Restore the file from a backup."
+def _damaged(why: str) -> PatchDamagedError:
+    return PatchDamagedError(
+        f"A stored change of an annotation is damaged: {why}.", "Restore it from a backup."
     )
 
 
@@ -230,6 +233,16 @@ def _inflate(unpacker: zlib._Decompress, data: bytes, length: int) -> bytes:
     if len(inflated) != length:
         raise _damaged("its length is wrong")
     return inflated
+
+
+def _spread(values: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return (4, h, w) planes that hold `values` (4, N) at the N pixels of a mask, and 0 elsewhere."""
+    if values.shape[1] == mask.size:
+        return values.reshape(_PLANES, *mask.shape)
+    planes = np.zeros((_PLANES, *mask.shape), np.uint8)
+    for plane, row in zip(planes, values, strict=True):
+        plane[mask] = row
+    return planes
 
 
 def _joined(patches: Sequence[Patch], box: Box) -> Patch:

@@ -20,7 +20,7 @@ Points = Sequence[tuple[float, float]]
 _Floats = NDArray[np.float64]
 
 PENCIL_RADIUS: Final = 0.5**0.5
-"""Below this radius a stroke is a chain of single pixels: a disc so small can miss the centres of all pixels."""
+"""Below this radius a stroke is a chain of single pixels: a disc so small can miss every centre."""
 
 # Centres that lie on the edge belong to the shape on either side of it, whatever rounding does.
 _TOLERANCE: Final = 1e-9
@@ -54,10 +54,9 @@ def rasterise_stroke(points: Points, radius: float, size: tuple[int, int]) -> tu
         return _nothing()
     steps = np.zeros((box.height, box.width + 1), np.int32)
     starts, ends = (path[:-1], path[1:]) if len(path) > 1 else (path, path)
-    rows, segments = _rows_of(
-        np.minimum(starts, ends)[:, 0] - radius, np.maximum(starts, ends)[:, 0] + radius, box
-    )
-    left, right = _spans(rows + (box.top + 0.5), starts[segments], ends[segments], radius)
+    upper, lower = np.minimum(starts, ends)[:, 0], np.maximum(starts, ends)[:, 0]
+    rows, segments = _rows_of(upper - radius, lower + radius, box)
+    left, right = _spans(rows + np.float64(box.top + 0.5), starts[segments], ends[segments], radius)
     _mark_spans(steps, rows, left - box.left, right - box.left)
     return box, _filled(steps) > 0
 
