@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
-
 from engine.config import Device, PredictConfig, TrainingConfig
 from engine.messages.values import ExportItem, PoolItem
 from models.configs import LossConfig, NetworkConfig

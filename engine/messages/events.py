@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from engine.project.pyramid import ImagePyramid
-from engine.project.store import LoadedAnnotation
 from numpy.typing import NDArray
 
 from engine.messages.values import Prediction, Problem, WorkerState
+from engine.project.pyramid import ImagePyramid
+from engine.project.store import LoadedAnnotation
 
 # ---------------------------------------------------------------------------------- from the worker
 

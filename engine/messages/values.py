@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
+
 from engine.annotate.geometry import Box
 from engine.errors import EngineError
 from engine.project.manifest import Split
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,59 @@
+"""The learning rate over a run: warm-up, poly decay over a cycle, warm restart (torch-free)."""
+
+from __future__ import annotations
+
+import math
+
+from engine.config import OptimizerConfig
+
+_KEPT = 0.5
+
+
+class Schedule:
+    """Factor on the learning rate, step by step.
+
+    A cycle falls from 1 to `floor` as (1 - progress) ** poly_power and then starts again. New corrections start it
+    again early; as somebody who paints steadily would otherwise hold the rate at its top forever, a restart goes back
+    by half of what the cycle has done.
+
+    Args:
+        config: Shape of the cycle.
+    """
+
+    def __init__(self, config: OptimizerConfig) -> None:
+        self._config = config
+        self._position = 0.0
+        self._since_start = 0
+
+    @property
+    def position(self) -> float:
+        """Steps into the present cycle."""
+        return self._position
+
+    def restart(self) -> None:
+        """Raise the rate again because there is something new to learn."""
+        self._position *= _KEPT
+
+    def restore(self, position: float) -> None:
+        """Go on from a saved position."""
+        self._position = min(max(0.0, position), float(self._config.cycle_steps))
+
+    def reconfigure(self, config: OptimizerConfig) -> None:
+        """Take over another shape and stay at the same share of the cycle."""
+        self._position *= config.cycle_steps / self._config.cycle_steps
+        self._config = config
+
+    def factor(self) -> float:
+        """Return the factor for the step to come, in (0, 1]."""
+        config = self._config
+        progress = min(1.0, self._position / config.cycle_steps)
+        decayed = max(config.floor, math.pow(1.0 - progress, config.poly_power))
+        warm = min(1.0, (self._since_start + 1) / (config.warmup_steps + 1))
+        return decayed * warm
+
+    def advance(self) -> None:
+        """Count one step; a cycle that ended starts again."""
+        self._since_start += 1
+        self._position += 1.0
+        if self._position >= self._config.cycle_steps:
+            self._position = 0.0

@@ -1,0 +1,315 @@
+"""One training step after the other. Worker thread.
+
+B batch, K classes, S edge of a crop. The order within a step is that of the network's contract: forward, loss and
+extra losses, update, observe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.annotate.classes import ClassTable
+from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
+from engine.errors import DeviceMemoryError
+from engine.learn.batches import Batch, Batches
+from engine.learn.device import choose_precision
+from engine.learn.health import LossReport, LossWatch
+from engine.learn.memory_plan import Plan, sentence, smaller
+from engine.learn.optimizer_state import OptimizerState, load_optimizer, optimizer_state
+from engine.learn.pool import Pool
+from engine.learn.schedule import Schedule
+from engine.predict.compute import autocast, is_out_of_memory, release_memory
+from models.base import SegmentationModel
+from models.losses.total import TotalLoss
+
+_CHECK_STEPS = 25
+_KEEP_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """One update done.
+
+    Attributes:
+        step: Updates since the network was new.
+        learning_rate: Rate of this update.
+        losses: Named weighted terms, scalars on the device; reading them waits for it.
+    """
+
+    step: int
+    learning_rate: float
+    losses: Mapping[str, Tensor]
+
+
+class Trainer:
+    """Trains a network in place.
+
+    Args:
+        model: Network on `device`.
+        loss: Loss of the outputs.
+        config: How to train.
+        classes: Class table; its order is the order of the channels.
+        pool: Where crops come from.
+        device: Where to train.
+        step: Updates the network has already had.
+        optimizer: State to resume from, or None.
+        notice: Called with a sentence a person should read.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel[Any],
+        loss: TotalLoss,
+        config: TrainingConfig,
+        classes: ClassTable,
+        pool: Pool,
+        device: torch.device,
+        *,
+        step: int = 0,
+        optimizer: OptimizerState | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.step_count = step
+        self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._loss = loss.to(device)
+        self._config = config
+        self._pool = pool
+        self._device = device
+        self._notice = notice
+        precision = choose_precision(config.precision, model, device)
+        self._plan = Plan(
+            crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
+        )
+        self._batches = Batches(pool, classes, config.augment, device, seed=config.seed + step)
+        self._schedule = Schedule(config.optimizer)
+        self._optimizer = self._new_optimizer()
+        self._scaler = self._new_scaler()
+        if optimizer is not None:
+            load_optimizer(self._optimizer, self._model, optimizer)
+            self._schedule.restore(optimizer.cycle_position)
+        self._watch = LossWatch(len(classes))
+        self._unread: list[LossReport] = []
+        self._good = self._candidate = self._snapshot()
+
+    # ------------------------------------------------------------------------------------ training
+
+    @property
+    def plan(self) -> Plan:
+        """What a step takes at present."""
+        return self._plan
+
+    @property
+    def device(self) -> torch.device:
+        """Where training runs at present; the processor once nothing else had room."""
+        return self._device
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the weights of now may be shown: the loss was in order when it was last read."""
+        return self._watch.is_healthy
+
+    def step(self) -> StepResult:
+        """Do one update.
+
+        Raises:
+            TrainingError: The loss left the rails; the last good weights are back in place.
+            TrainingRefusedError: There is nothing left to draw from.
+            DeviceMemoryError: Memory is too small even for the smallest step.
+        """
+        result = None
+        while result is None:
+            try:
+                result = self._update(self._batches.next(self._plan.batch, self._plan.crop))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                plan = smaller(self._plan)
+                if plan is None:
+                    raise self._too_small() from error
+            else:
+                break
+            # Outside the handler: its traceback would keep the tensors alive that have to go.
+            self._change_plan(plan)
+        if self._watch.steps >= _CHECK_STEPS:
+            self._read()
+        if self.step_count % _KEEP_STEPS == 0:
+            self._keep()
+        return result
+
+    def read(self) -> LossReport | None:
+        """Return the mean losses since the last call, or None without steps. Waits for the device.
+
+        Raises:
+            TrainingError: The loss left the rails; the last good weights are back in place.
+        """
+        self._read()
+        reports, self._unread = self._unread, []
+        if not reports:
+            return None
+        steps = sum(report.steps for report in reports)
+        names = {name: None for report in reports for name in report.losses}
+        means = {
+            name: sum(report.losses.get(name, 0.0) * report.steps for report in reports) / steps
+            for name in names
+        }
+        return LossReport(losses=means, steps=steps)
+
+    def check(self) -> None:
+        """Judge the losses so far without taking them from `read`. Waits for the device.
+
+        Raises:
+            TrainingError: The loss left the rails; the last good weights are back in place.
+        """
+        self._read()
+
+    def restart(self) -> None:
+        """Warm restart: there are new corrections to learn."""
+        self._schedule.restart()
+
+    def reconfigure(self, config: TrainingConfig) -> None:
+        """Take over another config without losing what the optimizer knows."""
+        old, self._config = self._config, config
+        self._pool.config = config.crop
+        self._batches.set_augmentation(config.augment)
+        if (old.crop.size, old.batch_size) != (config.crop.size, config.batch_size):
+            self._plan = Plan(
+                crop=config.crop.size,
+                batch=config.batch_size,
+                precision=self._plan.precision,
+                on_cpu=self._plan.on_cpu,
+            )
+        if old.optimizer != config.optimizer:
+            state = self.optimizer_state()
+            self._schedule.reconfigure(config.optimizer)
+            self._optimizer = self._new_optimizer()
+            if old.optimizer.kind is config.optimizer.kind:
+                load_optimizer(self._optimizer, self._model, state)
+
+    def follow(self, classes: ClassTable, sources: Sequence[int | None]) -> None:
+        """Follow a changed class table: the network, and the optimizer for everything that stayed.
+
+        Args:
+            classes: The new table.
+            sources: For each new channel the old one, or None for a new class.
+        """
+        state = self.optimizer_state()
+        self._model.follow_classes(sources)
+        self._pool.set_classes(classes)
+        self._batches.set_classes(classes)
+        self._optimizer = self._new_optimizer()
+        load_optimizer(self._optimizer, self._model, state)
+        self._watch = LossWatch(len(classes))
+        self._good = self._candidate = self._snapshot()
+
+    def optimizer_state(self) -> OptimizerState:
+        """Return what a later run needs to resume, on the processor."""
+        return optimizer_state(self._optimizer, self._model, self._schedule.position)
+
+    # ------------------------------------------------------------------------------------ one update
+
+    def _update(self, batch: Batch) -> StepResult:
+        self._model.train()
+        factor = self._schedule.factor()
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        learning_rate = self._config.optimizer.learning_rate * factor
+        with autocast(self._device, self._plan.precision):
+            output = self._model(batch.image)
+            losses = dict(self._loss(output, batch.target))
+            losses.update(self._model.extra_losses(output, batch.target, self.step_count))
+        total = torch.stack([value.float() for value in losses.values()]).sum()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(total).backward()
+        self._scaler.unscale_(self._optimizer)
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.clip_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        with torch.no_grad():
+            self._model.observe(output, batch.target, learning_rate)
+        self.step_count += 1
+        self._schedule.advance()
+        self._watch.add(losses)
+        return StepResult(step=self.step_count, learning_rate=learning_rate, losses=losses)
+
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        # Only fp16 needs it; switched off it does nothing, and the step reads the same for all formats.
+        enabled = self._plan.precision is Precision.FLOAT16 and self._device.type == "cuda"
+        return torch.amp.GradScaler(self._device.type, enabled=enabled)
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        return make_optimizer(self._model, self._config.optimizer)
+
+    # ------------------------------------------------------------------------------------ going back
+
+    def _read(self) -> None:
+        try:
+            report = self._watch.read()
+        except BaseException:
+            self._roll_back()
+            raise
+        if report is not None:
+            self._unread.append(report)
+
+    def _keep(self) -> None:
+        """Believe in the weights of a while ago once the loss since then was in order, and take new ones aside."""
+        self._read()
+        if self._watch.is_healthy:
+            self._good, self._candidate = self._candidate, self._snapshot()
+
+    def _snapshot(self) -> tuple[int, dict[str, Tensor]]:
+        return self.step_count, {
+            name: value.detach().clone() for name, value in self._model.state_dict().items()
+        }
+
+    def _roll_back(self) -> None:
+        self.step_count, weights = self._good
+        self._model.load_state_dict(weights)
+        self._optimizer = self._new_optimizer()
+        self._watch.discard()
+        self._unread = []
+
+    # ------------------------------------------------------------------------------------ memory
+
+    def _change_plan(self, plan: Plan) -> None:
+        self._notice(sentence(self._plan, plan))
+        self._optimizer.zero_grad(set_to_none=True)
+        if plan.on_cpu and not self._plan.on_cpu:
+            self._move_to_cpu()
+        self._plan = plan
+        self._scaler = self._new_scaler()
+        release_memory(self._device)
+
+    def _move_to_cpu(self) -> None:
+        state, old = self.optimizer_state(), self._device
+        self._device = torch.device("cpu")
+        self._model.to(self._device)
+        self._loss.to(self._device)
+        self._batches.set_device(self._device)
+        self._optimizer = self._new_optimizer()
+        load_optimizer(self._optimizer, self._model, state)
+        self._good = self._candidate = self._snapshot()
+        self._watch.discard()
+        release_memory(old)
+
+    def _too_small(self) -> DeviceMemoryError:
+        return DeviceMemoryError(
+            f"There is not enough memory to train, not even {self._plan.describe()}.",
+            "Close other programs, or choose a smaller network.",
+        )
+
+
+def make_optimizer(model: SegmentationModel[Any], config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return a fresh optimizer over the network's parameter groups; each group keeps its rate as `initial_lr`."""
+    groups = [dict(group) for group in model.parameter_groups(config.learning_rate, config.weight_decay)]
+    for group in groups:
+        group["initial_lr"] = group["lr"]
+    match config.kind:
+        case OptimizerKind.ADAMW:
+            return torch.optim.AdamW(groups, lr=config.learning_rate)
+        case OptimizerKind.SGD:
+            return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)

@@ -1,0 +1,1 @@
+"""From an image to a label map with confidence: tiles, blending, the predictor. Runs on the worker thread."""

@@ -1,0 +1,66 @@
+"""Export on the worker thread: with progress, and with a way out at every tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotate.classes import UNLABELLED
+from engine.errors import EngineError
+from engine.messages import Event, Export, ExportDone, ExportItem, Progress
+from engine.predict.predictor import Predictor
+from engine.project.images import read_image
+from engine.project.store import AnnotationStore
+
+TASK = "Export"
+
+
+class ExportCancelledError(EngineError):
+    """Somebody ended the export; what an earlier one wrote is untouched."""
+
+    def __init__(self) -> None:
+        super().__init__("The export was cancelled; nothing was changed in its folder.")
+
+
+def export(
+    command: Export, predictor: Predictor | None, boundary: Callable[[], None], emit: Callable[[Event], None]
+) -> ExportDone:
+    """Write the label maps of a project in a foreign format.
+
+    Args:
+        command: What to write, and where.
+        predictor: Fills what nobody annotated; None leaves it unlabelled.
+        boundary: Called between pieces of work; raises `ExportCancelledError` to end it.
+        emit: Receives progress.
+
+    Raises:
+        ExportCancelledError: From `boundary`.
+        ExchangeError: There is no such format, or it cannot express the data.
+        StorageError: The disk refuses.
+        AnnotationError: An annotation is damaged.
+        ImageError: An image to predict cannot be read.
+    """
+    from engine.catalog import format_by_name
+    from engine.exchange.base import labelled_images
+
+    def predict(item: ExportItem) -> NDArray[np.uint8]:
+        image = read_image(Path(item.image_path))
+        label_map = np.full(image.shape[:2], UNLABELLED, np.uint8)
+        if predictor is not None:
+            for part in predictor.predict(image):
+                label_map[part.box.slices] = part.label_map
+                boundary()
+        return label_map
+
+    def progress(done: int) -> None:
+        emit(Progress(task=TASK, done=done, total=len(command.items)))
+        boundary()
+
+    images = labelled_images(
+        command.items, AnnotationStore(Path(command.store_folder)), None if predictor is None else predict
+    )
+    report = format_by_name(command.format).export(images, command.classes, Path(command.folder), progress)
+    return ExportDone(folder=str(report.folder), files=report.files, notes=report.notes)

@@ -1,0 +1,217 @@
+"""The network the worker owns: built, loaded, saved, following the class table. Worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.annotate.classes import ClassTable
+from engine.config import Precision
+from engine.errors import CheckpointError, EngineError
+from engine.learn.checkpoint import (
+    Checkpoint,
+    CheckpointAbout,
+    read_checkpoint,
+    restore,
+    save_checkpoint,
+)
+from engine.learn.checkpoint_files import (
+    CHECKPOINTS_FOLDER,
+    checkpoint_path,
+    list_checkpoints,
+    prune_checkpoints,
+)
+from engine.learn.device import ResolvedDevice, choose_precision, resolve_device
+from engine.learn.optimizer_state import OptimizerState
+from engine.messages import CheckpointSaved, NetworkOpened, OpenNetwork
+from engine.predict.predictor import Predictor
+from models.base import SegmentationModel
+from models.build import build_loss, build_model, spec_of
+from models.losses.total import TotalLoss
+
+_SEED = 0
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with bytes done and bytes in total while weights are downloaded."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveNetwork:
+    """A network and everything that belongs to it; changed by the worker only.
+
+    Attributes:
+        request: What was asked for, kept up to date: opening it again gives the same network.
+        model: The network, on the device.
+        loss: Its loss.
+        device: Where it is.
+        precision: Number format of predictions.
+        step: Updates the weights have had.
+        checkpoint: Name of the checkpoint file in use, "" without one.
+        optimizer: State of the last run, to resume from.
+        miou: Held-out figure and the step it was measured at.
+    """
+
+    request: OpenNetwork
+    model: SegmentationModel[Any]
+    loss: TotalLoss
+    device: ResolvedDevice
+    precision: Precision
+    step: int = 0
+    checkpoint: str = ""
+    optimizer: OptimizerState | None = None
+    miou: tuple[int, float] | None = None
+
+    @property
+    def classes(self) -> ClassTable:
+        """Class table; its order is the order of the channels."""
+        return self.request.classes
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether there is anything to show: an untrained network would flood the screen with noise."""
+        return self.step > 0 or self.checkpoint != ""
+
+    def predictor(self) -> Predictor:
+        """Return a predictor with the weights of now."""
+        return Predictor(self.model, self.classes, self.request.predict, self.device.device, self.precision)
+
+    def class_sources(self, classes: ClassTable) -> tuple[int | None, ...]:
+        """Return for each channel of a changed table the present channel of that class, or None."""
+        channels = {index: channel for channel, index in enumerate(self.classes.indices)}
+        return tuple(channels.get(spec.index) for spec in classes)
+
+    def set_classes(self, classes: ClassTable) -> None:
+        """Take over a table the model follows already."""
+        self.request = replace(self.request, classes=classes)
+
+
+def open_network(request: OpenNetwork, *, progress: ProgressCallback) -> tuple[LiveNetwork, NetworkOpened]:
+    """Build a network, with weights from a checkpoint where one is named.
+
+    A checkpoint that cannot be read leaves the network fresh and says so: the project stays usable.
+
+    Raises:
+        EngineError: The class table is empty.
+    """
+    if not len(request.classes):
+        raise EngineError(
+            "There are no classes yet, so there is nothing to tell apart.", "Add a class, then try again."
+        )
+    notices: list[str] = []
+    checkpoint = None
+    if request.checkpoint is not None:
+        try:
+            checkpoint = read_checkpoint(Path(request.checkpoint))
+        except CheckpointError as error:
+            notices.append(f"{error.message} The network starts untrained.")
+    network = _build(request, progress, notices)
+    if checkpoint is not None and request.checkpoint is not None:
+        _load(network, checkpoint, request.checkpoint, notices)
+    return network, _opened(network, notices)
+
+
+def load_network(
+    path: str, request: OpenNetwork, *, progress: ProgressCallback
+) -> tuple[LiveNetwork, NetworkOpened]:
+    """Build the network a checkpoint was saved with and load it.
+
+    Args:
+        path: Checkpoint file.
+        request: Class table, folders and device to use; its network is used if it is the checkpoint's.
+        progress: As in `open_network`.
+
+    Raises:
+        CheckpointError: The file cannot be used; nothing has changed.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    notices: list[str] = []
+    if checkpoint.about.network != request.network:
+        notices.append("The checkpoint was saved with another network or other settings; these are used now.")
+    request = replace(request, network=checkpoint.about.network, loss=checkpoint.about.loss, checkpoint=path)
+    network = _build(request, progress, notices)
+    _load(network, checkpoint, path, notices)
+    return network, _opened(network, notices)
+
+
+def _build(request: OpenNetwork, progress: ProgressCallback, notices: list[str]) -> LiveNetwork:
+    from engine.catalog import networks
+
+    device = resolve_device(request.device)
+    if device.notice:
+        notices.append(device.notice)
+    model = build_model(
+        request.network,
+        len(request.classes),
+        seed=_SEED,
+        progress=progress,
+        notice=notices.append,
+        specs=networks(),
+    )
+    precision = choose_precision(Precision.AUTO, model, device.device)
+    model = model.to(device.device)
+    return LiveNetwork(
+        request=request, model=model, loss=build_loss(request.loss), device=device, precision=precision
+    )
+
+
+def _load(network: LiveNetwork, checkpoint: Checkpoint, path: str, notices: list[str]) -> None:
+    report = restore(network.model, checkpoint, network.classes)
+    notices.extend(report.sentences)
+    network.model.to(network.device.device)
+    about = checkpoint.about
+    network.step, network.checkpoint = about.step, Path(path).name
+    network.optimizer = checkpoint.optimizer
+    network.miou = None if about.miou is None else (about.step, about.miou)
+
+
+def _opened(network: LiveNetwork, notices: list[str]) -> NetworkOpened:
+    from engine.catalog import networks
+
+    return NetworkOpened(
+        title=spec_of(network.request.network, networks()).title,
+        parameters=sum(p.numel() for p in network.model.parameters() if p.requires_grad),
+        device=network.device.title,
+        checkpoint=network.request.checkpoint if network.checkpoint else None,
+        notices=tuple(notices),
+        step=network.step,
+    )
+
+
+def save_network(
+    network: LiveNetwork, *, name: str | None, optimizer: OptimizerState | None, keep: int | None
+) -> CheckpointSaved:
+    """Save the weights of now as a checkpoint of the project and delete what is beyond `keep`.
+
+    Args:
+        network: What to save.
+        name: What a person calls it, or None.
+        optimizer: State of a running optimizer; None takes that of the last run.
+        keep: Automatic checkpoints to keep; None deletes nothing.
+
+    Raises:
+        EngineError: There is no project to save into.
+        StorageError: The disk refuses.
+    """
+    if not network.request.store_folder:
+        raise EngineError("There is no project to save a checkpoint in.", "Open a folder of images first.")
+    folder = Path(network.request.store_folder) / CHECKPOINTS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizer = optimizer if optimizer is not None else network.optimizer
+    miou = network.miou[1] if network.miou is not None and network.miou[0] == network.step else None
+    path = checkpoint_path(folder, step=network.step, miou=miou, name=name)
+    about = CheckpointAbout(
+        network=network.request.network,
+        loss=network.request.loss,
+        classes=network.classes,
+        step=network.step,
+        miou=miou,
+        cycle_position=0.0 if optimizer is None else optimizer.cycle_position,
+    )
+    save_checkpoint(path, Checkpoint(about=about, weights=network.model.state_dict(), optimizer=optimizer))
+    network.checkpoint = path.name
+    if keep is not None:
+        prune_checkpoints(folder, keep, in_use=(path,))
+    is_best = any(info.is_best for info in list_checkpoints(folder) if info.path == path)
+    return CheckpointSaved(path=str(path), step=network.step, miou=miou, is_best=is_best)

@@ -1,0 +1,236 @@
+"""One training run, from start to stop. Worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.annotate.classes import ClassTable
+from engine.config import TrainingConfig
+from engine.errors import EngineError
+from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, list_checkpoints
+from engine.learn.evaluator import EvaluationResult
+from engine.learn.pool import Pool, store_reader
+from engine.learn.runlog import RunLog
+from engine.learn.trainer import Trainer
+from engine.messages import CheckpointSaved, Event, Notice, PoolItem, Progress, StepsDone
+from engine.predict.compute import release_memory
+from engine.worker.network import LiveNetwork
+from engine.worker.pace import Clock, Pace
+
+_REPORT_S = 0.1
+_LOG_S = 5.0
+_REFRESH_SHARE = 0.34
+_EVALUATION_SHARE = 0.15
+
+
+class Run:
+    """Pool, trainer and clockwork of one run.
+
+    Args:
+        network: What to train.
+        config: How.
+        emit: Receives events.
+        clock: Monotonic seconds.
+
+    Raises:
+        EngineError: There is no project to learn from.
+    """
+
+    def __init__(
+        self, network: LiveNetwork, config: TrainingConfig, emit: Callable[[Event], None], clock: Clock
+    ) -> None:
+        if not network.request.store_folder:
+            raise EngineError("There is no project to learn from.", "Open a folder of images first.")
+        self.network = network
+        self.config = config
+        self._emit = emit
+        self._clock = clock
+        self.pool = Pool(
+            store_reader(network.request.store_folder),
+            network.classes,
+            config.crop,
+            config.image_cache_mb * 2**20,
+            seed=config.seed + network.step,
+        )
+        self._log = RunLog(Path(network.request.store_folder), notice=self._notice)
+        self._trainer: Trainer | None = None
+        self._first_step = self._saved_step = network.step
+        self._reported = self._logged = clock()
+        self.refresh = Pace(clock, config.refresh_s, share=_REFRESH_SHARE)
+        self.evaluation = Pace(clock, config.evaluate_every_s, share=_EVALUATION_SHARE)
+        self.checkpoint = Pace(clock, config.checkpoint_every_s)
+
+    def fill(self, items: Sequence[PoolItem], cancelled: Callable[[], bool]) -> bool:
+        """Read the annotations; return whether that went through without being cancelled."""
+        for done in self.pool.fill(items):
+            if done % 20 == 0 or done == len(items):
+                self._emit(Progress(task="Reading annotations", done=done, total=len(items)))
+            if cancelled():
+                return False
+        self._tell_notices()
+        return True
+
+    def start(self) -> None:
+        """Make the trainer.
+
+        Raises:
+            TrainingRefusedError: There is nothing to learn yet; says what is missing.
+        """
+        self.pool.check()
+        network = self.network
+        self._trainer = Trainer(
+            network.model,
+            network.loss,
+            self.config,
+            network.classes,
+            self.pool,
+            network.device.device,
+            step=network.step,
+            optimizer=network.optimizer,
+            notice=self._notice,
+        )
+        self._log.write(
+            "start",
+            step=network.step,
+            checkpoint=network.checkpoint,
+            device=network.device.title,
+            plan=self._trainer.plan.describe(),
+            images=self.pool.image_count(),
+            held_out=len(self.pool.held_out()),
+            classes=list(network.classes.names),
+            learning_rate=self.config.optimizer.learning_rate,
+            recent_share=self.config.crop.recent_share,
+        )
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer; exists from `start` on."""
+        if self._trainer is None:
+            raise RuntimeError("the run was not started")
+        return self._trainer
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has done all steps it was given."""
+        limit = self.config.max_steps
+        return limit is not None and self.network.step - self._first_step >= limit
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are steps that no checkpoint has yet."""
+        return self.network.step != self._saved_step
+
+    def is_new_best(self, miou: float | None) -> bool:
+        """Whether a held-out figure is above all of the project's checkpoints."""
+        if miou is None:
+            return False
+        folder = Path(self.network.request.store_folder) / CHECKPOINTS_FOLDER
+        return all(info.miou is None or info.miou < miou for info in list_checkpoints(folder))
+
+    def step(self) -> None:
+        """Do one update and report, at most ten times a second.
+
+        Raises:
+            TrainingError: The loss left the rails; the network has its last good weights again.
+            TrainingRefusedError: There is nothing left to learn from.
+            DeviceMemoryError: Memory is too small.
+        """
+        try:
+            result = self.trainer.step()
+            self.network.step = result.step
+            if self._clock() - self._reported >= _REPORT_S:
+                self.report(result.learning_rate)
+        finally:
+            # After going back the count is that of the weights in place.
+            self.network.step = self.trainer.step_count
+        self._tell_notices()
+
+    def report(self, learning_rate: float) -> None:
+        """Emit the losses since the last report.
+
+        Raises:
+            TrainingError: The loss left the rails.
+        """
+        report = self.trainer.read()
+        now = self._clock()
+        if report is None:
+            return
+        speed = report.steps / max(1e-9, now - self._reported)
+        self._reported = now
+        losses = dict(report.losses)
+        self._emit(
+            StepsDone(
+                step=self.network.step, losses=losses, steps_per_second=speed, learning_rate=learning_rate
+            )
+        )
+        if now - self._logged >= _LOG_S:
+            self._logged = now
+            self._log.write(
+                "steps", step=self.network.step, losses=losses, speed=speed, learning_rate=learning_rate
+            )
+
+    def check_weights(self) -> bool:
+        """Whether the weights of now may be shown or saved.
+
+        Raises:
+            TrainingError: The loss left the rails.
+        """
+        try:
+            self.trainer.check()
+        finally:
+            self.network.step = self.trainer.step_count
+        return self.trainer.is_healthy
+
+    def corrected(self, item: PoolItem) -> None:
+        """Read a changed annotation; it is learned from with the very next step."""
+        self.pool.update(item)
+        self.trainer.restart()
+        self._tell_notices()
+
+    def reconfigure(self, config: TrainingConfig) -> None:
+        """Take over another config."""
+        self.config = config
+        self.trainer.reconfigure(config)
+        self.refresh.every = config.refresh_s
+        self.evaluation.every = config.evaluate_every_s
+        self.checkpoint.every = config.checkpoint_every_s
+
+    def follow(self, classes: ClassTable, sources: Sequence[int | None]) -> None:
+        """Follow a changed class table."""
+        self.trainer.follow(classes, sources)
+
+    def log_evaluation(self, result: EvaluationResult) -> None:
+        """Put a measurement into the log."""
+        self._log.write(
+            "evaluation",
+            step=self.network.step,
+            miou=result.miou,
+            pixel_accuracy=result.pixel_accuracy,
+            iou_per_class=dict(result.iou_per_class),
+            images=result.images,
+            pixels=result.pixels,
+        )
+
+    def log_checkpoint(self, saved: CheckpointSaved) -> None:
+        """Note a saved checkpoint, here and in the log."""
+        self._saved_step = saved.step
+        self._log.write("checkpoint", step=saved.step, file=Path(saved.path).name, miou=saved.miou)
+
+    def close(self, reason: str) -> None:
+        """End the run: what the optimizer knows stays with the network, memory goes back."""
+        if self._trainer is not None:
+            self.network.optimizer = self._trainer.optimizer_state()
+            # Training may have had to move to the processor; what follows goes where the network was opened.
+            self.network.model.to(self.network.device.device)
+            self._log.write("stop", step=self.network.step, reason=reason)
+        self._trainer = None
+        self.pool.clear()
+        release_memory(self.network.device.device)
+
+    def _notice(self, text: str) -> None:
+        self._emit(Notice(text=text))
+
+    def _tell_notices(self) -> None:
+        for text in self.pool.take_notices():
+            self._notice(text)
