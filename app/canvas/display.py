@@ -6,13 +6,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.canvas.layers import LayerSettings
 from app.canvas.painting import Painter, Pixels, as_image
 from app.canvas.pyramids import LabelPyramid
-from app.canvas.surface import Surface
+from app.canvas.surface import Fade, Surface
 from app.canvas.viewport import Viewport
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
@@ -43,8 +43,7 @@ class Display(QWidget):
         self._size: tuple[int, int] | None = None
         self._fitted = True
         self._held: list[Prediction | None] = []
-        self._fade: QImage | None = None
-        self._fade_area = Box(0, 0, 0, 0)
+        self._fade: Fade | None = None
         self._fade_start = 0.0
         self._fade_timer = QTimer(self)
         self._fade_timer.setInterval(FRAME_MS)
@@ -283,7 +282,7 @@ class Display(QWidget):
                 layer.update(prediction)
                 self._surface.draw_layers(viewport.device_box(prediction.box))
         self._stop_fade()
-        self._start_fade(self._surface.differences(old))
+        self._start_fade(self._surface.fade_from(old))
 
     def _shown_pixels(self) -> Pixels:
         """Returns a copy of the pixels on screen, a fade in progress included."""
@@ -305,28 +304,26 @@ class Display(QWidget):
 
     # Fading
 
-    def _start_fade(self, fading: tuple[QImage, Box] | None) -> None:
-        if fading is None:
-            self.update()
+    def _start_fade(self, fade: Fade | None) -> None:
+        if fade is None:
             return
-        self._fade, area = fading
+        self._fade = fade
         self._fade_start = perf_counter()
-        self._fade_area = area
         self._fade_timer.start()
-        self.update()
+        self._update_device(fade.area)
 
     def _stop_fade(self) -> None:
         if self._fade is None:
             return
-        self._fade = None
+        area, self._fade = self._fade.area, None
         self._fade_timer.stop()
-        self._update_device(self._fade_area)
+        self._update_device(area)
 
     def _fade_on(self) -> None:
-        if self._fade_opacity() <= 0.0:
+        if self._fade is None or self._fade_opacity() <= 0.0:
             self._stop_fade()
         else:
-            self._update_device(self._fade_area)
+            self._update_device(self._fade.area)
 
     def _fade_opacity(self) -> float:
         """Returns how much of the old pixels is left, 1 … 0."""
@@ -335,7 +332,7 @@ class Display(QWidget):
     def _draw_fade(self, painter: QPainter) -> None:
         if self._fade is not None:
             painter.setOpacity(self._fade_opacity())
-            painter.drawImage(QPointF(0, 0), self._fade)
+            painter.drawImage(QPointF(self._fade.area.left, self._fade.area.top), self._fade.image)
             painter.setOpacity(1.0)
 
     # Events

@@ -10,6 +10,7 @@ One table turns a code per pixel into a premultiplied colour at paint time, for 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from app.canvas.pyramids import sample
@@ -24,6 +25,9 @@ Colors = NDArray[np.uint32]
 DOUBTFUL = 256
 ANNOTATED = 512
 TABLE_SIZE = 768
+STRIPE_PERIOD = 10
+STRIPE_WIDTH = 4
+"""Hatching, in device pixels along a row."""
 MOST_PARTS = 64
 """Parts of a prediction kept side by side before they are joined."""
 
@@ -139,14 +143,16 @@ class PredictionLayer:
             down = (rows[first:last] - box.top) // stride
             along = (columns[left:right] - box.left) // stride
             found = sample(labels[::stride, ::stride], down, along).astype(np.uint16)
-            sure = sample(confidence[::stride, ::stride], down, along) >= settings.hatch_below
-            found[between[inside] & ~sure] += np.uint16(DOUBTFUL)
+            doubtful = sample(confidence[::stride, ::stride], down, along) < settings.hatch_below
+            if doubtful.any():
+                found += (doubtful & between[inside]).astype(np.uint16) * np.uint16(DOUBTFUL)
             codes[inside] = found
         return codes
 
 
 def _between_stripes(viewport: Viewport, area: Box) -> NDArray[np.bool_]:
     """Returns True between the diagonal stripes; tied to the image's corner, they pan with it."""
-    rows = np.arange(area.top, area.bottom) - viewport.top
-    columns = np.arange(area.left, area.right) - viewport.left
-    return np.asarray((rows[:, None] + columns) % 8 >= 3)
+    start = area.top - viewport.top + area.left - viewport.left
+    diagonal = np.arange(start, start + area.height + area.width - 1) % STRIPE_PERIOD >= STRIPE_WIDTH
+    # Pixel (row, column) lies on diagonal row + column: each row is a view of the same run, one further.
+    return sliding_window_view(diagonal, area.width)

@@ -19,6 +19,7 @@ SURROUND = 0xFF2B2B2B
 HIDDEN_IMAGE = 0xFF808080
 EDGE = np.uint32(0xE0E0E0E0)
 """Premultiplied white of the edges."""
+BAND_PIXELS = 1 << 17
 EDGES_FROM_SCALE = 0.5
 """Below this zoom white edges would cover what they surround."""
 
@@ -145,6 +146,13 @@ class Painter:
         inside = area.intersect(viewport.image_area)
         if inside.is_empty or not self._levels:
             return
+        # In bands, so that what is computed in between stays in the processor's cache.
+        rows = max(1, BAND_PIXELS // inside.width)
+        for top in range(inside.top, inside.bottom, rows):
+            band = Box(top, inside.left, min(top + rows, inside.bottom), inside.right)
+            self._draw_band(viewport, target, band)
+
+    def _draw_band(self, viewport: Viewport, target: Pixels, inside: Box) -> None:
         codes = self._prediction_codes(viewport, inside)
         edges = self._add_annotation(viewport, inside, codes)
         overlay = self._table.take(codes)

@@ -90,7 +90,7 @@ def _labelled_box(label_map: Labels) -> Box:
 
 
 def sample(level: NDArray[T], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[T]:
-    """Returns `level[rows][:, columns]`, reading only the block between the outermost of them.
+    """Returns `level[rows][:, columns]`, possibly a view, reading only the block between the outermost of them.
 
     Args:
         level: (h, w) array, also a strided view.
@@ -99,4 +99,12 @@ def sample(level: NDArray[T], rows: NDArray[np.int64], columns: NDArray[np.int64
     """
     top, left = int(rows[0]), int(columns[0])
     block = np.ascontiguousarray(level[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1])
-    return block.take(rows - top, axis=0).take(columns - left, axis=1)
+    if not _consecutive(rows):
+        block = block.take(rows - top, axis=0)
+    if not _consecutive(columns):
+        block = block.take(columns - left, axis=1)
+    return block
+
+
+def _consecutive(indices: NDArray[np.int64]) -> bool:
+    return bool((np.diff(indices) == 1).all())

@@ -15,6 +15,21 @@ from app.canvas.viewport import Viewport
 from engine.annotate.geometry import Box
 
 
+class Fade:
+    """Old pixels that are still to vanish; transparent where nothing changed, so that nothing flickers there.
+
+    Attributes:
+        area: Where they were, in device pixels.
+        image: The pixels, of the size of `area`.
+    """
+
+    def __init__(self, area: Box, pixels: Pixels) -> None:
+        """Takes premultiplied 0xAARRGGBB pixels of the size of `area`."""
+        self.area = area
+        self.image = as_image(pixels, QImage.Format.Format_ARGB32_Premultiplied)
+        self._pixels = pixels  # the image lies on this memory
+
+
 class Surface:
     """The pixels of a canvas. GUI thread only.
 
@@ -99,22 +114,16 @@ class Surface:
         """Returns a copy of the pixels shown."""
         return self._base.copy()
 
-    def differences(self, old: Pixels) -> tuple[QImage, Box] | None:
-        """Returns the pixels of `old` that are no longer shown, and the device box around them.
-
-        Args:
-            old: Pixels of an earlier `snapshot` of the same viewport.
-
-        Returns:
-            An image of the viewport's size, transparent where nothing changed; None if nothing did anywhere.
-        """
+    def fade_from(self, old: Pixels) -> Fade | None:
+        """Returns what of `old` (an earlier `snapshot` of this viewport) is shown no longer, if anything."""
         changed: NDArray[np.bool_] = old != self._base
-        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        rows = np.flatnonzero(changed.any(axis=1))
         if rows.size == 0:
             return None
-        left = np.where(changed, old, np.uint32(0))
-        image = as_image(left, QImage.Format.Format_ARGB32_Premultiplied).copy()
-        return image, Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        columns = np.flatnonzero(changed[top:bottom].any(axis=0))
+        area = Box(top, int(columns[0]), bottom, int(columns[-1]) + 1)
+        return Fade(area, np.where(changed[area.slices], old[area.slices], np.uint32(0)))
 
     def _resize(self, viewport: Viewport) -> None:
         size = (viewport.height, viewport.width)
