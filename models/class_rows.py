@@ -110,15 +110,17 @@ def followed(old: Tensor, item: ClassTensor, sources: Sources) -> Tensor:
     for axis in item.axes:
         taken = torch.tensor([source for _, source in known], dtype=torch.int64, device=old.device)
         kept = kept.index_select(axis, taken)
-    new[_grid(places, item.axes, old.dim())] = kept
+    new[_grid(places, item.axes, new)] = kept
     return new
 
 
-def _grid(places: Tensor, axes: tuple[int, ...], dimensions: int) -> tuple[Tensor | slice, ...]:
-    """Returns an index of the cross product of `places` on the class axes and of everything else."""
-    index: list[Tensor | slice] = [slice(None)] * dimensions
-    for position, axis in enumerate(axes):
-        shape = [1] * len(axes)
-        shape[position] = -1
-        index[axis] = places.view(shape)
+def _grid(places: Tensor, axes: tuple[int, ...], values: Tensor) -> tuple[Tensor, ...]:
+    """Returns an index of the cross product of `places` on the class axes and of everything on the others.
+
+    Every axis has its own index tensor: a mixture with slices would let torch reorder the axes.
+    """
+    index = []
+    for axis, length in enumerate(values.shape):
+        chosen = places if axis in axes else torch.arange(length, device=values.device)
+        index.append(chosen.view([-1 if other == axis else 1 for other in range(values.dim())]))
     return tuple(index)

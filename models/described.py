@@ -201,4 +201,7 @@ def _fits_tuple(value: object, members: tuple[Any, ...]) -> bool:
 
 
 def _words(declared: Any) -> str:
-    return " or ".join(getattr(member, "__name__", str(member)) for member in _members(declared))
+    return " or ".join(
+        str(member) if get_origin(member) else getattr(member, "__name__", str(member))
+        for member in _members(declared)
+    )

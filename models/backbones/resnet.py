@@ -62,7 +62,7 @@ class ResNetBackbone(Backbone):
             _dilate(layer, before if config.contracted_dilation else dilation, dilation)
             before = dilation
         if config.pretrained:
-            self._load(_WEIGHTS[config.depth], progress, notice)
+            self._load(_url(config.depth), progress, notice)
 
     def forward(self, image: Tensor) -> Features:
         """Returns the features after each stage of (B, 3, H, W)."""
@@ -72,14 +72,19 @@ class ResNetBackbone(Backbone):
         third = self.layer3(second)
         return first, second, third, self.layer4(third)
 
-    def _load(self, weights: WeightsEnum, progress: Progress | None, notice: Notice | None) -> None:
+    def _load(self, url: str, progress: Progress | None, notice: Notice | None) -> None:
         try:
-            state = dict(load_published(weights.url, progress=progress))
+            state = dict(load_published(url, progress=progress))
         except PretrainedUnavailableError as error:
             if notice is not None:
                 notice(f"{error} The network starts untrained and needs more corrections.")
             return
         self.load_state_dict({name: values for name, values in state.items() if not name.startswith("fc.")})
+
+
+def _url(depth: ResNetDepth) -> str:
+    url: str = _WEIGHTS[depth].url
+    return url
 
 
 def _dilate(layer: nn.Module, first: int, rest: int) -> None:

@@ -1,4 +1,4 @@
-"""The one contract test: every network of the catalog, in its tiny configuration, keeps every promise of `models.base`."""
+"""The contract: every network of the catalog, in its tiny configuration, keeps every promise of its base."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +36,10 @@ def _one_thread() -> Iterator[None]:
 def build(spec: ModelSpec, num_classes: int = K, seed: int = 0) -> SegmentationModel[Any]:
     config: Any = spec.tiny()
     return build_model(config, num_classes, seed=seed)
+
+
+def shapes_of(model: SegmentationModel[Any]) -> dict[str, torch.Size]:
+    return {name: values.shape for name, values in model.state_dict().items()}
 
 
 def image_of(size: tuple[int, int] = SIZE, batch: int = 2) -> Tensor:
@@ -222,7 +226,7 @@ def test_saved_and_loaded_networks_agree(spec: ModelSpec) -> None:
 
 
 def shapes() -> tuple[Tensor, Tensor]:
-    """Returns four images (4, 3, 64, 64) of one shape each (disc, square, cross, stripe) and their targets."""
+    """Returns four images of one shape each (disc, square, cross, stripe) and their targets."""
     y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     masks = [
         (y - 30) ** 2 + (x - 34) ** 2 < 18**2,
@@ -269,7 +273,7 @@ def test_classes_that_stay_keep_their_logits(spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("sources", [[0], [3, 2, 1, 0, None, None], [1, 1], [None]])
-def test_a_network_with_other_classes_goes_on_learning(spec: ModelSpec, sources: list[int | None]) -> None:
+def test_with_other_classes_it_goes_on_learning(spec: ModelSpec, sources: list[int | None]) -> None:
     model = build(spec)
     model.follow_classes(sources)
     fresh = build(spec, num_classes=len(sources))
