@@ -8,12 +8,39 @@ itself; a broken one is reported and skipped. Torch-free.
 import dataclasses
 import functools
 import importlib.metadata
+from typing import get_args
 
 from engine.errors import ExchangeError
 from engine.exchange.base import Exporter
 from engine.exchange.coco import CocoExporter
 from engine.exchange.png import PngExporter
 from models.catalog import MODELS, ModelSpec
+from models.configs import LossConfig
+
+# The window draws its forms from these; it may not import `models` itself.
+from models.described import ConfigError, FieldDescription, describe
+from models.presets import PRESETS, Preset
+
+__all__ = [
+    "FORMATS_GROUP",
+    "NETWORKS_GROUP",
+    "PRESETS",
+    "BrokenPlugin",
+    "ConfigError",
+    "FieldDescription",
+    "ModelSpec",
+    "Plugins",
+    "Preset",
+    "broken_plugins",
+    "built_in_formats",
+    "describe",
+    "format_by_name",
+    "formats",
+    "loss_types",
+    "network_types",
+    "networks",
+    "plugins",
+]
 
 NETWORKS_GROUP = "maskloop.networks"
 FORMATS_GROUP = "maskloop.formats"
@@ -76,6 +103,16 @@ def built_in_formats() -> tuple[Exporter, ...]:
 def networks() -> tuple[ModelSpec, ...]:
     """All networks, built-in ones first."""
     return plugins().networks
+
+
+def network_types() -> tuple[type, ...]:
+    """Configuration types of all networks, in their order."""
+    return tuple(dict.fromkeys(spec.config_type for spec in networks()))
+
+
+def loss_types() -> tuple[type, ...]:
+    """Configuration types of all losses."""
+    return get_args(LossConfig) or (LossConfig,)
 
 
 def formats() -> tuple[Exporter, ...]:
