@@ -33,7 +33,7 @@ class Batch:
 
 
 def channel_lookup(classes: ClassTable) -> NDArray[np.uint8]:
-    """Return a (256,) uint8 table from permanent class index to channel; 255 for everything that does not count."""
+    """Return a (256,) uint8 table from permanent class index to channel; 255 where nothing counts."""
     return np.asarray(classes.channel_of(), np.uint8)
 
 

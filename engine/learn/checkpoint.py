@@ -1,7 +1,9 @@
-"""Checkpoints: weights, optimizer, and as JSON the configs and the class table. Worker thread, or a command line verb.
+"""Checkpoints: weights, optimizer, and as JSON the configs and the class table.
 
-Files are written whole or not at all and read with `weights_only=True`: no code inside a file is ever run. Loading into
-another class table maps classes and says what was new and what was dropped.
+Worker thread, or a command line verb.
+
+Files are written whole or not at all and read with `weights_only=True`: no code inside a file is ever run.
+Loading into another class table maps classes and says what was new and what was dropped.
 """
 
 from __future__ import annotations
@@ -136,7 +138,7 @@ def _read_content(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise _damaged(path, "it is cut off, or not a checkpoint at all")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - this is the one place
+        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one place
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
         raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -159,9 +161,9 @@ def _damaged(path: Path, why: str) -> CheckpointError:
 def match_classes(old: ClassTable, new: ClassTable) -> tuple[int | None, ...]:
     """Return for each channel of the new table the channel of the old one that means the same, or None.
 
-    A name says it, whatever the permanent index. Where names differ, the permanent index decides (somebody renamed the
-    class), but only between tables of one descent, where at least half of the shared indices agree in name: in foreign
-    tables equal numbers mean nothing.
+    A name says it, whatever the permanent index. Where names differ, the permanent index decides (somebody
+    renamed the class), but only between tables of one descent, where at least half of the shared indices
+    agree in name: in foreign tables equal numbers mean nothing.
     """
     by_name = {name.casefold(): channel for channel, name in enumerate(old.names)}
     by_index = {index: channel for channel, index in enumerate(old.indices)}
@@ -186,8 +188,8 @@ def restore(model: SegmentationModel[Any], checkpoint: Checkpoint, classes: Clas
     """Load a checkpoint into a network that shall know `classes`.
 
     Args:
-        model: Network of the kind the checkpoint was saved with, any number of classes; changed in place. Parameters
-            are replaced where the classes differ: build optimizers afterwards.
+        model: Network of the kind the checkpoint was saved with, any number of classes; changed in place.
+            Parameters are replaced where the classes differ: build optimizers afterwards.
         checkpoint: What to load.
         classes: The table to end up with; at least one class.
     """

@@ -1,7 +1,7 @@
 """The checkpoints of a project as files: names, list, which to keep (torch-free; any thread).
 
-A name says what a list needs, so nothing has to be opened: ``step-00001200_miou-0.5312.pt``, and with a person's name
-in front ``good-start_step-00001200.pt``.
+A name says what a list needs, so nothing has to be opened: ``step-00001200_miou-0.5312.pt``, and with a
+person's name in front ``good-start_step-00001200.pt``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def checkpoint_path(folder: Path, *, step: int, miou: float | None, name: str | 
 
 
 def list_checkpoints(folder: Path) -> tuple[CheckpointInfo, ...]:
-    """Return the checkpoints of a folder, newest first; none where the folder does not exist. Other files are skipped."""
+    """Return the checkpoints of a folder, newest first; other files are skipped.
+
+    A folder that does not exist holds none.
+    """
     found = []
     for path in folder.glob(f"*{SUFFIX}") if folder.is_dir() else ():
         match = _PATTERN.fullmatch(path.name)

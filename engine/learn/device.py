@@ -15,6 +15,7 @@ from models.base import SegmentationModel
 
 _TRIAL_S = 0.5
 _TRIAL_EDGE = 96
+_ROUNDS = 8
 _WORTH_IT = 1.15
 
 
@@ -77,8 +78,8 @@ def available_cores() -> int:
 def limit_threads(threads: int) -> None:
     """Let torch use so many processor threads when called from this thread.
 
-    All cores but one is the measured choice: with all of them a window stalls, and training itself collapses as soon
-    as anything else is busy.
+    All cores but one is the measured choice: with all of them a window stalls, and training itself
+    collapses as soon as anything else is busy.
     """
     torch.set_num_threads(threads)
 
@@ -86,8 +87,8 @@ def limit_threads(threads: int) -> None:
 def choose_precision(wanted: Precision, model: SegmentationModel[Any], device: torch.device) -> Precision:
     """Return the number format to use; never AUTO.
 
-    On a graphics card 16-bit numbers are always faster. On a processor only some have units for them, and others
-    imitate them slowly, so a trial of at most half a second with the real network decides.
+    On a graphics card 16-bit numbers are always faster. On a processor only some have units for them, and
+    others imitate them slowly, so a trial of at most half a second with the real network decides.
     """
     if device.type == "mps":
         return Precision.FLOAT32
@@ -114,16 +115,15 @@ def bfloat16_gain(model: SegmentationModel[Any], *, clock: Callable[[], float] =
     model.eval()
     try:
         image = torch.zeros(1, 3, _TRIAL_EDGE, _TRIAL_EDGE).contiguous(memory_format=torch.channels_last)
-        best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
+        plain = half = float("inf")
         start = clock()
-        rounds = 0
-        while rounds < 2 or (clock() - start < _TRIAL_S and rounds < 8):
-            for dtype in best:
-                best[dtype] = min(best[dtype], _timed_pass(model, image, dtype, clock))
-            rounds += 1
+        # The first round warms up; taking the formats in turn is fair on a busy machine.
+        for _ in range(_ROUNDS):
+            plain = min(plain, _timed_pass(model, image, torch.float32, clock))
+            half = min(half, _timed_pass(model, image, torch.bfloat16, clock))
             if clock() - start > _TRIAL_S:
                 break
-        return best[torch.float32] / best[torch.bfloat16]
+        return plain / half
     finally:
         model.zero_grad(set_to_none=True)
         model.train(was_training)

@@ -1,7 +1,8 @@
 """Agreement with what people said about the held-out images. Worker thread.
 
-Every pixel a person vouched for counts: strokes, accepted predictions and imported labels alike. Leaving accepted
-pixels out would measure almost only places where the network was wrong before. Unlabelled and void pixels never count.
+Every pixel a person vouched for counts: strokes, accepted predictions and imported labels alike. Leaving
+accepted pixels out would measure almost only places where the network was wrong before. Unlabelled and
+void pixels never count.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class LossWatch:
         if self._reference is None:
             # The very first reading may itself be poisoned; a network that knows nothing scores about ln K.
             self._reference = max(self._guess, min(total, 3.0 * self._guess))
-        # Fresh corrections of a network that was sure and wrong cost a lot for a few steps; that is no poison.
+        # Fresh corrections of a network that was sure and wrong cost a lot for a few steps; that is no
+        # poison.
         if total <= _FAR * self._reference + _SLACK:
             self._bad = self._bad_steps = 0
             return
@@ -98,7 +99,7 @@ class LossWatch:
         self._bad_steps += steps
         if self._bad > 1 and self._bad_steps >= _PATIENCE_STEPS:
             raise _poisoned(
-                f"The loss rose to {total:.1f}, while {self._reference:.1f} is where it began: training left the rails."
+                f"The loss rose to {total:.1f} from {self._reference:.1f}: training left the rails."
             )
 
 

@@ -1,4 +1,7 @@
-"""What an optimizer knows, by the names of the parameters: it survives class changes and restarts. Worker thread."""
+"""What an optimizer knows, by the names of the parameters, so that it survives class changes and restarts.
+
+Worker thread.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: Op
     Returns:
         Number of parameters resumed; the others start fresh.
     """
-    # torch's own loading brings every tensor to its parameter's device and type, but counts parameters instead of
-    # naming them.
+    # torch's own loading brings every tensor to its parameter's device and type, but counts parameters
+    # instead of naming them.
     own = optimizer.state_dict()
     numbers = _numbers(optimizer)
     resumed = {}

@@ -1,7 +1,8 @@
 """The annotated images training draws crops from, always as they are on disk now (torch-free). Worker thread.
 
-An annotation is read again the moment its change is announced. What cannot be read is named once in a notice and left
-out; the rest goes on. Unlabelled and void pixels stay 255 and 254 in a crop; `batches` turns both into "ignore".
+An annotation is read again the moment its change is announced. What cannot be read is named once in a
+notice and left out; the rest goes on. Unlabelled and void pixels stay 255 and 254 in a crop; `batches`
+turns both into "ignore".
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Crop:
 class _Entry:
     """What the pool remembers of one image between draws.
 
-    `strokes` and `others` map a class index to flat positions of some of its pixels, painted and otherwise labelled.
+    `strokes` and `others` map a class index to flat positions of some of its pixels, painted and otherwise
+    labelled.
     """
 
     item: PoolItem
@@ -258,12 +260,10 @@ class Pool:
         height, width = entry.item.size
         if self._rng.random() >= self.config.corrected_share:
             return int(self._rng.integers(height)), int(self._rng.integers(width))
-        strokes, others = entry.strokes.get(class_index), entry.others.get(class_index)
-        chosen = strokes if strokes is not None else others
-        if strokes is not None and others is not None and self._rng.random() >= _STROKE_SHARE:
-            chosen = others
-        assert chosen is not None
-        y, x = divmod(int(self._rng.choice(chosen)), width)
+        # The class was taken from this entry, so at least one of the two has it.
+        found = [places[class_index] for places in (entry.strokes, entry.others) if class_index in places]
+        is_other = len(found) > 1 and self._rng.random() >= _STROKE_SHARE
+        y, x = divmod(int(self._rng.choice(found[int(is_other)])), width)
         return y, x
 
     def _cut(self, image: NDArray[np.uint8], layers: Layers, centre: tuple[int, int], size: int) -> Crop:

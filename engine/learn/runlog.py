@@ -1,7 +1,7 @@
 """What happened in a run, one JSON object a line in ``runs/<start>.jsonl`` (torch-free). Worker thread.
 
-The log answers later: on how many images, from which checkpoint, with which settings, how did it go? A log that cannot
-be written never stops training; the first failure is reported once.
+The log answers later: on how many images, from which checkpoint, with which settings, how did it go? A log
+that cannot be written never stops training; the first failure is reported once.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ _KEPT = 0.5
 class Schedule:
     """Factor on the learning rate, step by step.
 
-    A cycle falls from 1 to `floor` as (1 - progress) ** poly_power and then starts again. New corrections start it
-    again early; as somebody who paints steadily would otherwise hold the rate at its top forever, a restart goes back
-    by half of what the cycle has done.
+    A cycle falls from 1 to `floor` as (1 - progress) ** poly_power and then starts again. New corrections
+    start it again early; as somebody who paints steadily would otherwise hold the rate at its top forever,
+    a restart goes back by half of what the cycle has done.
 
     Args:
         config: Shape of the cycle.

@@ -1,7 +1,7 @@
 """One training step after the other. Worker thread.
 
-B batch, K classes, S edge of a crop. The order within a step is that of the network's contract: forward, loss and
-extra losses, update, observe.
+B batch, K classes, S edge of a crop. The order within a step is that of the network's contract: forward,
+loss and extra losses, update, observe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.annotate.classes import ClassTable
 from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
-from engine.errors import DeviceMemoryError
+from engine.errors import DeviceMemoryError, TrainingError
 from engine.learn.batches import Batch, Batches
 from engine.learn.device import choose_precision
 from engine.learn.health import LossReport, LossWatch
@@ -249,14 +249,14 @@ class Trainer:
     def _read(self) -> None:
         try:
             report = self._watch.read()
-        except BaseException:
+        except TrainingError:
             self._roll_back()
             raise
         if report is not None:
             self._unread.append(report)
 
     def _keep(self) -> None:
-        """Believe in the weights of a while ago once the loss since then was in order, and take new ones aside."""
+        """Believe in the weights of a while ago, as the loss since then was in order; take new ones aside."""
         self._read()
         if self._watch.is_healthy:
             self._good, self._candidate = self._candidate, self._snapshot()
@@ -304,7 +304,10 @@ class Trainer:
 
 
 def make_optimizer(model: SegmentationModel[Any], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Return a fresh optimizer over the network's parameter groups; each group keeps its rate as `initial_lr`."""
+    """Return a fresh optimizer over the network's parameter groups.
+
+    Each group keeps its full learning rate as `initial_lr`.
+    """
     groups = [dict(group) for group in model.parameter_groups(config.learning_rate, config.weight_decay)]
     for group in groups:
         group["initial_lr"] = group["lr"]

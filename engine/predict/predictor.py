@@ -1,8 +1,8 @@
 """From an image to a label map with confidence. Worker thread.
 
-K classes, h w size of a tile. A small image is one tile; a large one is cut, and each tile is handed out as soon as it
-is known, blended with those neighbours that are known already. Memory follows the tiles that still wait for a
-neighbour, never the image.
+K classes, h w size of a tile. A small image is one tile; a large one is cut, and each tile is handed out
+as soon as it is known, blended with those neighbours that are known already. Memory follows the tiles that
+still wait for a neighbour, never the image.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ class Predictor:
         while True:
             try:
                 yield from self._parts(image, tile, visible, cancelled)
-                return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -103,6 +102,8 @@ class Predictor:
                         "There is not enough memory to predict this image, not even in small tiles.",
                         "Close other programs, or choose a smaller network.",
                     ) from error
+            else:
+                return
             tile = min(tile // 2, self._config.tile)
             release_memory(self._device)
 
@@ -186,7 +187,10 @@ class _Blend:
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
     def add(self, number: int, probabilities: Tensor) -> Tensor:
-        """Take in the (K, h, w) probabilities of a tile; return them blended with all known neighbours, on the CPU."""
+        """Take in the (K, h, w) probabilities of a tile; return them blended with all known neighbours.
+
+        The result is on the CPU.
+        """
         box = self._boxes[number]
         weight = torch.from_numpy(fade(box, self._size, self._overlap))
         own = probabilities.cpu() * weight

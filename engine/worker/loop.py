@@ -1,7 +1,7 @@
 """The worker's loop: commands first, then what is on screen, then measuring, then one step of training.
 
-Nothing here waits longer than one piece of work: a step, a tile, an image. See `engine.worker.states` for the states
-and what each does with each command.
+Nothing here waits longer than one piece of work: a step, a tile, an image. See `engine.worker.states` for
+the states and what each does with each command.
 """
 
 from __future__ import annotations
@@ -106,12 +106,15 @@ class Loop:
     # ------------------------------------------------------------------------------------ errors
 
     def _guarded(self, name: str, action: Callable[[], None]) -> bool:
-        """Do something; the world's faults become `CommandFailed`, ours lead to FAULTED. Returns whether it went well."""
+        """Do something and return whether it went well.
+
+        The world's faults become `CommandFailed`, ours lead to FAULTED.
+        """
         try:
             action()
         except EngineError as error:
             self._emit(CommandFailed(command=name, problem=Problem.from_error(error)))
-        except Exception as error:  # noqa: BLE001 - one of the four places: a bug must not take the thread with it
+        except Exception as error:  # noqa: BLE001 - one of the four places: the thread outlives a bug
             self._fault(name, error)
         else:
             return True
@@ -377,17 +380,15 @@ class Loop:
             self._screen.cancel()
 
     def _measure(self) -> None:
-        measurement, network = self._measurement, self._opened_network()
+        # Put back only if all is well and not done: a measurement that failed is over.
+        measurement, self._measurement = self._measurement, None
         if measurement is None:
             return
-        try:
-            result = measurement.advance()
-        except BaseException:
-            self._measurement = None
-            raise
+        network = self._opened_network()
+        result = measurement.advance()
         if result is None:
+            self._measurement = measurement
             return
-        self._measurement = None
         self._emit(measurement.event(result))
         if result.miou is not None:
             network.miou = (network.step, result.miou)

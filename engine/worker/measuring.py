@@ -70,9 +70,13 @@ class Measurement:
             try:
                 label_map = self._read_layers(item)[0]
                 image = read_image(Path(item.image_path))
-                if image.shape[:2] != label_map.shape:
-                    raise EngineError(f"“{item.image_id}” no longer has the size of its annotation.")
             except EngineError as error:
-                self._emit(Notice(text=f"Left out of the measurement: {error.message}"))
+                self._leave_out(error.message)
                 continue
-            yield EvaluationSample(image=image, label_map=label_map)
+            if image.shape[:2] == label_map.shape:
+                yield EvaluationSample(image=image, label_map=label_map)
+            else:
+                self._leave_out(f"“{item.image_id}” no longer has the size of its annotation.")
+
+    def _leave_out(self, why: str) -> None:
+        self._emit(Notice(text=f"Left out of the measurement: {why}"))

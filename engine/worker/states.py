@@ -40,8 +40,9 @@ from engine.messages import (
 class Answer(Enum):
     """What becomes of a command.
 
-    DO: it is done (it may still fail for its own reasons). WAIT: it stays in the inbox. IGNORE: there is nothing to do,
-    silently. REMEMBER: it is kept and done once the network can be trusted again. REFUSE: `CommandFailed` says why.
+    DO: it is done (it may still fail for its own reasons). WAIT: it stays in the inbox. IGNORE: there is
+    nothing to do, silently. REMEMBER: it is kept and done once the network can be trusted again. REFUSE:
+    `CommandFailed` says why.
     """
 
     DO = "do"
