@@ -307,7 +307,7 @@ def _check_pixels(path: Path, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
-            f"“{path}” is too large: its header says {width} x {height} = {width * height / 1e6:,.0f} "
+            f"“{path}” is too large: its header says {width} × {height} = {width * height / 1e6:,.0f} "
             f"megapixels, the limit is {max_pixels / 1e6:,.0f}.",
             "Cut it into tiles or scale it down.",
         )

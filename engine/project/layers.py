@@ -55,7 +55,7 @@ def decode_layer(data: bytes, size: tuple[int, int], where: str) -> tuple[NDArra
     width, height, depth, color = struct.unpack(">IIBB", header[:10])
     if (height, width) != size:
         raise AnnotationError(
-            f"“{where}” has {width} x {height} pixels, its image {size[1]} x {size[0]}.",
+            f"“{where}” has {width} × {height} pixels, its image {size[1]} × {size[0]}.",
             "Nothing will overwrite it. Put back the image it was made for, or move the file away.",
         )
     if (depth, color) != _GREY_8 or revision is None:
@@ -116,3 +116,13 @@ def layer_revision(data: bytes, where: str) -> int:
             f"“{where}” was saved by another program: it is not as Maskloop wrote it.", _REMEDY
         )
     return revision
+
+
+def layer_size(data: bytes, where: str) -> tuple[int, int]:
+    """Return the (H, W) of a layer without decoding its pixels.
+
+    Raises:
+        AnnotationError: damaged.
+    """
+    width, height = struct.unpack(">II", _read_chunks(data, where)[0][:8])
+    return height, width

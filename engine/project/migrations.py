@@ -60,7 +60,7 @@ def brought_forward(
     """
     if schema > current:
         raise NewerSchemaError(
-            f"“{where}” was written by a newer Maskloop: it has layout {schema}, this version knows {current}.",
+            f"“{where}” was written by a newer Maskloop (layout {schema}; this one knows {current}).",
             "Nothing will overwrite it. Install the newer version to work on this project.",
         )
     while schema < current:

@@ -301,10 +301,10 @@ def locate(images_folder: Path) -> Path:
     Args:
         images_folder: absolute path.
     """
-    inside = images_folder / FOLDER_NAME
-    if inside.is_dir() or can_write(images_folder):
+    inside, outside = images_folder / FOLDER_NAME, elsewhere(images_folder)
+    if inside.is_dir() or (not outside.is_dir() and can_write(images_folder)):
         return inside
-    return elsewhere(images_folder)
+    return outside
 
 
 def elsewhere(images_folder: Path) -> Path:

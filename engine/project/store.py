@@ -7,7 +7,6 @@ moment loses nothing.
 Reading never writes. What cannot be read is an error and is never overwritten.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +22,10 @@ from engine.annotate.classes import UNLABELLED, VOID, ClassTable, Provenance
 from engine.annotate.journal import HISTORY_LIMIT, History, Record, RecordKind, encode_record, read_journal
 from engine.errors import AnnotationError, StorageError
 from engine.files import append_durable, atomic_write, confined, read_bytes
-from engine.project.disk_steps import make_parent, move_all, stamp, truncate
+from engine.project.disk_steps import make_parent, move_all, stamp
 from engine.project.image_ids import check_image_id
-from engine.project.layers import decode_layer, encode_layer, layer_revision
+from engine.project.journal_tail import Tail, ends_with, find_tail
+from engine.project.layers import decode_layer, encode_layer, layer_revision, layer_size
 from engine.project.replay import Layer, Steps, compacted, replay
 
 _COMPACT_ABOVE: Final = 3 * HISTORY_LIMIT
@@ -57,14 +57,6 @@ class _Loaded:
     records: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    """End of a journal as this store left it: length in bytes and last revision."""
-
-    length: int
-    revision: int
-
-
 class AnnotationStore:
     """The annotations of one project folder.
 
@@ -85,7 +77,7 @@ class AnnotationStore:
         self.folder = folder
         self.read_only = read_only
         self._expected = dict(expected or {})
-        self._tails: dict[str, _Tail] = {}
+        self._tails: dict[str, Tail] = {}
         self._writing = threading.RLock()
 
     # --- where ----------------------------------------------------------------------------------
@@ -145,6 +137,16 @@ class AnnotationStore:
             history=loaded.steps.history(),
         )
 
+    def size_of(self, image_id: str) -> tuple[int, int] | None:
+        """Return the (H, W) that a layer file of an image has; None if there is none that can be read."""
+        for path in (self.label_path(image_id), self.provenance_path(image_id)):
+            if path.exists():
+                try:
+                    return layer_size(read_bytes(path, limit=_LAYER_LIMIT), str(path))
+                except AnnotationError:
+                    continue
+        return None
+
     def _load(self, image_id: str, size: tuple[int, int]) -> _Loaded:
         # Layers before the journal: what is appended meanwhile only brings them further forward.
         label_map = _read_layer(self.label_path(image_id), size, UNLABELLED)
@@ -171,7 +173,7 @@ class AnnotationStore:
             return ()
         contents = read_journal(path)
         if contents.damage is not None:
-            raise AnnotationError(f"“{path}” is damaged: {contents.damage}", _REMEDY)
+            raise AnnotationError(f"“{path}” is damaged: {contents.damage}.", _REMEDY)
         return contents.records
 
     def _steadily(self, image_id: str, read: Callable[[], _Loaded]) -> _Loaded:
@@ -227,7 +229,7 @@ class AnnotationStore:
             path = self.journal_path(image_id)
             record = encode_record(kind, revision, patch or b"")
             tail = self._tail(image_id, path)
-            if revision == tail.revision and self._ends_with(path, record):
+            if revision == tail.revision and ends_with(path, record):
                 return
             if revision != tail.revision + 1:
                 raise AnnotationError(
@@ -237,7 +239,7 @@ class AnnotationStore:
             make_parent(path, self.folder)
             self._tails.pop(image_id, None)
             append_durable(path, record)
-            self._tails[image_id] = _Tail(tail.length + len(record), revision)
+            self._tails[image_id] = Tail(tail.length + len(record), revision)
 
     def write_snapshot(
         self, image_id: str, label_map: NDArray[np.uint8], provenance: NDArray[np.uint8], revision: int
@@ -364,21 +366,13 @@ class AnnotationStore:
             path, b"".join(encode_record(record.kind, record.revision, record.payload) for record in records)
         )
 
-    def _tail(self, image_id: str, path: Path) -> _Tail:
+    def _tail(self, image_id: str, path: Path) -> Tail:
         """Where the journal ends. A record that a crash cut in the middle is removed first."""
-        length = path.stat().st_size if path.exists() else 0
         known = self._tails.get(image_id)
-        if known is not None and known.length == length:
+        if known is not None and path.exists() and known.length == path.stat().st_size:
             return known
-        if length == 0:
-            return _Tail(0, self._layers_revision(image_id))
-        contents = read_journal(path)
-        if contents.damage is not None:
-            raise AnnotationError(f"“{path}” is damaged: {contents.damage}", _REMEDY)
-        if contents.valid_length < length:
-            truncate(path, contents.valid_length)
-        last = contents.records[-1].revision if contents.records else self._layers_revision(image_id)
-        return _Tail(contents.valid_length, last)
+        tail = find_tail(path)
+        return tail if tail.revision else Tail(tail.length, self._layers_revision(image_id))
 
     def _layers_revision(self, image_id: str) -> int:
         paths = (self.label_path(image_id), self.provenance_path(image_id))
@@ -386,14 +380,6 @@ class AnnotationStore:
         if len(revisions) > 1:
             raise AnnotationError(f"The files of “{image_id}” do not belong together.", _REMEDY)
         return revisions.pop() if revisions else 0
-
-    @staticmethod
-    def _ends_with(path: Path, record: bytes) -> bool:
-        if not path.exists() or path.stat().st_size < len(record):
-            return False
-        with path.open("rb") as file:
-            file.seek(-len(record), os.SEEK_END)
-            return file.read() == record
 
 
 def _read_layer(path: Path, size: tuple[int, int], empty: int) -> Layer:

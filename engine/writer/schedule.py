@@ -29,10 +29,10 @@ _Key = tuple[Path, str]
 class Schedule:
     """Everything that is not on disk yet, and the order in which it goes there.
 
-    Steps come first, in the order they were asked for. Before a step comes the manifest of its project, if that
-    has other classes than the one on disk. Layers wait until all steps of their image are written and the hand
-    rests; other manifests wait for the hand too. What failed waits longer each time, and what depends on it
-    waits with it.
+    Steps come first, in the order they were asked for. Before a step comes the manifest of its project, if
+    that has other classes than the one on disk. Layers wait until all steps of their image are written and
+    the hand rests; other manifests wait for the hand too. What failed waits longer each time, and what
+    depends on it waits with it.
 
     Times are seconds of any one clock. Not thread-safe.
     """
