@@ -332,7 +332,7 @@ class Session(SessionView):
         return saved
 
     def preview_import(self, masks_folder: Path, class_file: Path | None = None) -> ImportPreview:
-        """Look at all masks of a folder and propose what their values mean. Slow; pure: call it on any thread.
+        """Look at all masks of a folder and propose what their values mean. Slow; any thread.
 
         Raises:
             ExchangeError: Nothing there can be imported; the message says why.
