@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.annotate.compose import final_label_map
-from engine.errors import ExchangeError, StorageError
+from engine.errors import AnnotationError, EngineError, ExchangeError, ImageError, StorageError
 from engine.messages import ExportItem
 from engine.project.images import probe
 from engine.project.store import AnnotationStore
@@ -100,6 +100,8 @@ def labelled_images(
     items: Iterable[ExportItem],
     store: AnnotationStore,
     predict: Callable[[ExportItem], NDArray[np.uint8]] | None = None,
+    *,
+    skipped: Callable[[EngineError], None] | None = None,
 ) -> Iterator[LabelledImage]:
     """Read annotations one at a time and lay them over predictions; memory holds one image.
 
@@ -108,15 +110,23 @@ def labelled_images(
         store: where the annotations lie.
         predict: returns the (H, W) uint8 prediction as permanent class indices; ``None`` exports what people
             said only.
+        skipped: called with the reason when an image cannot be read; the others go on. Without it the error
+            ends the export.
 
     Raises:
         AnnotationError: an annotation is damaged.
         ImageError: an image cannot be read for its prediction.
     """
     for item in items:
-        size = item.size or probe(Path(item.image_path)).size
-        annotation = store.load(item.image_id, size).annotation
-        prediction = None if predict is None else predict(item)
+        try:
+            size = item.size or probe(Path(item.image_path)).size
+            annotation = store.load(item.image_id, size).annotation
+            prediction = None if predict is None else predict(item)
+        except (AnnotationError, ImageError) as error:
+            if skipped is None:
+                raise
+            skipped(error)
+            continue
         yield LabelledImage(
             image_id=item.image_id,
             image_path=Path(item.image_path),

@@ -1,8 +1,8 @@
 """COCO JSON: one annotation per connected region, as polygon along pixel edges or as run lengths.
 
 Regions with holes are written as run lengths (RLE). Category ids are the permanent class indices plus one,
-because readers treat 0 as "nothing"; annotation and image ids start at 1 for the same reason. Unlabelled and void
-pixels are not written. Large exports are streamed: memory holds one image.
+because readers treat 0 as "nothing"; annotation and image ids start at 1 for the same reason. Unlabelled and
+void pixels are not written. Large exports are streamed: memory holds one image.
 """
 
 import io

@@ -36,7 +36,7 @@ class PngExporter:
     name = "png"
     title = "PNG label maps (ids, palette, colours)"
     help = (
-        "label_ids/ holds 8-bit grey PNGs whose pixel values are the class ids (they look black: that is right), "
+        "label_ids/ holds 8-bit grey PNGs whose pixel values are the class ids (black to the eye), "
         "indexed/ the same ids with a palette, color/ the colours, classes.json the class list. "
         "Unlabelled and void pixels are 255, in color/ black."
     )
@@ -65,6 +65,32 @@ class PngExporter:
                 f"Same name, other suffix: {', '.join(names.renamed[:5])} keep their full name."
             )
         return tally.report(folder, files, unlabelled_as="255 in label_ids/ and indexed/, black in color/")
+
+
+class IdExporter:
+    """Writes one grey PNG of class ids per image, straight into the folder, and ``classes.json``."""
+
+    name = "ids"
+    title = "PNG of class ids only"
+    help = (
+        "One 8-bit grey PNG per image whose pixel values are class ids; 255 is unlabelled. "
+        "classes.json lists them."
+    )
+
+    def export(
+        self, items: Iterable[LabelledImage], classes: ClassTable, folder: Path, progress: ProgressCallback
+    ) -> ExportReport:
+        """Write one PNG per image and the class list; see :class:`engine.exchange.base.Exporter`."""
+        tally, names, lookup = ExportTally(), OutputNames(".png"), value_lookup(classes)
+        with Staging(folder) as staging:
+            for item in items:
+                check_known(item.label_map, classes, item.image_id)
+                staging.write(names.name_for(item.image_id), encode_grey(lookup[item.label_map]))
+                tally.add(item.label_map)
+                progress(tally.images)
+            staging.write(PurePosixPath("classes.json"), classes_json(classes))
+            files = staging.commit()
+        return tally.report(folder, files, unlabelled_as="255")
 
 
 def _colors(classes: ClassTable) -> NDArray[np.uint8]:

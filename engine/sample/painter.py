@@ -210,11 +210,12 @@ class Painter:
         """The finished picture (360, 480, 3) uint8 RGB, a little blurred and noisy, and its label map."""
         small = cv2.resize(self.picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
         blur = float(self.rng.uniform(0.35, 0.65))
-        small = np.asarray(cv2.GaussianBlur(small, (0, 0), blur), np.float32)
+        small = cv2.GaussianBlur(small, (0, 0), blur)
         rows = np.linspace(-1, 1, HEIGHT, dtype=np.float32)[:, None]
         columns = np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :]
-        small *= (1.0 - np.float32(0.10) * (rows * rows + columns * columns))[:, :, None]
-        small += np.float32(self.rng.uniform(2.0, 4.5)) * self.rng.standard_normal(small.shape, np.float32)
+        vignette = 1.0 - 0.10 * (rows**2 + columns**2)
+        noise = self.rng.standard_normal(small.shape, np.float32) * self.rng.uniform(2.0, 4.5)
+        small = small * vignette[:, :, None] + noise
         picture = np.clip(np.round(small), 0, 255).astype(np.uint8)
         middle = SCALE // 2
         return picture, np.ascontiguousarray(self.labels[middle::SCALE, middle::SCALE])

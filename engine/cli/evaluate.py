@@ -1,0 +1,91 @@
+"""``maskloop evaluate``: how well a trained network agrees with given masks."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli.arguments import add_checkpoint, add_device
+from engine.cli.console import Bar, complain, say
+
+if TYPE_CHECKING:
+    from engine.exchange.mask_import import ImportPreview
+    from engine.learn.evaluator import EvaluationSample
+
+SUMMARY = "Measure a trained network on images with masks."
+EXAMPLE = "maskloop evaluate --checkpoint trained.pt --images val/images --masks val/masks --json scores.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare options."""
+    add_checkpoint(parser)
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images")
+    parser.add_argument(
+        "--masks", type=Path, required=True, metavar="DIR", help="folder of masks with the same names"
+    )
+    parser.add_argument(
+        "--classes", type=Path, metavar="F", help="class list of the masks, where it is not beside them"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="F", help="write miou, iou_per_class and pixel_accuracy there"
+    )
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict every image that has a mask, and compare."""
+    from engine.cli.masks import preview_masks
+    from engine.cli.networks import load_network
+    from engine.config import Device
+    from engine.files import atomic_write
+    from engine.learn.evaluator import evaluate
+
+    network = load_network(arguments.checkpoint, Device(arguments.device), complain)
+    preview = preview_masks(arguments.images, arguments.masks, network.classes, arguments.classes)
+    for problem in preview.problems:
+        complain(problem.message)
+    with Bar("Evaluating", len(preview.matched)) as bar:
+        samples = _samples(arguments.images, preview)
+        result = evaluate(network.predictor, samples, preview.classes, progress=bar.update)
+    scores = {
+        "miou": result.miou,
+        "iou_per_class": dict(result.iou_per_class),
+        "pixel_accuracy": result.pixel_accuracy,
+        "images": result.images,
+        "pixels": result.pixels,
+        "step": network.about.step,
+    }
+    say(table(result.iou_per_class))
+    accuracy = _percent(result.pixel_accuracy)
+    say(f"{'mIoU':<24} {_percent(result.miou)}   pixel accuracy {accuracy}   {result.images} images")
+    if arguments.json is not None:
+        atomic_write(
+            arguments.json, (json.dumps(scores, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+        )
+    return 0
+
+
+def table(iou_per_class: Mapping[str, float | None]) -> str:
+    """One line per class: name, IoU, a small bar."""
+    return "\n".join(
+        f"{name[:24]:<24} {_percent(value)}   {'#' * round(24 * (value or 0.0))}"
+        for name, value in iou_per_class.items()
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "   –   " if value is None else f"{100 * value:5.1f} %"
+
+
+def _samples(images: Path, preview: "ImportPreview") -> Iterator["EvaluationSample"]:
+    """Image and label map of every mask that fits, one at a time."""
+    from engine.exchange.mask_import import ImportProblem, imported_labels
+    from engine.learn.evaluator import EvaluationSample
+    from engine.project.images import read_image
+
+    for matched, labels in imported_labels(preview, preview.mapping):
+        if isinstance(labels, ImportProblem):
+            complain(labels.message)
+            continue
+        yield EvaluationSample(image=read_image(images / matched.image_id), label_map=labels)

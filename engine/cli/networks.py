@@ -1,0 +1,76 @@
+"""Networks for verbs: chosen by words, or read from a checkpoint, ready to predict. Imports torch."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.annotate.classes import ClassTable
+from engine.catalog import networks
+from engine.config import Device, Precision, PredictConfig
+from engine.learn.checkpoint import CheckpointAbout, read_checkpoint, restore
+from engine.learn.device import ResolvedDevice, choose_precision, resolve_device
+from engine.predict.predictor import Predictor
+from models.base import SegmentationModel
+from models.build import build_model
+from models.configs import FcnConfig, NetworkConfig, ResNetConfig
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedNetwork:
+    """A trained network, ready to predict.
+
+    Attributes:
+        predictor: predicts permanent class indices of ``classes``.
+        classes: class table of the checkpoint.
+        about: what the checkpoint says about itself.
+        device: where it runs.
+    """
+
+    predictor: Predictor
+    classes: ClassTable
+    about: CheckpointAbout
+    device: ResolvedDevice
+
+
+def load_network(checkpoint: Path, device: Device, notice: Callable[[str], None]) -> LoadedNetwork:
+    """Read a checkpoint and build its network, without downloading anything.
+
+    Args:
+        checkpoint: the file.
+        device: where to run.
+        notice: called with sentences worth reading.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+    """
+    content = read_checkpoint(checkpoint)
+    about = content.about
+    resolved = resolve_device(device)
+    if resolved.notice:
+        notice(resolved.notice)
+    model = build_model(
+        without_download(about.network), len(about.classes), seed=0, notice=notice, specs=networks()
+    )
+    for sentence in restore(model, content, about.classes).sentences:
+        notice(sentence)
+    return LoadedNetwork(
+        predictor=make_predictor(model, about.classes, resolved),
+        classes=about.classes,
+        about=about,
+        device=resolved,
+    )
+
+
+def make_predictor(model: SegmentationModel[Any], classes: ClassTable, device: ResolvedDevice) -> Predictor:
+    """A predictor on a device with the fastest precision it has."""
+    precision = choose_precision(Precision.AUTO, model, device.device)
+    return Predictor(model.to(device.device), classes, PredictConfig(), device.device, precision)
+
+
+def without_download(network: NetworkConfig) -> NetworkConfig:
+    """The same network with a backbone that starts untrained."""
+    if isinstance(network, FcnConfig) and isinstance(network.backbone, ResNetConfig):
+        backbone = dataclasses.replace(network.backbone, pretrained=False)
+        return dataclasses.replace(network, backbone=backbone)
+    return network

@@ -1,0 +1,145 @@
+"""``maskloop train``: training without a window, from a project or from images with masks."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli.arguments import add_device, natural, positive, seconds
+from engine.cli.console import complain, say
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.cli.materials import Material
+    from engine.config import TrainingConfig
+    from models.configs import NetworkConfig
+
+SUMMARY = "Train a network on a project's annotations, or on images with masks."
+EXAMPLE = (
+    "maskloop train photos/ --seconds 600\n"
+    "  maskloop train data/train --network fcn --backbone resnet18 --out fcn.pt"
+)
+
+BACKBONES = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare options."""
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of images with a project, or one that holds images/ and masks/ "
+        "(a val/ of the same form beside it is measured on)",
+    )
+    data = parser.add_argument_group("images with masks")
+    data.add_argument("--masks", type=Path, metavar="DIR", help="masks of FOLDER's images, by name")
+    data.add_argument(
+        "--classes", type=Path, metavar="F", help="class list of the masks, where it is not beside them"
+    )
+    data.add_argument("--val-images", type=Path, metavar="DIR", help="images to measure on")
+    data.add_argument("--val-masks", type=Path, metavar="DIR", help="their masks")
+    network = parser.add_argument_group("network and training")
+    network.add_argument("--network", choices=("tiny", "fcn"), help="default: the project's, or tiny")
+    network.add_argument("--backbone", choices=BACKBONES, help="backbone of fcn (default: resnet18)")
+    network.add_argument(
+        "--pretrained",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start from ImageNet weights",
+    )
+    network.add_argument(
+        "--start-from", type=Path, metavar="F", help="checkpoint to continue from, matched by class name"
+    )
+    network.add_argument("--seconds", type=seconds, metavar="N", help="stop after N seconds (default: 300)")
+    network.add_argument("--steps", type=positive, metavar="N", help="stop after N steps")
+    network.add_argument("--batch", type=positive, metavar="N", help="windows per step")
+    network.add_argument("--crop", type=positive, metavar="PX", help="edge of a window")
+    network.add_argument("--learning-rate", type=float, metavar="X", help="largest step width")
+    network.add_argument("--evaluate-every", type=seconds, metavar="N", help="seconds between measurements")
+    network.add_argument("--seed", type=natural, default=0, metavar="S", help="start of all random choices")
+    network.add_argument(
+        "--out", type=Path, metavar="F", help="checkpoint to write (default: in the project, or trained.pt)"
+    )
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, print the curve, write the checkpoint."""
+    from engine.cli.materials import open_material
+    from engine.cli.training_run import Limits, TrainingRun
+    from engine.config import Device
+
+    _check(arguments)
+    with open_material(arguments) as material:
+        network = _network(arguments, material)
+        run_ = TrainingRun(material, network, _config(arguments, material), Device(arguments.device))
+        if arguments.start_from is not None:
+            run_.continue_from(arguments.start_from)
+        for note in run_.notes:
+            complain(note)
+        say(material.summary)
+        limits = Limits(
+            seconds=arguments.seconds if arguments.seconds or arguments.steps else 300.0,
+            steps=arguments.steps,
+        )
+        run_.train(limits)
+        say(f"Checkpoint: {run_.save(arguments.out)}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Options that only make sense together.
+
+    Raises:
+        EngineError: one of a pair is missing.
+    """
+    if (arguments.val_images is None) != (arguments.val_masks is None):
+        raise EngineError("--val-images and --val-masks belong together.", hint="Give both or none.")
+    if arguments.backbone not in (None, "tiny") and arguments.network == "tiny":
+        raise EngineError("The network “tiny” has its own backbone.", hint="Choose --network fcn.")
+
+
+def _network(arguments: argparse.Namespace, material: "Material") -> "NetworkConfig":
+    """The network the options describe; without any, the project's own."""
+    import dataclasses
+
+    from engine.cli.networks import without_download
+    from models.configs import FcnConfig, ResNetConfig, ResNetDepth
+    from models.presets import fcn_resnet18, tiny, tiny_fcn
+
+    backbone = arguments.backbone or "resnet18"
+    if arguments.network is None and arguments.backbone is None:
+        chosen: NetworkConfig = material.network or tiny()
+    elif arguments.network == "tiny":
+        chosen = tiny()
+    elif backbone == "tiny":
+        chosen = tiny_fcn()
+    else:
+        width = fcn_resnet18().width if backbone in ("resnet18", "resnet34") else FcnConfig().width
+        depth = ResNetDepth[backbone.upper()]
+        chosen = dataclasses.replace(fcn_resnet18(), backbone=ResNetConfig(depth=depth), width=width)
+    return chosen if arguments.pretrained else without_download(chosen)
+
+
+def _config(arguments: argparse.Namespace, material: "Material") -> "TrainingConfig":
+    """The project's training choices with the options laid over."""
+    import dataclasses
+
+    from models.described import ConfigError
+
+    config = material.training
+    try:
+        crop = dataclasses.replace(config.crop, size=arguments.crop or config.crop.size)
+        optimizer = dataclasses.replace(
+            config.optimizer, learning_rate=arguments.learning_rate or config.optimizer.learning_rate
+        )
+        return dataclasses.replace(
+            config,
+            crop=crop,
+            optimizer=optimizer,
+            batch_size=arguments.batch or config.batch_size,
+            evaluate_every_s=arguments.evaluate_every or config.evaluate_every_s,
+            seed=arguments.seed,
+        )
+    except ConfigError as error:
+        raise EngineError(f"{error}", hint="Choose a value within the bounds.") from error
