@@ -65,7 +65,8 @@ def touches(box: Box, other: Box) -> bool:
 def fade(box: Box, size: tuple[int, int], overlap: int) -> NDArray[np.float32]:
     """Return the (h, w) float32 weight of a tile, in (0, 1].
 
-    It is 1 inside and falls towards edges that neighbours overlap. The border of the image is no such edge: there the tile is all there is.
+    It is 1 inside and falls towards edges that neighbours overlap. The border of the image is no such
+    edge: there the tile is all there is.
     """
     height, width = size
     rows = _ramp(box.height, overlap, start=box.top > 0, end=box.bottom < height)

@@ -1,0 +1,364 @@
+"""What the worker does with its network: open, train, predict, measure, save, export. Worker thread.
+
+One piece of work at a time: what is on screen first, then measuring, then one step of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from engine.errors import EngineError
+from engine.learn.pool import Layers, store_reader
+from engine.messages import (
+    AnnotationChanged,
+    CancelExport,
+    ClassesChanged,
+    Evaluate,
+    Event,
+    Export,
+    LoadCheckpoint,
+    OpenNetwork,
+    PoolItem,
+    Predict,
+    Problem,
+    Progress,
+    Shutdown,
+    StartTraining,
+    StopTraining,
+    TrainingStopped,
+    WorkerState,
+)
+from engine.worker.exporting import ExportCancelledError, export
+from engine.worker.inbox import Inbox
+from engine.worker.measuring import Measurement
+from engine.worker.network import LiveNetwork, load_network, open_network, save_network
+from engine.worker.pace import Clock
+from engine.worker.run import Run
+from engine.worker.views import ScreenPrediction
+
+_STOPPED = "Training was stopped."
+_DOWNLOAD = "Downloading weights"
+
+
+class Guard(Protocol):
+    """What the work needs of the loop around it."""
+
+    def guarded(self, name: str, action: Callable[[], None]) -> bool:
+        """Do something whose failure must not end what else is going on; return whether it went well."""
+
+    def enter(self, state: WorkerState, problem: Problem | None = None) -> None:
+        """Go to a state and say so."""
+
+
+class Work:
+    """The network and everything under way with it.
+
+    Args:
+        guard: The loop.
+        emit: Receives events.
+        inbox: Asked at boundaries whether to go on.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, guard: Guard, emit: Callable[[Event], None], inbox: Inbox, clock: Clock) -> None:
+        self._guard = guard
+        self._emit = emit
+        self._inbox = inbox
+        self._clock = clock
+        self._network: LiveNetwork | None = None
+        self._request: OpenNetwork | None = None
+        self._run: Run | None = None
+        self._screen = ScreenPrediction(emit)
+        self._measurement: Measurement | None = None
+
+    # -------------------------------------------------------------------------------- intentions
+
+    def want(self, command: Predict) -> None:
+        """Remember which image is on screen."""
+        self._screen.wanted = command
+
+    def predict(self, command: Predict) -> None:
+        """Begin to predict the image on screen, instead of whatever was under way."""
+        self.want(command)
+        self._begin_prediction()
+
+    def remember_classes(self, command: ClassesChanged) -> None:
+        """Keep a class table for the network that will be opened next."""
+        if self._request is not None:
+            self._request = replace(self._request, classes=command.classes)
+
+    def open(self, command: OpenNetwork) -> None:
+        """Build a network and make it the one.
+
+        Raises:
+            EngineError: There are no classes.
+        """
+        self.stop("Another network was opened.", save=True)
+        if self._request is not None and self._request.images_folder != command.images_folder:
+            self._screen.wanted = None
+        self._let_go()
+        self._request = command
+        network, opened = open_network(command, progress=self._download)
+        self._take(network)
+        self._emit(opened)
+        self._begin_prediction()
+
+    def load(self, command: LoadCheckpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: It cannot be used; everything stays as it was.
+        """
+        if self._request is None:
+            raise EngineError(
+                "No project is open to load a checkpoint into.", "Open a folder of images first."
+            )
+        # Reads first: a file that cannot be used must not end the training.
+        network, opened = load_network(command.path, self._request, progress=self._download)
+        self.stop("A checkpoint was loaded.", save=False)
+        self._let_go()
+        self._request = network.request
+        self._take(network)
+        self._emit(opened)
+        self._begin_prediction()
+
+    def _take(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._guard.enter(WorkerState.IDLE)
+
+    def _let_go(self) -> None:
+        self._network, self._measurement = None, None
+        self._screen.cancel()
+
+    def change_classes(self, command: ClassesChanged) -> None:
+        """Let the network follow the class table; what it learnt about classes that stay, stays.
+
+        Raises:
+            EngineError: No network is open, or no class is left.
+        """
+        network = self._opened_network()
+        if not len(command.classes):
+            raise EngineError("The last class was removed.", "Add a class; the network then starts afresh.")
+        sources = network.class_sources(command.classes)
+        if sources != tuple(range(len(network.classes))):
+            # A measurement under way would mix two class tables.
+            self._measurement = None
+            if self._run is not None:
+                self._run.follow(command.classes, sources)
+            else:
+                network.model.follow_classes(sources)
+        elif self._run is not None:
+            self._run.pool.set_classes(command.classes)
+        network.set_classes(command.classes)
+        self._request = network.request
+        self._begin_prediction()
+
+    def start(self, command: StartTraining) -> None:
+        """Start a run, or give a running one another config and other images.
+
+        Raises:
+            TrainingRefusedError: There is nothing to learn yet.
+            EngineError: No network or no project is open.
+        """
+        network = self._opened_network()
+        running = self._run
+        run = running if running is not None else Run(network, command.config, self._emit, self._clock)
+        if not run.fill(command.items, lambda: self._inbox.superseded_by(Shutdown, StopTraining)):
+            if running is None:
+                self._emit(TrainingStopped(reason=_STOPPED))
+            return
+        if running is not None:
+            run.reconfigure(command.config)
+            return
+        run.start()
+        self._run = run
+        self._guard.enter(WorkerState.TRAINING)
+
+    def stop(self, reason: str = _STOPPED, *, save: bool = True, problem: Problem | None = None) -> None:
+        """End a run, if there is one: weights are saved, memory is given back, the state is IDLE."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        self._measurement = None
+        if problem is None:
+            problem = self._last_check(run)
+        run.close(reason if problem is None else problem.message)
+        self._guard.enter(WorkerState.IDLE, problem)
+        self._emit(TrainingStopped(reason=reason if problem is None else problem.message))
+        if save and run.has_news:
+            self._guard.guarded("SaveCheckpoint", lambda: self.save(None))
+
+    def _last_check(self, run: Run) -> Problem | None:
+        """Read the losses of the last steps: what they poisoned must not be saved."""
+        try:
+            run.check_weights()
+        except EngineError as error:
+            return Problem.from_error(error)
+        return None
+
+    def evaluate(self, command: Evaluate) -> None:
+        """Begin to measure on held-out images.
+
+        Raises:
+            EngineError: No network or no project is open.
+        """
+        network = self._opened_network()
+        read: Callable[[PoolItem], Layers]
+        if self._run is not None:
+            read = self._run.pool.layers
+        elif network.request.store_folder:
+            read = store_reader(network.request.store_folder)
+        else:
+            raise EngineError("There is no project to measure on.", "Open a folder of images first.")
+        self._measurement = Measurement(network, command.items, read, self._emit)
+
+    def save(self, name: str | None) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            EngineError: No network or no project is open.
+            StorageError: The disk refuses.
+            TrainingError: The weights of now are not worth saving.
+        """
+        network, run = self._opened_network(), self._run
+        if run is None:
+            self._emit(save_network(network, name=name, optimizer=None, keep=None))
+            return
+        run.check_weights()
+        saved = save_network(
+            network, name=name, optimizer=run.trainer.optimizer_state(), keep=run.config.keep_checkpoints
+        )
+        run.log_checkpoint(saved)
+        self._emit(saved)
+
+    def export(self, command: Export) -> None:
+        """Write label maps in a foreign format, all in one go.
+
+        Raises:
+            ExportCancelledError: Somebody ended it.
+            EngineError: See `engine.worker.exporting.export`.
+        """
+        predictor = None
+        if command.fill_with_prediction:
+            network = self._opened_network()
+            if not network.has_learnt:
+                raise EngineError(
+                    "The network has learnt nothing yet, so it cannot fill what is unlabelled.",
+                    "Train first, or export without predictions.",
+                )
+            predictor = network.predictor()
+        self._emit(export(command, predictor, self._export_boundary, self._emit))
+
+    def _export_boundary(self) -> None:
+        """Between two pieces of an export: end it, or answer a request for the image on screen."""
+        if self._inbox.superseded_by(Shutdown, CancelExport, Export):
+            raise ExportCancelledError
+        request = self._inbox.take_only(Predict)
+        if request is not None:
+            self._guard.guarded("Predict", lambda: self.predict(request))
+        while self._screen.is_running and not self._inbox.superseded_by(Predict, Shutdown, CancelExport):
+            self._predict_tile()
+
+    def corrected(self, command: AnnotationChanged) -> None:
+        """Learn from a changed annotation with the very next step."""
+        self._training_run().corrected(command.item)
+
+    def abandon(self) -> None:
+        """Let go of everything that uses the network: it can no longer be trusted."""
+        self._run = None
+        self._let_go()
+
+    def _opened_network(self) -> LiveNetwork:
+        if self._network is None:
+            raise EngineError("No network is open.", "Choose a network, then try again.")
+        return self._network
+
+    def _training_run(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("there is no run in this state")
+        return self._run
+
+    def _download(self, done: int, total: int) -> None:
+        self._emit(Progress(task=_DOWNLOAD, done=done, total=total))
+
+    # -------------------------------------------------------------------------------- pieces
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to do without a command."""
+        return self._run is not None or self._measurement is not None or self._screen.is_running
+
+    def advance(self) -> None:
+        """Do one piece: a tile on screen, else a piece of measuring, else a step and a tile off screen."""
+        if self._screen.is_urgent:
+            self._predict_tile()
+        elif self._measurement is not None:
+            self._guard.guarded("Evaluate", self._measure)
+        else:
+            if self._run is not None:
+                self._guard.guarded("training", self._train)
+            if self._screen.is_running:
+                self._predict_tile()
+
+    def _begin_prediction(self) -> None:
+        if self._network is not None:
+            self._screen.begin(self._network)
+
+    def _predict_tile(self) -> None:
+        network = self._network
+        if network is None:
+            self._screen.cancel()
+            return
+
+        def advance() -> None:
+            if self._screen.advance(network) and self._run is not None:
+                self._run.refresh.end()
+
+        if not self._guard.guarded("Predict", advance):
+            self._screen.cancel()
+
+    def _measure(self) -> None:
+        # Put back only if all is well and not done: a measurement that failed is over.
+        measurement, self._measurement = self._measurement, None
+        if measurement is None:
+            return
+        network = self._opened_network()
+        result = measurement.advance()
+        if result is None:
+            self._measurement = measurement
+            return
+        self._emit(measurement.event(result))
+        if result.miou is not None:
+            network.miou = (network.step, result.miou)
+        if self._run is not None:
+            self._run.evaluation.end()
+            self._run.log_evaluation(result)
+            if self._run.is_new_best(result.miou):
+                self.save(None)
+
+    def _train(self) -> None:
+        """One step and whatever is due; a problem ends the run."""
+        run = self._training_run()
+        try:
+            run.step()
+            if run.is_complete:
+                self.stop(f"Done: {run.config.max_steps} steps.", save=True)
+            else:
+                self._what_is_due(run)
+        except EngineError as error:
+            self.stop(save=False, problem=Problem.from_error(error))
+
+    def _what_is_due(self, run: Run) -> None:
+        if run.refresh.is_due and not self._screen.is_running:
+            run.refresh.begin()
+            if run.check_weights():
+                self._guard.guarded("Predict", self._begin_prediction)
+        if run.evaluation.is_due and run.pool.held_out():
+            run.evaluation.begin()
+            run.check_weights()
+            self._measurement = Measurement(run.network, run.pool.held_out(), run.pool.layers, self._emit)
+        elif run.checkpoint.is_due:
+            run.checkpoint.begin()
+            self._guard.guarded("SaveCheckpoint", lambda: self.save(None))
