@@ -24,6 +24,7 @@ class PolygonTool(Tool):
         super().__init__(hand)
         self._points: list[tuple[float, float]] = []
         self._tip: Pointer | None = None  # loose end of the rubber band
+        self._drawn = 0  # corners set by the drag in progress
 
     @property
     def points(self) -> tuple[tuple[float, float], ...]:
@@ -33,6 +34,7 @@ class PolygonTool(Tool):
     def press(self, at: Pointer) -> None:
         """Sets a corner, or closes the polygon at its first one."""
         self._tip = at
+        self._drawn = 0
         if len(self._points) >= 3 and _distance(at, self._points[0]) <= CLOSE_DISTANCE:
             self._close(erase=at.erase)
             return
@@ -43,6 +45,13 @@ class PolygonTool(Tool):
         self._tip = at
         if self._points and _distance(at, self._points[-1]) >= FREEHAND_STEP:
             self._add(at)
+            self._drawn += 1
+
+    def release(self, at: Pointer | None) -> None:
+        """Closes an outline drawn freehand that came back to where it began."""
+        drawn, self._drawn = self._drawn, 0
+        if at is not None and drawn >= 3 and _distance(at, self._points[0]) <= CLOSE_DISTANCE:
+            self._close(erase=at.erase)
 
     def hover(self, at: Pointer | None) -> None:
         """Moves the loose end."""

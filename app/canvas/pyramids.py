@@ -90,7 +90,7 @@ def _labelled_box(label_map: Labels) -> Box:
 
 
 def sample(level: NDArray[T], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[T]:
-    """Returns `level[rows][:, columns]`, possibly a view, reading only the block between the outermost of them.
+    """Returns `level[rows][:, columns]`, possibly a view; reads only the block between the outermost.
 
     Args:
         level: (h, w) array, also a strided view.

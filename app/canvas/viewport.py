@@ -51,9 +51,9 @@ class Viewport:
 
     @property
     def min_scale(self) -> float:
-        """Smallest scale the wheel reaches: half of the fitted one, but never above 100 %."""
+        """Smallest scale the wheel reaches: half of the fitted one, and 25 % in any case."""
         smallest = 1.0 / min(self.image_height, self.image_width)
-        return min(1.0, max(self.fit_scale / 2, smallest))
+        return max(min(self.fit_scale / 2, 0.25), smallest)
 
     def fitted(self) -> "Viewport":
         """Returns the whole image, centred."""
