@@ -160,7 +160,10 @@ class SnapshotStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassDeleted:
-    """No annotation on disk holds the class any more; its pixels are `merge_into`, or unlabelled where that is None."""
+    """No annotation on disk holds the class any more.
+
+    Its pixels are `merge_into` now, or unlabelled where that is None.
+    """
 
     index: int
     merge_into: int | None
@@ -168,7 +171,10 @@ class ClassDeleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasksImported:
-    """Masks were written into the annotations of these images: permanent class indices by image id, and their sizes."""
+    """Masks were written into annotations.
+
+    Everything is by image id: permanent class indices now labelled, size (H, W), revision.
+    """
 
     labelled: Mapping[str, tuple[int, ...]]
     sizes: Mapping[str, tuple[int, int]]

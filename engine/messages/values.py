@@ -77,7 +77,10 @@ class PoolItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportItem:
-    """One image to export. `size` is (H, W), or None where nobody opened the image yet: it is read from the file."""
+    """One image to export.
+
+    `size` is (H, W), or None where nobody opened the image yet: it is then read from the file.
+    """
 
     image_id: str
     image_path: str

@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import OptimizerConfig
+from engine.learn.schedule import Schedule
+
+
+def _factors(schedule: Schedule, steps: int) -> list[float]:
+    factors = []
+    for _ in range(steps):
+        factors.append(schedule.factor())
+        schedule.advance()
+    return factors
+
+
+def test_a_cycle_falls_as_a_power_and_starts_again() -> None:
+    config = OptimizerConfig(cycle_steps=10, warmup_steps=0, poly_power=2.0, floor=0.0)
+    factors = _factors(Schedule(config), 11)
+    assert factors[:10] == pytest.approx([(1 - step / 10) ** 2 for step in range(10)])
+    assert factors[10] == 1.0
+
+
+def test_warm_up_grows_once_per_run() -> None:
+    config = OptimizerConfig(cycle_steps=8, warmup_steps=4, poly_power=0.0)
+    factors = _factors(Schedule(config), 20)
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert set(factors[5:]) == {1.0}
+
+
+def test_a_restart_raises_the_rate_again() -> None:
+    schedule = Schedule(OptimizerConfig(cycle_steps=100, warmup_steps=0))
+    _factors(schedule, 80)
+    low = schedule.factor()
+    schedule.restart()
+    assert schedule.factor() > low
+    assert schedule.position == 40
+
+
+@given(st.lists(st.sampled_from(["step", "restart"]), max_size=200), st.floats(0, 1), st.integers(1, 50))
+def test_the_factor_stays_between_floor_and_one(moves: list[str], floor: float, cycle: int) -> None:
+    schedule = Schedule(OptimizerConfig(cycle_steps=cycle, warmup_steps=0, floor=floor))
+    for move in moves:
+        schedule.restart() if move == "restart" else schedule.advance()
+        assert floor <= schedule.factor() <= 1.0
+        assert 0 <= schedule.position < cycle
+
+
+def test_a_new_config_keeps_the_share_of_the_cycle() -> None:
+    schedule = Schedule(OptimizerConfig(cycle_steps=100))
+    schedule.restore(50)
+    schedule.reconfigure(OptimizerConfig(cycle_steps=10))
+    assert schedule.position == 5
+    schedule.restore(1e9)
+    assert schedule.position == 10
