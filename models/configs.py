@@ -48,9 +48,11 @@ class TinyBackboneConfig:
     """A small backbone without pretrained weights, for CPUs and tests."""
 
     width: int = described(
-        32, help="Channels at a quarter of the image size; deeper stages have more.", low=4, high=256
+        24, help="Channels at a quarter of the image size; deeper stages have more.", low=6, high=256
     )
-    depth: int = described(2, help="Blocks in each of the two deeper stages.", low=1, high=8)
+    depth: int = described(
+        2, help="Residual blocks at a sixteenth of the image size; half as many at an eighth.", low=1, high=8
+    )
     norm: NormKind = described(NormKind.BATCH, help="How features are normalised.")
     coordinates: bool = described(
         False,
