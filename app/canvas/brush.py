@@ -9,6 +9,8 @@ from app.canvas.tool import Hand, Pointer, Tool, ToolKind, ToWidget
 
 SMALLEST_RADIUS = 0.5
 LARGEST_RADIUS = 2000.0
+LARGE_OUTLINE = 300.0
+"""Logical pixels across from which the outline is hard and thin: smooth, it would cost more than a stroke."""
 
 
 class BrushTool(Tool):
@@ -72,11 +74,12 @@ class BrushTool(Tool):
             return
         erase = self._hover.erase or self.always_erases
         circle = self._circle(to_widget)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        large = circle.width() > LARGE_OUTLINE
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not large)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(0, 0, 0, 170), 3.0))
-        painter.drawEllipse(circle)
-        line = QPen(QColor(255, 255, 255) if erase else self.hand.color, 1.5)
+        painter.setPen(QPen(QColor(0, 0, 0, 170), 1.0 if large else 3.0))
+        painter.drawEllipse(circle.adjusted(-1, -1, 1, 1) if large else circle)
+        line = QPen(QColor(255, 255, 255) if erase else self.hand.color, 1.0 if large else 1.5)
         if erase:
             line.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(line)

@@ -176,11 +176,11 @@ class Painter:
         """Writes annotated codes over `codes`; returns where the white edges go, or None for nowhere."""
         if self.annotation is None or not self._settings.annotation_visible:
             return None
-        level = level_for(viewport.scale, len(self.annotation.levels))
+        level = level_for(viewport.scale, len(self.annotation))
         # One pixel more on each side: whether a pixel is an edge depends on its neighbours.
         rows = viewport.image_rows(area.top - 1, area.bottom + 1) >> level
         columns = viewport.image_columns(area.left - 1, area.right + 1) >> level
-        around = sample(self.annotation.levels[level], rows, columns)
+        around = sample(self.annotation.level(level), rows, columns)
         labels = around[1:-1, 1:-1]
         labelled = labels != UNLABELLED
         if not labelled.any():

@@ -1,5 +1,7 @@
 """Smaller copies of an annotation for zoomed-out views, kept true for the changed rectangle only."""
 
+from functools import reduce
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +15,8 @@ T = TypeVar("T", bound=np.generic)
 
 SMALLEST_SIDE = 256
 """Levels end once their longer side is not above this."""
+MOST_CHANGES = 64
+"""Changed boxes kept apart before they are joined to one."""
 
 
 def level_for(scale: float, count: int) -> int:
@@ -32,10 +36,8 @@ class LabelPyramid:
     """An annotation at full, half, quarter … size.
 
     A coarse pixel takes the first labelled one of its 2 x 2 block, so that a thin stroke on an empty image
-    does not vanish from the fitted view. GUI thread only.
-
-    Attributes:
-        levels: Label maps, (h, w) uint8; level 0 is the annotation itself, not a copy.
+    does not vanish from the fitted view. Changes are noted, and carried out when a coarse level is looked at:
+    who paints at 100 % does not pay for them. GUI thread only.
     """
 
     def __init__(self, label_map: Labels) -> None:
@@ -44,26 +46,40 @@ class LabelPyramid:
         Args:
             label_map: (H, W) uint8, a view that changes under the pyramid; tell it with `changed`.
         """
-        self.levels: list[Labels] = [label_map]
+        self._levels: list[Labels] = [label_map]
         height, width = label_map.shape
         while max(height, width) > SMALLEST_SIDE:
             height, width = (height + 1) // 2, (width + 1) // 2
-            self.levels.append(np.full((height, width), UNLABELLED, dtype=np.uint8))
+            self._levels.append(np.full((height, width), UNLABELLED, dtype=np.uint8))
+        self._changed: list[Box] = []
         self.changed(_labelled_box(label_map))
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the annotation."""
-        height, width = self.levels[0].shape
-        return height, width
+    def __len__(self) -> int:
+        """Number of levels, at least 1."""
+        return len(self._levels)
+
+    def level(self, index: int) -> Labels:
+        """Returns the (h, w) uint8 label map of a level; level 0 is the annotation itself, not a copy."""
+        if index > 0:
+            for box in self._changed:
+                self._carry_up(box)
+            self._changed.clear()
+        return self._levels[index]
 
     def changed(self, box: Box) -> None:
-        """Brings the coarse levels up to date inside `box` (image pixels); cost follows the box."""
-        box = box.clip(self.size)
+        """Notes that the annotation changed inside `box` (image pixels)."""
+        height, width = self._levels[0].shape
+        box = box.clip((height, width))
         if box.is_empty:
             return
+        self._changed.append(box)
+        if len(self._changed) > MOST_CHANGES:
+            self._changed = [reduce(Box.union, self._changed)]
+
+    def _carry_up(self, box: Box) -> None:
+        """Brings the coarse levels up to date inside `box`; cost follows the box."""
         top, left, bottom, right = box.top, box.left, box.bottom, box.right
-        for fine, coarse in zip(self.levels, self.levels[1:], strict=False):
+        for fine, coarse in pairwise(self._levels):
             top, left, bottom, right = top // 2, left // 2, (bottom + 1) // 2, (right + 1) // 2
             _shrink(
                 fine[2 * top : 2 * bottom, 2 * left : 2 * right],

@@ -1,9 +1,11 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.canvas.pyramids import SMALLEST_SIDE, LabelPyramid, level_for, sample
+from app.canvas.pyramids import MOST_CHANGES, SMALLEST_SIDE, LabelPyramid, level_for, sample
 from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 
@@ -17,24 +19,32 @@ def _scribbled(size: tuple[int, int], seed: int) -> np.ndarray:
     return label_map
 
 
+def levels_of(pyramid: LabelPyramid) -> list[np.ndarray]:
+    return [pyramid.level(index) for index in range(len(pyramid))]
+
+
 def test_levels_halve_until_small() -> None:
     pyramid = LabelPyramid(np.full((1025, 2047), UNLABELLED, dtype=np.uint8))
-    assert [level.shape for level in pyramid.levels] == [(1025, 2047), (513, 1024), (257, 512), (129, 256)]
-    assert pyramid.size == (1025, 2047)
-    assert max(pyramid.levels[-1].shape) <= SMALLEST_SIDE
+    assert [level.shape for level in levels_of(pyramid)] == [
+        (1025, 2047),
+        (513, 1024),
+        (257, 512),
+        (129, 256),
+    ]
+    assert max(levels_of(pyramid)[-1].shape) <= SMALLEST_SIDE
 
 
 def test_level_zero_is_the_annotation_itself() -> None:
     label_map = np.full((4, 4), UNLABELLED, dtype=np.uint8)
     pyramid = LabelPyramid(label_map)
     label_map[1, 1] = 3
-    assert pyramid.levels[0][1, 1] == 3
+    assert pyramid.level(0)[1, 1] == 3
 
 
 @given(sizes, st.integers(0, 1000))
 def test_a_coarse_pixel_is_the_first_labelled_of_its_block(size: tuple[int, int], seed: int) -> None:
     pyramid = LabelPyramid(_scribbled(size, seed))
-    for fine, coarse in zip(pyramid.levels, pyramid.levels[1:], strict=False):
+    for fine, coarse in pairwise(levels_of(pyramid)):
         padded = np.full((coarse.shape[0] * 2, coarse.shape[1] * 2), UNLABELLED, dtype=np.uint8)
         padded[: fine.shape[0], : fine.shape[1]] = fine
         blocks = padded.reshape(coarse.shape[0], 2, coarse.shape[1], 2).transpose(0, 2, 1, 3).reshape(-1, 4)
@@ -55,7 +65,17 @@ def test_changing_a_box_is_like_building_anew(
     box = Box(top, left, bottom, right)
     label_map[box.clip(size).slices] = 4 if seed % 2 else UNLABELLED
     pyramid.changed(box)
-    for updated, built in zip(pyramid.levels, LabelPyramid(label_map).levels, strict=True):
+    for updated, built in zip(levels_of(pyramid), levels_of(LabelPyramid(label_map)), strict=True):
+        assert (updated == built).all()
+
+
+def test_many_changes_are_joined() -> None:
+    label_map = np.full((600, 700), UNLABELLED, dtype=np.uint8)
+    pyramid = LabelPyramid(label_map)
+    for row in range(MOST_CHANGES * 2):
+        label_map[row * 4, row * 5] = 2
+        pyramid.changed(Box(row * 4, row * 5, row * 4 + 1, row * 5 + 1))
+    for updated, built in zip(levels_of(pyramid), levels_of(LabelPyramid(label_map)), strict=True):
         assert (updated == built).all()
 
 
@@ -64,7 +84,7 @@ def test_nothing_outside_the_changed_box_is_read() -> None:
     pyramid = LabelPyramid(label_map)
     label_map[:] = 1  # the canvas is only told of a corner
     pyramid.changed(Box(0, 0, 64, 64))
-    coarse = pyramid.levels[1]
+    coarse = pyramid.level(1)
     assert (coarse[:32, :32] == 1).all()
     assert (coarse[40:, :] == UNLABELLED).all()
 
