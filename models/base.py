@@ -165,6 +165,8 @@ def normalise(rgb: Tensor) -> Tensor:
         raise ValueError(f"expected uint8 or floating-point pixels, got {rgb.dtype}")
     image = rgb.permute(0, 3, 1, 2) if rgb.shape[-1] == 3 else rgb
     scale = 255.0 if rgb.dtype == torch.uint8 else 1.0
-    mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, 1, 1) * scale
-    factor = 1.0 / (torch.tensor(STD, device=rgb.device).view(1, 3, 1, 1) * scale)
-    return (image.to(torch.float32) - mean) * factor
+    image = image.to(torch.float32, copy=True)
+    # Numbers instead of tensors: making a tensor on a GPU would wait for everything the GPU has still to do.
+    for channel, (mean, deviation) in enumerate(zip(MEAN, STD, strict=True)):
+        image[:, channel].sub_(mean * scale).mul_(1.0 / (deviation * scale))
+    return image

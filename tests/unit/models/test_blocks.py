@@ -70,7 +70,9 @@ def test_both_orders_of_axes_and_both_ranges_give_the_same_image() -> None:
         3, 1, 1
     )
     for given_pixels in (rgb, rgb.permute(0, 3, 1, 2), rgb / 255, rgb.permute(0, 3, 1, 2).double() / 255):
+        kept = given_pixels.clone()
         found = normalise(given_pixels)
+        assert torch.equal(given_pixels, kept)
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
