@@ -16,12 +16,11 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.annotate.classes import ClassTable
-from engine.annotate.geometry import Box
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.config import Device, TrainingConfig
 from engine.errors import EngineError
-from engine.messages import Event, Problem, StateChanged, WorkerState
+from engine.messages import ClassDeleted, Event, MasksImported, Problem, StateChanged, WorkerState
 from engine.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -73,8 +72,11 @@ class Bridge(QObject):
     image_failed = Signal(object)
     thumbnail_ready = Signal(object)
 
+    session_changing = Signal()
     session_changed = Signal()
+    current_changing = Signal()
     current_changed = Signal(str)
+    annotations_replaced = Signal()
     annotation_changed = Signal(object)
     classes_changed = Signal()
     images_changed = Signal()
@@ -119,6 +121,7 @@ class Bridge(QObject):
             ProjectLockedError: Another instance works on it.
             ProjectError: The folder is gone or is no folder.
         """
+        self.session_changing.emit()
         self._generation += 1
         generation = self._generation
         session = self._open_session(
@@ -138,6 +141,7 @@ class Bridge(QObject):
         session = self._session
         if session is None:
             return True
+        self.session_changing.emit()
         self._generation += 1
         self._session = None
         saved = session.close(timeout)
@@ -158,6 +162,8 @@ class Bridge(QObject):
         session.handle(event)
         if isinstance(event, StateChanged):
             self._state = event.state
+        if isinstance(event, ClassDeleted | MasksImported):
+            self._annotations_replaced()
         signal_of(self, type(event)).emit(event)
         self.refresh_saved()
 
@@ -182,6 +188,7 @@ class Bridge(QObject):
     def show(self, image_id: str) -> None:
         """Bring an image on screen; `image_loaded` or `image_failed` follows."""
         if self._session is not None:
+            self.current_changing.emit()
             self._session.show(image_id)
             self.current_changed.emit(image_id)
 
@@ -211,17 +218,17 @@ class Bridge(QObject):
             self.refresh_saved()
 
     def delete_class(self, index: int, merge_into: int | None) -> None:
-        """Delete a class in every image. Not undoable; the session keeps a backup."""
+        """Delete a class in every image. Not undoable; a backup is kept. `class_deleted` follows."""
         session = self._session
-        if session is None:
-            return
-        self.attempt("The class could not be deleted", lambda: session.delete_class(index, merge_into))
-        self.classes_changed.emit()
-        self.training_changed.emit()
-        self.reload()
+        if session is not None:
+            self.attempt("The class could not be deleted", lambda: session.delete_class(index, merge_into))
 
-    def reload(self) -> None:
-        """Read the image on screen again: something larger than a patch changed it."""
+    def _annotations_replaced(self) -> None:
+        """Something larger than a patch changed the annotations: every view reads them anew."""
+        self.annotations_replaced.emit()
+        self.classes_changed.emit()
+        self.images_changed.emit()
+        self.training_changed.emit()
         if self._session is not None and self._session.current is not None:
             self.show(self._session.current)
 
@@ -263,8 +270,3 @@ def signal_of(bridge: Bridge, event_type: type) -> Any:
     """
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in event_type.__name__)
     return getattr(bridge, name.lstrip("_"))
-
-
-def whole(size: tuple[int, int]) -> Box:
-    """Return the box of a whole image of (height, width)."""
-    return Box(0, 0, *size)

@@ -1,0 +1,1 @@
+"""Dialogs: none of them stands in the loop of looking, painting and going on."""

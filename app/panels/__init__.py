@@ -1,0 +1,1 @@
+"""The parts of the window around the canvas: each shows one side of the session and asks the bridge."""

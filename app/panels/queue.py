@@ -1,0 +1,241 @@
+"""The queue: every image with thumbnail and status, a filter, and how much is done."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPixmapCache
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QListView,
+    QProgressBar,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.bridge import Bridge
+from app.panels.queue_model import PROBLEM_ROLE, RECORD_ROLE, STATUS_TEXT, QueueModel, Shown
+from app.theme import Look
+from app.widgets.marks import label
+from engine.messages import ImageFailed, ThumbnailReady
+from engine.project.manifest import ImageRecord, ImageStatus, Split
+
+THUMBNAIL = QSize(76, 56)
+ROW_HEIGHT = 72
+_CACHE_KB = 64 * 1024
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class QueueDelegate(QStyledItemDelegate):
+    """Draws a row: thumbnail, name, and a dot with the status in words (never colour alone)."""
+
+    def __init__(self, look: Look, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._look = look
+
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
+        """Return the same size for every row."""
+        return QSize(180, ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Draw one row."""
+        record = index.data(RECORD_ROLE)
+        if not isinstance(record, ImageRecord):
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        area: QRect = option.rect.adjusted(4, 2, -4, -2)  # type: ignore[attr-defined]  # missing in Qt's stubs
+        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]  # missing in Qt's stubs
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        if selected or state & QStyle.StateFlag.State_MouseOver:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self._look.color("raised"))
+            painter.drawRoundedRect(area, 7, 7)
+        if selected:
+            painter.setBrush(self._look.color("accent"))
+            painter.drawRoundedRect(QRectF(area.left(), area.top() + 12, 3, area.height() - 24), 1.5, 1.5)
+        picture = QRect(area.left() + 10, area.center().y() - THUMBNAIL.height() // 2, THUMBNAIL.width(), 56)
+        self._draw_thumbnail(painter, picture, index.data(Qt.ItemDataRole.DecorationRole))
+        words = area.adjusted(picture.width() + 22, 9, -8, -9)
+        self._draw_words(painter, words, record, str(index.data(PROBLEM_ROLE) or ""), strong=selected)
+        painter.restore()
+
+    def _draw_thumbnail(self, painter: QPainter, place: QRect, thumbnail: object) -> None:
+        path = QPainterPath()
+        path.addRoundedRect(QRectF(place), 5, 5)
+        painter.fillPath(path, self._look.color("line"))
+        if isinstance(thumbnail, QPixmap) and not thumbnail.isNull():
+            scaled = thumbnail.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+            target = QRect(0, 0, scaled.width(), scaled.height())
+            target.moveCenter(place.center())
+            painter.save()
+            painter.setClipPath(path)
+            painter.drawPixmap(target, thumbnail)
+            painter.restore()
+
+    def _draw_words(
+        self, painter: QPainter, place: QRect, record: ImageRecord, problem: str, *, strong: bool
+    ) -> None:
+        font = QFont(painter.font())
+        font.setWeight(QFont.Weight.DemiBold if strong else QFont.Weight.Normal)
+        painter.setFont(font)
+        painter.setPen(self._look.color("text"))
+        name = record.image_id.rsplit("/", 1)[-1]
+        line = place.height() // 2
+        shown = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, place.width())
+        top = QRect(place.left(), place.top(), place.width(), line)
+        painter.drawText(top, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        below = QRect(place.left(), place.top() + line, place.width(), line)
+        font.setWeight(QFont.Weight.Normal)
+        font.setPointSizeF(font.pointSizeF() * 0.9)
+        painter.setFont(font)
+        self._draw_dot(painter, QPointF(below.left() + 4.5, below.center().y() + 1), record, problem)
+        painter.setPen(self._look.color("bad" if problem else "muted"))
+        text = "cannot be read" if problem else STATUS_TEXT[record.status]
+        if record.split is Split.VAL and not problem:
+            text += " · held out"
+        below.setLeft(below.left() + 16)
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, below.width())
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+
+    def _draw_dot(self, painter: QPainter, centre: QPointF, record: ImageRecord, problem: str) -> None:
+        names = {ImageStatus.NEW: "disabled", ImageStatus.STARTED: "warn", ImageStatus.REVIEWED: "good"}
+        color = QColor(self._look.color("bad" if problem else names[record.status]))
+        painter.setPen(QPen(color, 1.6))
+        is_open = record.status is ImageStatus.NEW and not problem
+        painter.setBrush(Qt.BrushStyle.NoBrush if is_open else color)
+        painter.drawEllipse(centre, 3.6, 3.6)
+
+
+class QueuePanel(QWidget):
+    """Left dock.
+
+    Args:
+        bridge: Where images come from.
+        look: Gives the colours.
+    """
+
+    def __init__(self, bridge: Bridge, look: Look, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        QPixmapCache.setCacheLimit(max(QPixmapCache.cacheLimit(), _CACHE_KB))
+        self.model = QueueModel(self)
+        self.filter = QComboBox()
+        self.filter.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.filter.setAccessibleName("Which images to show")
+        for shown in Shown:
+            self.filter.addItem(shown.value, shown)
+        self.view = QListView()
+        self.view.setModel(self.model)
+        self.view.setItemDelegate(QueueDelegate(look, self.view))
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.view.setAccessibleName("Images")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.summary = label(kind="muted")
+        self._empty = label("", kind="muted")
+        self._empty.setWordWrap(True)
+        top = QHBoxLayout()
+        top.setContentsMargins(10, 2, 10, 4)
+        top.addWidget(self.filter, 1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(12, 6, 12, 12)
+        foot.setSpacing(7)
+        foot.addWidget(self._empty)
+        foot.addWidget(self.summary)
+        foot.addWidget(self.progress)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(top)
+        layout.addWidget(self.view, 1)
+        layout.addLayout(foot)
+        self.filter.currentIndexChanged.connect(self._filter_changed)
+        self.view.clicked.connect(self._clicked)
+        self.model.thumbnails_wanted.connect(self._load_thumbnails)
+        bridge.session_changed.connect(self._take_session)
+        bridge.images_changed.connect(self._take_images)
+        bridge.image_status_changed.connect(self._status_changed)
+        bridge.current_changed.connect(self.select)
+        bridge.thumbnail_ready.connect(self._thumbnail_ready)
+        bridge.image_failed.connect(self._failed)
+
+    def select(self, image_id: str) -> None:
+        """Show an image as the one on screen, and scroll to it."""
+        row = self.model.row_of(image_id)
+        if row >= 0:
+            index = self.model.index(row)
+            self.view.setCurrentIndex(index)
+            self.view.scrollTo(index, QListView.ScrollHint.EnsureVisible)
+        else:
+            self.view.clearSelection()
+
+    def _take_session(self) -> None:
+        session = self._bridge.session
+        self.model.set_records(session.images if session else ())
+        self._count()
+
+    def _take_images(self) -> None:
+        session = self._bridge.session
+        if session is not None:
+            self.model.update_records(session.images)
+            self._count()
+
+    def _status_changed(self, image_id: str) -> None:
+        session = self._bridge.session
+        if session is None:
+            return
+        record = session.manifest.images.get(image_id)
+        if record is not None:
+            self.model.update_record(record)
+            self._count()
+
+    def _count(self) -> None:
+        counts = self.model.counts()
+        total = sum(counts.values())
+        reviewed = counts[ImageStatus.REVIEWED]
+        self.summary.setText(f"{reviewed} of {total} reviewed" if total else "")
+        self.progress.setVisible(total > 0)
+        self.progress.setRange(0, max(total, 1))
+        self.progress.setValue(reviewed)
+        self._empty.setText(self._emptiness(total))
+        self._empty.setVisible(bool(self._empty.text()))
+
+    def _emptiness(self, total: int) -> str:
+        if total == 0:
+            return "No images in this folder. Drop another folder here." if self._bridge.session else ""
+        if self.model.rowCount() == 0 and self.model.shown is Shown.UNREVIEWED:
+            return f"All {total} reviewed. Export the masks with Ctrl+E."
+        if self.model.rowCount() == 0:
+            return "None reviewed yet. Enter accepts an image and goes on."
+        return ""
+
+    def _filter_changed(self, row: int) -> None:
+        self.model.set_shown(list(Shown)[row])
+        self._count()
+        session = self._bridge.session
+        if session is not None and session.current is not None:
+            self.select(session.current)
+
+    def _clicked(self, index: QModelIndex) -> None:
+        self._bridge.show(self.model.image_at(index.row()))
+
+    def _load_thumbnails(self, image_ids: tuple[str, ...]) -> None:
+        session = self._bridge.session
+        if session is not None:
+            session.load_thumbnails(image_ids)
+
+    def _thumbnail_ready(self, event: ThumbnailReady) -> None:
+        self.model.set_thumbnail(event.image_id, event.thumbnail)
+
+    def _failed(self, event: ImageFailed) -> None:
+        self.model.set_problem(event.image_id, event.problem.message)

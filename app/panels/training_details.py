@@ -1,0 +1,245 @@
+"""Behind the training strip: the curve, the checkpoints, and the choice of network and settings."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QScrollArea,
+    QTableWidget,
+    QTableWidgetItem,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.bridge import Bridge
+from app.theme import Look
+from app.widgets.chart import LineChart
+from app.widgets.form import ConfigForm, VariantForm
+from app.widgets.marks import label
+from engine.catalog import PRESETS, ConfigError, loss_types, network_types
+from engine.messages import WorkerState
+
+OWN_SETTINGS = "Own settings"
+
+
+class TrainingDetails(QWidget):
+    """Bottom dock, closed at first.
+
+    Attributes:
+        save_wanted: A checkpoint with a name is wanted.
+
+    Args:
+        bridge: Where network and checkpoints live.
+        look: Gives the colours.
+        chart: The large chart; the strip feeds it.
+    """
+
+    save_wanted = Signal()
+
+    def __init__(self, bridge: Bridge, look: Look, chart: LineChart, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self.checkpoints = QTableWidget(0, 4)
+        self.checkpoints.setHorizontalHeaderLabels(["Checkpoint", "Step", "Held-out mIoU", "Saved"])
+        self.checkpoints.verticalHeader().hide()
+        self.checkpoints.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.checkpoints.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.checkpoints.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.checkpoints.setShowGrid(False)
+        self.checkpoints.setAccessibleName("Checkpoints")
+        header = self.checkpoints.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.load_button = QPushButton("Go back to it")
+        self.load_button.setToolTip("Use the selected checkpoint from now on. Labels are not touched.")
+        self.save_button = QPushButton("Save now…")
+        self.save_button.setToolTip("Keep what the network knows now, with a name.")
+        self.network = NetworkChoice(bridge)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 4, 12, 12)
+        layout.setSpacing(20)
+        layout.addWidget(chart, 4)
+        layout.addLayout(self._checkpoint_column(), 4)
+        layout.addWidget(self.network, 4)
+        self.load_button.clicked.connect(self._load)
+        self.save_button.clicked.connect(self.save_wanted)
+        self.checkpoints.itemSelectionChanged.connect(self._enable)
+        bridge.session_changed.connect(self.refresh)
+        bridge.checkpoint_saved.connect(lambda _event: self.refresh())
+        bridge.state_changed.connect(lambda _event: self._enable())
+        look.changed.connect(self.update)
+        self.refresh()
+
+    def _checkpoint_column(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(8)
+        column.addWidget(self.checkpoints, 1)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self.load_button)
+        row.addWidget(self.save_button)
+        column.addLayout(row)
+        return column
+
+    def refresh(self) -> None:
+        """Read the list of checkpoints anew."""
+        session = self._bridge.session
+        found = session.checkpoints() if session is not None else ()
+        self.checkpoints.setRowCount(len(found))
+        for row, info in enumerate(found):
+            best = " ★ best" if info.is_best else ""
+            when = datetime.datetime.fromtimestamp(info.saved_at).astimezone()
+            score = "–" if info.miou is None else f"{info.miou:.3f}"
+            texts = (f"{info.name or 'automatic'}{best}", f"{info.step:,}", score, when.strftime("%H:%M:%S"))
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setData(Qt.ItemDataRole.UserRole, info.path)
+                item.setToolTip(f"{info.path.name}\n{when:%Y-%m-%d %H:%M:%S}")
+                self.checkpoints.setItem(row, column, item)
+        self._enable()
+
+    def _enable(self) -> None:
+        session = self._bridge.session
+        self.load_button.setEnabled(session is not None and self.checkpoints.currentRow() >= 0)
+        self.save_button.setEnabled(
+            session is not None
+            and not session.read_only
+            and self._bridge.worker_state in (WorkerState.IDLE, WorkerState.TRAINING)
+        )
+
+    def _load(self) -> None:
+        session = self._bridge.session
+        item = self.checkpoints.item(self.checkpoints.currentRow(), 0)
+        if session is not None and item is not None:
+            path = item.data(Qt.ItemDataRole.UserRole)
+            self._bridge.attempt("The checkpoint could not be loaded", lambda: session.load_checkpoint(path))
+
+
+class NetworkChoice(QWidget):
+    """Preset, network, loss and training settings as forms made from the described configurations.
+
+    Args:
+        bridge: Where the choices go.
+    """
+
+    def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self._network: VariantForm | None = None
+        self._loss: VariantForm | None = None
+        self._training: ConfigForm | None = None
+        self.preset = QComboBox()
+        self.preset.setAccessibleName("Preset")
+        for preset in PRESETS:
+            self.preset.addItem(preset.title)
+            self.preset.setItemData(self.preset.count() - 1, preset.help, Qt.ItemDataRole.ToolTipRole)
+        self.preset.addItem(OWN_SETTINGS)
+        self.help = label(kind="muted")
+        self.help.setWordWrap(True)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self._areas = {name: _scroll_area() for name in ("Network", "Loss", "Training")}
+        for name, area in self._areas.items():
+            self.tabs.addTab(area, name)
+        self.problem = label()
+        self.problem.setProperty("level", "bad")
+        self.problem.setWordWrap(True)
+        self.apply_button = QPushButton("Use these settings")
+        row = QHBoxLayout()
+        row.addWidget(self.problem, 1)
+        row.addWidget(self.apply_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(7)
+        layout.addWidget(self.preset)
+        layout.addWidget(self.help)
+        layout.addWidget(self.tabs, 1)
+        layout.addLayout(row)
+        self.preset.activated.connect(self._preset_chosen)
+        self.apply_button.clicked.connect(self.apply)
+        bridge.session_changed.connect(self.take_session)
+        self.take_session()
+
+    def take_session(self) -> None:
+        """Show what the project uses."""
+        session = self._bridge.session
+        self.setEnabled(session is not None and not session.read_only)
+        if session is None:
+            return
+        self._network = VariantForm(network_types(), session.network)
+        self._loss = VariantForm(loss_types(), session.loss)
+        self._training = ConfigForm(session.training)
+        for name, form in (("Network", self._network), ("Loss", self._loss), ("Training", self._training)):
+            self._areas[name].setWidget(_padded(form))
+            form.edited.connect(self._edited)
+        self._show_preset()
+        self.apply_button.setEnabled(False)
+
+    def apply(self) -> None:
+        """Take over what the forms show; a value out of bounds is named instead."""
+        session = self._bridge.session
+        if session is None or self._network is None or self._loss is None or self._training is None:
+            return
+        try:
+            network, loss, training = self._network.value(), self._loss.value(), self._training.value()
+        except ConfigError as error:
+            self.problem.setText(str(error))
+            return
+        self.problem.setText("")
+        steps: list[Callable[[], None]] = []
+        if training != session.training:
+            steps.append(lambda: self._bridge.set_training(training))
+        if network != session.network or loss != session.loss:
+            steps.append(lambda: session.choose_network(network, loss))
+        for step in steps:
+            self._bridge.attempt("The settings could not be used", step)
+        self.apply_button.setEnabled(False)
+
+    def _preset_chosen(self, row: int) -> None:
+        if row >= len(PRESETS) or self._network is None or self._loss is None:
+            return
+        preset = PRESETS[row]
+        self._network.set_value(preset.network)
+        self._loss.set_value(preset.loss)
+        self.help.setText(preset.help)
+        self.apply_button.setEnabled(True)
+
+    def _show_preset(self) -> None:
+        try:
+            pair = (self._network.value(), self._loss.value()) if self._network and self._loss else None
+        except ConfigError:
+            pair = None
+        fitting = (row for row, preset in enumerate(PRESETS) if pair == (preset.network, preset.loss))
+        row = next(fitting, len(PRESETS))
+        self.preset.setCurrentIndex(row)
+        self.help.setText(PRESETS[row].help if row < len(PRESETS) else "")
+
+    def _edited(self) -> None:
+        self.problem.setText("")
+        self.apply_button.setEnabled(True)
+        self._show_preset()
+
+
+def _scroll_area() -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area
+
+
+def _padded(form: QWidget) -> QWidget:
+    holder = QWidget()
+    layout = QVBoxLayout(holder)
+    layout.setContentsMargins(2, 8, 10, 8)
+    layout.addWidget(form)
+    layout.addStretch(1)
+    return holder
