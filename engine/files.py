@@ -312,9 +312,11 @@ class FolderLock:
             )
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since})
-        os.ftruncate(handle, 0)
-        os.lseek(handle, 0, os.SEEK_SET)
-        _write_all(handle, text.encode())
+        # On a full disk the lock holds as well; it only cannot say whose it is.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.lseek(handle, 0, os.SEEK_SET)
+            _write_all(handle, text.encode())
 
 
 def _holder(handle: int) -> str:

@@ -13,13 +13,9 @@ _BEFORE = dict(os.environ)
 
 import cv2  # noqa: E402 - the environment must be read first
 
-for _name in set(os.environ) | set(_BEFORE):
-    if not _name.startswith("QT_"):
-        continue
-    if _name in _BEFORE:
-        os.environ[_name] = _BEFORE[_name]
-    else:
-        del os.environ[_name]
+for _name in [name for name in os.environ if name.startswith("QT_") and name not in _BEFORE]:
+    del os.environ[_name]
+os.environ.update({name: value for name, value in _BEFORE.items() if name.startswith("QT_")})
 
 cv2.setNumThreads(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -120,6 +122,8 @@ def _allowed(labels: NDArray[np.uint8], sources: NDArray[np.uint8], rule: PaintR
             return np.equal(labels, UNLABELLED)
         case PaintRule.EVERYTHING:
             return np.ones(labels.shape, np.bool_)
+        case _:
+            assert_never(rule)
 
 
 def _bounds(mask: NDArray[np.bool_]) -> Box | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from engine.errors import AnnotationError
 from engine.files import read_bytes
@@ -107,9 +107,11 @@ class History:
             case RecordKind.PATCH:
                 return History((*self.done, payload)[-HISTORY_LIMIT:], ())
             case RecordKind.UNDO:
-                return History(_all_but_last(self.done, "undone"), (*self.undone, self.done[-1]))
+                return History(self.done[:-1], (*self.undone, _last(self.done, "undone")))
             case RecordKind.REDO:
                 return History((*self.done, _last(self.undone, "redone")), self.undone[:-1])
+            case _:
+                assert_never(kind)
 
 
 def _last(stack: tuple[bytes, ...], what: str) -> bytes:
@@ -118,11 +120,6 @@ def _last(stack: tuple[bytes, ...], what: str) -> bytes:
             f"The journal says that a change was {what} which is not in it.", "Restore it from a backup."
         )
     return stack[-1]
-
-
-def _all_but_last(stack: tuple[bytes, ...], what: str) -> tuple[bytes, ...]:
-    _last(stack, what)
-    return stack[:-1]
 
 
 def encode_record(kind: RecordKind, revision: int, payload: bytes = b"") -> bytes:
@@ -212,12 +209,12 @@ def _is_unfinished(data: bytes, offset: int) -> bool:
         return False
     rest = len(data) - offset
     if rest < _HEADER_SIZE:
-        return _MAGIC.startswith(data[offset : offset + len(_MAGIC)]) or not any(data[offset:])
+        return _MAGIC.startswith(data[offset:].rstrip(b"\0")[: len(_MAGIC)])
     header = _header_at(data, offset)
     if header is not None:
         end = offset + _SMALLEST + header[2]
         return end > len(data) or not any(data[end - _CHECKSUM.size :])
-    return not any(data[offset + _HEADER_SIZE - _CHECKSUM.size :])
+    return not any(data[offset + _HEADER_SIZE - 1 :])
 
 
 def _has_record_after(data: bytes, offset: int) -> bool:

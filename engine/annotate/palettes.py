@@ -40,7 +40,7 @@ def palette_names() -> tuple[str, ...]:
 def default_color(number: int) -> Rgb:
     """Return the colour of the class with this number (0 first); after the last the palette starts again.
 
-    The first eight are the colour-blind-safe colours of Okabe and Ito, with a grey in place of their black:
+    The first eight are the colour-blind-safe colours of Okabe and Ito, a near-white in place of black:
     black stands for "unlabelled" in colour masks. The rest are as far from each other as 254 colours can be.
     """
     colors = load_palette(DEFAULT_PALETTE)

@@ -1,12 +1,13 @@
 """Hypothesis strategies for annotations and the patches that fit them."""
 
 import numpy as np
-from engine.annotate.annotation import Annotation
-from engine.annotate.patch import Patch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-SIZE = (9, 11)
+from engine.annotate.annotation import Annotation
+from engine.annotate.patch import Patch
+
+SIZE = (6, 7)
 _LABELS = st.sampled_from([0, 1, 2, 253, 254, 255])
 _SOURCES = st.integers(0, 3)
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+
 from engine.annotate.annotation import Annotation
 from engine.annotate.classes import UNLABELLED
 from engine.errors import AnnotationError
-from hypothesis import given
-
 from tests.support.patches import chains
 
 
@@ -35,6 +35,7 @@ def test_nobody_changes_it_from_outside():
 
 
 @given(chains(3))
+@settings(max_examples=30)
 def test_every_patch_is_one_revision_and_the_views_follow(chain):
     start, patches = chain
     annotation = Annotation.from_arrays(start.label_map, start.provenance)

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
 from engine.annotate.annotation import Annotation
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.compose import final_label_map, make_patch, make_values_patch
 from engine.annotate.geometry import Box
 from engine.annotate.stroke import PaintRule
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-
 from tests.support.patches import SIZE, annotations
 
 _NO_LOCKS = np.zeros(256, bool)
@@ -35,7 +35,9 @@ def test_every_pixel_follows_the_rule(annotation, mask, class_index, provenance,
     locked = _NO_LOCKS.copy()
     locked[1] = True
     before = (annotation.label_map.copy(), annotation.provenance.copy())
-    patch = make_patch(annotation, _WHOLE, mask, class_index, provenance, rule=rule, locked=locked, force=force)
+    patch = make_patch(
+        annotation, _WHOLE, mask, class_index, provenance, rule=rule, locked=locked, force=force
+    )
     source = Provenance.NOBODY if class_index == UNLABELLED else provenance
     expected = [array.copy() for array in before]
     for y, x in np.argwhere(mask):

@@ -1,9 +1,10 @@
 """Boxes against sets of pixels, which are slow and obvious."""
 
 import numpy as np
-from engine.annotate.geometry import Box, union_all
 from hypothesis import given
 from hypothesis import strategies as st
+
+from engine.annotate.geometry import Box, union_all
 
 _EDGE = st.integers(-4, 9)
 boxes = st.builds(Box, _EDGE, _EDGE, _EDGE, _EDGE)

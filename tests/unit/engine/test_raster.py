@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from engine.annotate.geometry import Box
-from engine.annotate.raster import PENCIL_RADIUS, rasterise_polygon, rasterise_stroke
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from engine.annotate.geometry import Box
+from engine.annotate.raster import PENCIL_RADIUS, rasterise_polygon, rasterise_stroke
+
 SIZE = (24, 31)
-_Y, _X = (np.indices(SIZE) + 0.5)
+_Y, _X = np.indices(SIZE) + 0.5
 
 # Quarters of a pixel: centres on the very edge occur, rounding does not.
 _coordinate = st.integers(-40, 160).map(lambda quarter: quarter / 4)
@@ -112,7 +113,9 @@ def test_a_brush_larger_than_the_image_paints_all_of_it():
     assert whole(rasterise_stroke([(5.0, 5.0)], 1e300, SIZE)).all()
 
 
-@pytest.mark.parametrize("shape", [rasterise_polygon, lambda points, size: rasterise_stroke(points, 2.0, size)])
+@pytest.mark.parametrize(
+    "shape", [rasterise_polygon, lambda points, size: rasterise_stroke(points, 2.0, size)]
+)
 @pytest.mark.parametrize("points", [[], [(math.nan, 1.0)], [(1.0, 2.0), (math.inf, 1.0)]])
 def test_points_that_are_none(shape, points):
     with pytest.raises(ValueError, match="point"):

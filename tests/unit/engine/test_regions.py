@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from engine.annotate.geometry import Box
-from engine.annotate.regions import region_at
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from engine.annotate.geometry import Box
+from engine.annotate.regions import region_at
 
 
 def slow_region(label_map, y, x, connectivity, box):
