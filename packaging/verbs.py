@@ -1,6 +1,7 @@
 """What `bootstrap.py` can be asked to do."""
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -79,11 +80,17 @@ def run(folder: str | None, steps: Steps) -> int:
     return _run_program(prepare("run", steps), [folder] if folder else [])
 
 
+def fresh_folder(wanted: Path) -> Path:
+    """The folder itself, or with the first number behind it under which nothing is yet."""
+    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([wanted], numbered) if not path.exists())
+
+
 def demo(arguments: Sequence[str], steps: Steps) -> int:
     """Run `maskloop demo`; its results go to `maskloop-demo` here unless `--out` says where."""
     python = prepare("demo", steps)
     named = any(part == "--out" or part.startswith("--out=") for part in arguments)
-    place = () if named else ("--out", str(Path.cwd() / "maskloop-demo"))
+    place = () if named else ("--out", str(fresh_folder(Path.cwd() / "maskloop-demo")))
     return _run_program(python, ["demo", *place, *arguments])
 
 

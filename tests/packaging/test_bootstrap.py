@@ -207,11 +207,22 @@ def test_without_a_display_the_demonstration_runs(
     assert "There is no display here. The demonstration" in capsys.readouterr().out
 
 
-def test_the_demonstration_takes_its_own_arguments(called: list[list[str]]) -> None:
+def test_each_demonstration_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    wanted = tmp_path / "demo"
+    for name in ("demo", "demo-2", "demo-3"):
+        folder = verbs.fresh_folder(wanted)
+        assert folder == tmp_path / name
+        folder.mkdir()
+
+
+def test_the_demonstration_takes_its_own_arguments(
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     verbs.main(["demo", "--out", "there", "--seconds", "5"])
     verbs.main(["demo", "--seed", "3"])
     assert called[0][3:] == ["demo", "--out", "there", "--seconds", "5"]
-    assert called[1][3:] == ["demo", "--out", str(Path.cwd() / "maskloop-demo"), "--seed", "3"]
+    assert called[1][3:] == ["demo", "--out", str(tmp_path / "maskloop-demo"), "--seed", "3"]
 
 
 def test_the_suite_runs_with_coverage_unless_tests_are_chosen(called: list[list[str]]) -> None:
