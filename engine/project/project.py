@@ -47,7 +47,7 @@ class Project:
         read_only: whether nothing may be changed.
         read_only_reason: why not, for people; "" if it may.
         notes: sentences about files that were left out, and other things worth knowing.
-        missing: records of images with an annotation whose file is not there, by image id.
+        missing: records of images that somebody worked on and whose file is not there, by image id.
     """
 
     def __init__(self, images_folder: Path, folder: Path) -> None:
@@ -157,7 +157,7 @@ class Project:
             StorageError: the disk refuses.
         """
         self.ensure()
-        write_manifest(self.manifest_path, self._manifest)
+        write_manifest(self.manifest_path, self.complete(self._manifest))
 
     def close(self) -> None:
         """Release the lock. May be called twice."""
@@ -230,7 +230,7 @@ class Project:
         self.missing = {
             name: record
             for name, record in stored.images.items()
-            if name not in records and record.revision > 0
+            if name not in records and record != ImageRecord(image_id=name)
         }
         self._manifest = replace(stored, schema=SCHEMA, images=records)
         expected = {name: record.revision for name, record in stored.images.items() if record.revision > 0}
@@ -268,8 +268,14 @@ class Project:
         if schema != SCHEMA:
             copies.append(path.with_name(f"project.layout-{schema}.json"))
         for copy in copies:
-            if not copy.exists() or read_bytes(copy, limit=_MANIFEST_LIMIT) != data:
+            if copy.exists() and read_bytes(copy, limit=_MANIFEST_LIMIT) == data:
+                continue
+            try:
                 atomic_write(copy, data)
+            except StorageError as error:
+                if schema != SCHEMA:  # the old layout must not be overwritten without a copy
+                    raise
+                self.notes = (*self.notes, f"{error.message} {error.hint}".strip())
 
     def _take_lock(self) -> None:
         if not can_write(self.folder):

@@ -1,0 +1,563 @@
+"""Opening, making, moving and locking projects; what cannot be trusted opens read-only and stays as it is."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.annotate.classes import ClassTable
+from engine.annotate.journal import RecordKind
+from engine.errors import (
+    AnnotationError,
+    CodecError,
+    ProjectError,
+    ProjectLockedError,
+    StorageError,
+)
+from engine.files import hash_file
+from engine.project import project as project_module
+from engine.project.image_ids import check_image_id, is_image_id
+from engine.project.manifest import (
+    ImageRecord,
+    ImageStatus,
+    Manifest,
+    Split,
+    backup_path,
+    read_manifest,
+    write_manifest,
+)
+from engine.project.migrations import NewerSchemaError, brought_forward, schema_of
+from engine.project.project import Project, elsewhere, locate
+from tests.support.disk import Painter, full_disk, images_folder, tree
+
+SIZE = (24, 32)
+CLASSES = ClassTable().add("road").add("tree").add("sky")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return images_folder(tmp_path / "Bilder é")
+
+
+def annotate(project: Project, image_id: str = "a1.png", steps: int = 3, *, hashed: bool = True) -> Painter:
+    """Paint a few strokes and write everything down, as a session with its writer does."""
+    painter = Painter(SIZE)
+    project.ensure()
+    for _ in range(steps):
+        project.store.append(image_id, *painter.step(RecordKind.PATCH))
+    project.store.settle(image_id, SIZE)
+    record = ImageRecord(
+        image_id=image_id,
+        content_hash=hash_file(project.image_path(image_id)) if hashed else None,
+        split=Split.TRAIN,
+        status=ImageStatus.STARTED,
+        revision=painter.revision,
+        size=SIZE,
+        labelled=(0, 1, 2),
+    )
+    project.update(replace(project.manifest.with_record(record), classes=CLASSES))
+    project.save()
+    return painter
+
+
+def made(folder: Path) -> Painter:
+    """Make a project in a folder of images and close it."""
+    project = Project.open(folder)
+    painter = annotate(project)
+    project.close()
+    return painter
+
+
+# --- a new project -------------------------------------------------------------------------------
+
+
+def test_opening_writes_nothing(folder: Path) -> None:
+    before = tree(folder)
+    project = Project.open(folder)
+    assert not project.exists_on_disk
+    assert tuple(project.manifest.images) == ("a0.png", "a1.png", "a2.png")
+    assert project.manifest.classes == ClassTable()
+    assert not project.read_only
+    assert project.folder == folder / "maskloop"
+    project.close()
+    assert tree(folder) == before
+
+
+def test_project_is_made_at_the_first_change_and_read_back(folder: Path) -> None:
+    project = Project.open(folder)
+    painter = annotate(project)
+    assert project.exists_on_disk
+    project.close()
+    again = Project.open(folder)
+    assert again.exists_on_disk
+    assert again.manifest.classes == CLASSES
+    record = again.manifest.images["a1.png"]
+    assert (record.split, record.status, record.revision) == (Split.TRAIN, ImageStatus.STARTED, 3)
+    loaded = again.store.load("a1.png", SIZE, again.manifest.classes)
+    assert loaded.annotation.label_map.tobytes() == painter.annotation.label_map.tobytes()
+    assert tuple(again.manifest.images) == ("a0.png", "a1.png", "a2.png")
+    again.close()
+    again.close()
+
+
+def test_manifest_holds_no_absolute_path(folder: Path) -> None:
+    made(folder)
+    text = (folder / "maskloop/project.json").read_text(encoding="utf-8")
+    assert str(folder.parent) not in text
+    assert json.loads(text)["schema"] == 1
+
+
+def test_new_images_join_and_order_stays_natural(folder: Path) -> None:
+    made(folder)
+    shutil.copy(folder / "a0.png", folder / "a10.png")
+    shutil.copy(folder / "a0.png", folder / "A5.png")
+    project = Project.open(folder)
+    assert tuple(project.manifest.images) == ("a0.png", "a1.png", "a2.png", "A5.png", "a10.png")
+    project.close()
+
+
+def test_folder_that_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="not there") as caught:
+        Project.open(tmp_path / "gone")
+    assert caught.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(ProjectError, match="is a file"):
+        Project.open(tmp_path / "file")
+
+
+def test_folder_without_images_opens(tmp_path: Path) -> None:
+    project = Project.open(tmp_path)
+    assert dict(project.manifest.images) == {}
+    project.close()
+
+
+def test_relative_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    project = Project.open(Path(folder.name))
+    monkeypatch.chdir("/")
+    assert project.image_path("a0.png").exists()
+    project.close()
+
+
+# --- moving --------------------------------------------------------------------------------------
+
+
+def test_moved_folder_opens_with_everything(folder: Path, tmp_path: Path) -> None:
+    painter = made(folder)
+    moved = tmp_path / "elsewhere" / "新しい"
+    moved.parent.mkdir()
+    folder.rename(moved)
+    project = Project.open(moved)
+    assert not project.read_only
+    assert project.missing == {}
+    loaded = project.store.load("a1.png", SIZE, project.manifest.classes)
+    assert loaded.annotation.label_map.tobytes() == painter.annotation.label_map.tobytes()
+    assert loaded.history == painter.history
+    project.close()
+
+
+def test_renamed_image_is_found_by_its_content(folder: Path) -> None:
+    painter = made(folder)
+    (folder / "a1.png").rename(folder / "renamed.png")
+    project = Project.open(folder)
+    assert set(project.missing) == {"a1.png"}
+    assert project.find_renamed() == {"a1.png": "renamed.png"}
+    project.relink("a1.png", "renamed.png")
+    assert project.missing == {}
+    project.close()
+    again = Project.open(folder)
+    assert again.missing == {}
+    assert again.manifest.images["renamed.png"].revision == 3
+    loaded = again.store.load("renamed.png", SIZE)
+    assert loaded.annotation.label_map.tobytes() == painter.annotation.label_map.tobytes()
+    again.close()
+
+
+def test_missing_image_is_not_forgotten_by_saving(folder: Path) -> None:
+    made(folder)
+    (folder / "a1.png").rename(folder.parent / "a1.png")
+    project = Project.open(folder)
+    write_manifest(project.manifest_path, project.complete(project.manifest))
+    project.close()
+    (folder.parent / "a1.png").rename(folder / "a1.png")
+    again = Project.open(folder)
+    assert again.manifest.images["a1.png"].revision == 3
+    again.close()
+
+
+def test_saving_forgets_no_missing_image(folder: Path) -> None:
+    made(folder)
+    (folder / "a1.png").unlink()
+    project = Project.open(folder)
+    project.save()
+    project.close()
+    assert read_manifest(folder / "maskloop/project.json").images["a1.png"].revision == 3
+
+
+def test_search_for_renamed_images_can_be_cancelled_and_skips_what_is_unreadable(folder: Path) -> None:
+    made(folder)
+    (folder / "a1.png").rename(folder / "renamed.png")
+    project = Project.open(folder)
+    assert project.find_renamed(lambda: True) == {}
+    (folder / "a0.png").unlink()
+    assert project.find_renamed() == {"a1.png": "renamed.png"}
+    project.close()
+
+
+def test_failed_relink_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(folder)
+    (folder / "a1.png").rename(folder / "renamed.png")
+    project = Project.open(folder)
+    before, manifest = tree(folder), project.manifest
+    with full_disk(monkeypatch), pytest.raises(StorageError):
+        project.relink("a1.png", "renamed.png")
+    assert tree(folder) == before
+    assert project.manifest == manifest
+    assert set(project.missing) == {"a1.png"}
+    with pytest.raises(ProjectError):
+        project.relink("a0.png", "a2.png")
+    with pytest.raises(ProjectError):
+        project.relink("a1.png", "nowhere.png")
+    project.store.append("renamed.png", *Painter(SIZE).step())
+    with pytest.raises(AnnotationError, match="of its own"):
+        project.relink("a1.png", "renamed.png")
+    project.close()
+
+
+# --- the lock ------------------------------------------------------------------------------------
+
+
+def test_second_instance_is_told_and_may_look(folder: Path) -> None:
+    made(folder)
+    first = Project.open(folder)
+    with pytest.raises(ProjectLockedError) as caught:
+        Project.open(folder)
+    assert caught.value.hint
+    before = tree(folder)
+    second = Project.open(folder, read_only=True)
+    assert second.read_only
+    assert "looking" in second.read_only_reason
+    assert second.manifest.classes == CLASSES
+    assert second.store.load("a1.png", SIZE).annotation.revision == 3
+    for action in (second.ensure, second.save, lambda: second.update(Manifest())):
+        with pytest.raises(ProjectError, match="read-only"):
+            action()
+    with pytest.raises(ProjectError, match="read-only"):
+        second.relink("a1.png", "a0.png")
+    second.close()
+    assert tree(folder) == before
+    first.close()
+    Project.open(folder).close()
+
+
+def test_second_instance_is_told_at_its_first_change(folder: Path) -> None:
+    first, second = Project.open(folder), Project.open(folder)
+    first.ensure()
+    with pytest.raises(ProjectLockedError):
+        second.ensure()
+    first.close()
+    second.ensure()
+    second.close()
+
+
+def test_failed_opening_gives_the_lock_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Project, "_read", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Project.open(folder)
+    Project.open(folder).close()
+
+
+def test_leftovers_of_a_killed_program_are_removed(folder: Path) -> None:
+    made(folder)
+    leftovers = [folder / "maskloop" / name for name in (".maskloop-1.tmp", "annotations/.maskloop-2.tmp")]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    Project.open(folder, read_only=True).close()
+    assert all(path.exists() for path in leftovers)
+    Project.open(folder).close()
+    assert not any(path.exists() for path in leftovers)
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def spoilt(data: bytes) -> dict[str, bytes]:
+    return {
+        "half": data[: len(data) // 2],
+        "empty": b"",
+        "rubbish": b"\xff\xfe rubbish",
+        "list": b"[]",
+        "no schema": data.replace(b'"schema": 1', b'"schemo": 1'),
+        "wrong schema": data.replace(b'"schema": 1', b'"schema": "1"'),
+        "old schema": data.replace(b'"schema": 1', b'"schema": 0'),
+        "newer": data.replace(b'"schema": 1', b'"schema": 99'),
+        "unknown key": data.replace(b'"schema": 1', b'"schema": 1, "extra": 2'),
+        "bad split": data.replace(b'"train"', b'"trian"'),
+        "way out": data.replace(b"a1.png", b"../a1.png"),
+        "absolute": data.replace(b"a1.png", b"/etc/a1.png"),
+        "other image": data.replace(b'"image_id": "a1.png"', b'"image_id": "a2.png"'),
+        "deep": b"[" * 100_000,
+    }
+
+
+@pytest.mark.parametrize("kind", list(spoilt(b"")))
+def test_damaged_manifest_opens_read_only_and_is_never_overwritten(folder: Path, kind: str) -> None:
+    made(folder)
+    Project.open(folder).close()
+    path = folder / "maskloop/project.json"
+    data = spoilt(path.read_bytes())[kind]
+    assert data != path.read_bytes()
+    path.write_bytes(data)
+    before = tree(folder)
+    project = Project.open(folder)
+    assert project.read_only
+    assert "project.json" in project.read_only_reason
+    assert "overwrite" in project.read_only_reason
+    assert project.manifest.classes == CLASSES  # from the last good copy, to look at
+    for action in (project.ensure, project.save, lambda: project.update(Manifest())):
+        with pytest.raises(ProjectError, match="read-only"):
+            action()
+    with pytest.raises(StorageError, match="read-only"):
+        project.store.append("a0.png", *Painter(SIZE).step())
+    assert project.store.load("a1.png", SIZE).annotation.revision == 3
+    project.close()
+    assert tree(folder) == before
+
+
+def test_reason_names_the_newer_version(folder: Path) -> None:
+    made(folder)
+    path = folder / "maskloop/project.json"
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 99'))
+    project = Project.open(folder)
+    assert "newer" in project.read_only_reason
+    project.close()
+
+
+def test_damaged_manifest_without_a_good_copy(folder: Path) -> None:
+    made(folder)
+    path = folder / "maskloop/project.json"
+    path.write_bytes(b"{")
+    assert not backup_path(path).exists()
+    project = Project.open(folder)
+    assert project.read_only
+    assert project.manifest.classes == ClassTable()
+    project.close()
+    backup_path(path).write_bytes(b"{")
+    project = Project.open(folder)
+    assert project.read_only
+    project.close()
+
+
+def test_missing_manifest_with_annotations_opens_read_only(folder: Path) -> None:
+    made(folder)
+    (folder / "maskloop/project.json").unlink()
+    project = Project.open(folder)
+    assert project.read_only
+    assert "missing" in project.read_only_reason
+    project.close()
+    assert not (folder / "maskloop/project.json").exists()
+
+
+def test_folder_left_by_a_kill_before_the_first_manifest_opens(folder: Path) -> None:
+    (folder / "maskloop").mkdir()
+    project = Project.open(folder)
+    assert not project.read_only
+    project.close()
+
+
+def test_good_manifest_is_kept_as_backup(folder: Path) -> None:
+    made(folder)
+    path = folder / "maskloop/project.json"
+    Project.open(folder).close()
+    assert backup_path(path).read_bytes() == path.read_bytes()
+    read_manifest(backup_path(path))
+
+
+def test_backup_that_cannot_be_written_is_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(folder)
+
+    def full(path: Path, data: bytes) -> None:
+        raise StorageError("“x” could not be written: the disk is full.", "Free some space.")
+
+    monkeypatch.setattr(project_module, "atomic_write", full)
+    project = Project.open(folder)
+    assert not project.read_only
+    assert project.manifest.classes == CLASSES
+    assert "full" in project.notes[0]
+    project.close()
+
+
+def test_old_layout_without_a_copy_is_not_touched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(folder)
+    path = folder / "maskloop/project.json"
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 7'))
+    monkeypatch.setattr("engine.project.manifest.SCHEMA", 8)
+    monkeypatch.setattr("engine.project.project.SCHEMA", 8)
+    monkeypatch.setattr(
+        "engine.project.manifest.brought_forward",
+        lambda raw, schema, where: brought_forward(raw, schema, where, steps={7: dict}, current=8),
+    )
+
+    def full(path: Path, data: bytes) -> None:
+        raise StorageError("“x” could not be written: the disk is full.", "Free some space.")
+
+    monkeypatch.setattr(project_module, "atomic_write", full)
+    project = Project.open(folder)
+    assert project.read_only
+    assert "full" in project.read_only_reason
+    project.close()
+
+
+# --- older and newer layouts ---------------------------------------------------------------------
+
+
+def test_migrations_run_on_a_copy_step_by_step() -> None:
+    raw = {"schema": 1, "images": {"a.png": {}}}
+
+    def first(data: dict[str, object]) -> dict[str, object]:
+        data["images"] = [*data["images"]]
+        return data
+
+    def second(data: dict[str, object]) -> dict[str, object]:
+        return {**data, "title": "new"}
+
+    result = brought_forward(raw, 1, "project.json", steps={1: first, 2: second}, current=3)
+    assert result == {"schema": 3, "images": ["a.png"], "title": "new"}
+    assert raw == {"schema": 1, "images": {"a.png": {}}}
+    with pytest.raises(CodecError, match="layout 1"):
+        brought_forward(raw, 1, "project.json", steps={2: second}, current=3)
+    with pytest.raises(NewerSchemaError, match="newer"):
+        brought_forward(raw, 4, "project.json", current=3)
+
+
+def test_old_layout_is_brought_forward_and_kept_beside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(folder)
+    path = folder / "maskloop/project.json"
+    data = path.read_bytes().replace(b'"schema": 1', b'"schema": 7')
+    path.write_bytes(data)
+    monkeypatch.setattr("engine.project.manifest.SCHEMA", 8)
+    monkeypatch.setattr("engine.project.project.SCHEMA", 8)
+    monkeypatch.setattr(
+        "engine.project.manifest.brought_forward",
+        lambda raw, schema, where: brought_forward(raw, schema, where, steps={7: dict}, current=8),
+    )
+    project = Project.open(folder)
+    assert not project.read_only
+    assert project.manifest.schema == 8
+    assert project.manifest.classes == CLASSES
+    assert path.read_bytes() == data
+    assert (folder / "maskloop/project.layout-7.json").read_bytes() == data
+    project.close()
+
+
+def test_schema_number() -> None:
+    assert schema_of(b'{"schema": 3}', "x") == (3, {"schema": 3})
+
+
+# --- folders that cannot be written --------------------------------------------------------------
+
+
+def test_images_on_a_read_only_medium(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(folder)
+    real = project_module.can_write
+    monkeypatch.setattr(
+        project_module, "can_write", lambda place: folder not in (place, *place.parents) and real(place)
+    )
+    project = Project.open(folder)
+    assert not project.read_only
+    assert project.folder == elsewhere(folder)
+    assert not project.folder.exists()
+    painter = annotate(project)
+    assert (project.folder / "images-folder.txt").read_text(encoding="utf-8").strip() == str(folder)
+    project.close()
+    assert tree(folder) == before
+    again = Project.open(folder)
+    loaded = again.store.load("a1.png", SIZE, again.manifest.classes)
+    assert loaded.annotation.label_map.tobytes() == painter.annotation.label_map.tobytes()
+    with pytest.raises(ProjectLockedError):
+        Project.open(folder)
+    again.close()
+    monkeypatch.setattr(project_module, "can_write", real)
+    assert locate(folder) == again.folder  # not forgotten once the medium can be written
+
+
+def test_places_elsewhere_differ(tmp_path: Path) -> None:
+    places = {elsewhere(tmp_path / name / "images") for name in "abc"}
+    assert len(places) == 3
+    assert elsewhere(Path("/")).name.startswith("images-")
+
+
+def test_existing_project_on_a_read_only_medium_opens_read_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(folder)
+    before = tree(folder)
+    monkeypatch.setattr(project_module, "can_write", lambda place: False)
+    project = Project.open(folder)
+    assert project.read_only
+    assert "cannot be written" in project.read_only_reason
+    assert project.manifest.classes == CLASSES
+    assert project.store.load("a1.png", SIZE).annotation.revision == 3
+    project.close()
+    assert tree(folder) == before
+
+
+def test_probe_for_writing(tmp_path: Path) -> None:
+    assert project_module.can_write(tmp_path)
+    assert not project_module.can_write(tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nowhere_to_write(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "blocked").touch()
+    monkeypatch.setattr(project_module, "can_write", lambda place: False)
+    monkeypatch.setattr(
+        project_module.platformdirs, "user_data_dir", lambda *a, **k: str(tmp_path / "blocked")
+    )
+    project = Project.open(folder)
+    with pytest.raises(StorageError) as caught:
+        project.ensure()
+    assert caught.value.hint
+    project.close()
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "sub/a.jpg", "ä b/c'd.jpg", "..a.jpg", "a..jpg", "ab:c.jpg"])
+def test_image_ids(name: str) -> None:
+    assert is_image_id(name)
+    check_image_id(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/a", "a/", "a//b", "./a", "a/./b", "a/../b", "C:a", "c:/a", "a\\b", "a\0b", "\udcff"],
+)
+def test_what_is_no_image_id(name: str) -> None:
+    assert not is_image_id(name)
+    with pytest.raises(ProjectError):
+        check_image_id(name)
+    with pytest.raises(ProjectError):
+        ImageRecord(image_id=name)
+
+
+def test_project_paths_stay_inside(folder: Path) -> None:
+    project = Project.open(folder)
+    with pytest.raises(ProjectError):
+        project.image_path("../other.png")
+    with pytest.raises(ProjectError):
+        Manifest(checkpoint="../best.pt")
+    project.close()
+
+
+def test_large_manifest_is_quick(tmp_path: Path) -> None:
+    images = {f"s/{n}.jpg": ImageRecord(image_id=f"s/{n}.jpg") for n in range(2000)}
+    write_manifest(tmp_path / "project.json", Manifest(images=images, classes=CLASSES))
+    manifest = read_manifest(tmp_path / "project.json")
+    assert dict(manifest.images) == images
+    assert list(manifest.images) == list(images)
