@@ -9,8 +9,6 @@ from app.canvas.tool import Hand, Pointer, Tool, ToolKind, ToWidget
 
 SMALLEST_RADIUS = 0.5
 LARGEST_RADIUS = 2000.0
-LARGE_OUTLINE = 300.0
-"""Logical pixels across from which the outline is hard and thin: smooth, it would cost more than a stroke."""
 
 
 class BrushTool(Tool):
@@ -69,21 +67,20 @@ class BrushTool(Tool):
             self.hand.host.extend(segment)
 
     def paint(self, painter: QPainter, to_widget: ToWidget) -> None:
-        """Draws the outline of the brush, in the class colour between dark lines, readable on any image."""
+        """Draws the outline of the brush between dark lines: in the class colour, white when it erases."""
         if self._hover is None:
             return
         erase = self._hover.erase or self.always_erases
         circle = self._circle(to_widget)
-        large = circle.width() > LARGE_OUTLINE
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not large)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(0, 0, 0, 170), 1.0 if large else 3.0))
-        painter.drawEllipse(circle.adjusted(-1, -1, 1, 1) if large else circle)
-        line = QPen(QColor(255, 255, 255) if erase else self.hand.color, 1.0 if large else 1.5)
-        if erase:
-            line.setStyle(Qt.PenStyle.DashLine)
-        painter.setPen(line)
-        painter.drawEllipse(circle)
+        # Lines of width 1, not a wide one under a thin one: Qt draws them twenty times as fast.
+        dark = QColor(0, 0, 0, 190)
+        light = QColor(255, 255, 255) if erase else self.hand.color
+        for inset, color in ((-1.0, dark), (2.0, dark), (1.0, light), (0.0, light)):
+            if inset <= 0 or circle.width() > 6:
+                painter.setPen(QPen(color, 1.0))
+                painter.drawEllipse(circle.adjusted(inset, inset, -inset, -inset))
 
     def reach(self, to_widget: ToWidget) -> QRectF:
         """Returns the outline with the width of its pen."""

@@ -235,6 +235,7 @@ class Display(QWidget):
         self._stop_fade()
         self._refine_timer.stop()
         zoomed = viewport.scale != self._surface.viewport.scale
+        self._painter.pixel_ratio = self.pixel_ratio
         self._surface.draw(viewport)
         self._moved(zoomed=zoomed)
 

@@ -25,9 +25,8 @@ Colors = NDArray[np.uint32]
 DOUBTFUL = 256
 ANNOTATED = 512
 TABLE_SIZE = 768
-STRIPE_PERIOD = 10
-STRIPE_WIDTH = 4
-"""Hatching, in device pixels along a row."""
+STRIPE = 4
+"""Width of a stripe of the hatching along a row, in logical pixels; the gap is twice as wide."""
 MOST_PARTS = 64
 """Parts of a prediction kept side by side before they are joined."""
 
@@ -118,7 +117,9 @@ class PredictionLayer:
             confidence[box.slices] = sure
         self._parts = [(Box(0, 0, *self._size), labels, confidence)]
 
-    def codes(self, viewport: Viewport, area: Box, stride: int, settings: LayerSettings) -> Codes:
+    def codes(
+        self, viewport: Viewport, area: Box, stride: int, settings: LayerSettings, *, stripe: int = STRIPE
+    ) -> Codes:
         """Returns the table codes of the prediction for device pixels.
 
         Args:
@@ -126,12 +127,13 @@ class PredictionLayer:
             area: Device pixels, inside `viewport.image_area`, not empty.
             stride: Image pixels skipped from one read to the next, a power of two.
             settings: Threshold of the hatching.
+            stripe: Width of its stripes in device pixels.
 
         Returns:
             Array of the height and width of `area`; 255 where nothing is predicted.
         """
         codes = np.full((area.height, area.width), UNLABELLED, dtype=np.uint16)
-        between = _between_stripes(viewport, area)
+        between = _between_stripes(viewport, area, stripe)
         rows = viewport.image_rows(area.top, area.bottom)
         columns = viewport.image_columns(area.left, area.right)
         for box, labels, confidence in self._parts:
@@ -150,9 +152,9 @@ class PredictionLayer:
         return codes
 
 
-def _between_stripes(viewport: Viewport, area: Box) -> NDArray[np.bool_]:
+def _between_stripes(viewport: Viewport, area: Box, stripe: int) -> NDArray[np.bool_]:
     """Returns True between the diagonal stripes; tied to the image's corner, they pan with it."""
     start = area.top - viewport.top + area.left - viewport.left
-    diagonal = np.arange(start, start + area.height + area.width - 1) % STRIPE_PERIOD >= STRIPE_WIDTH
+    diagonal = np.arange(start, start + area.height + area.width - 1) % (3 * stripe) >= stripe
     # Pixel (row, column) lies on diagonal row + column: each row is a view of the same run, one further.
     return sliding_window_view(diagonal, area.width)

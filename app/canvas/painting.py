@@ -5,7 +5,15 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRect, QRectF
 from PySide6.QtGui import QImage, QPainter
 
-from app.canvas.layers import ANNOTATED, Codes, Colors, LayerSettings, PredictionLayer, color_table
+from app.canvas.layers import (
+    ANNOTATED,
+    STRIPE,
+    Codes,
+    Colors,
+    LayerSettings,
+    PredictionLayer,
+    color_table,
+)
 from app.canvas.pyramids import LabelPyramid, level_for, sample
 from app.canvas.viewport import Viewport
 from engine.annotate.classes import UNLABELLED, ClassTable
@@ -36,12 +44,14 @@ class Painter:
     Attributes:
         annotation: Levels of the annotation, or None while there is none.
         prediction: The prediction laid under it, or None without an image.
+        pixel_ratio: Device pixels per logical pixel, for what has a width of its own.
     """
 
     def __init__(self) -> None:
         """Starts without image and classes."""
         self.annotation: LabelPyramid | None = None
         self.prediction: PredictionLayer | None = None
+        self.pixel_ratio = 1.0
         self._levels: tuple[tuple[Pixels, QImage], ...] = ()
         self._size = (1, 1)
         self._classes = ClassTable()
@@ -170,7 +180,9 @@ class Painter:
         layer = self.prediction
         if layer is None or layer.is_empty or not self._settings.prediction_visible:
             return np.full((area.height, area.width), UNLABELLED, dtype=np.uint16)
-        return layer.codes(viewport, area, 2 ** level_for(viewport.scale, 32), self._settings)
+        stride = 2 ** level_for(viewport.scale, 32)
+        stripe = max(1, round(STRIPE * self.pixel_ratio))
+        return layer.codes(viewport, area, stride, self._settings, stripe=stripe)
 
     def _add_annotation(self, viewport: Viewport, area: Box, codes: Codes) -> NDArray[np.bool_] | None:
         """Writes annotated codes over `codes`; returns where the white edges go, or None for nowhere."""

@@ -43,7 +43,7 @@ Keys the canvas takes while it has the focus, before the window's shortcuts: Spa
 
 from time import perf_counter
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QEnterEvent,
     QFocusEvent,
@@ -56,6 +56,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from app.canvas.drags import TAP_DISTANCE
 from app.canvas.tool import ToolHost, ToolKind
 from app.canvas.workbench import ZOOM_STEP, Workbench
 
@@ -83,6 +84,7 @@ class CanvasView(Workbench):
         """Starts without image and host, the brush in the hand."""
         super().__init__(parent)
         self.wheel_zooms = True
+        self._space_from: QPointF | None = None  # where the pointer was when Space went down
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -100,7 +102,10 @@ class CanvasView(Workbench):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Goes on with the drag, or hovers."""
         self._look_at(event)
-        self._space.use()
+        if self._space_from is not None:
+            way = event.position() - self._space_from
+            if way.manhattanLength() > TAP_DISTANCE:
+                self._space.use()
         if self._drag is not None and not event.buttons() & self._drag.button:
             self._end_drag(None)  # the release went to someone else
         if self._drag is not None:
@@ -186,9 +191,7 @@ class CanvasView(Workbench):
             return
         if key == Qt.Key.Key_Space:
             if not event.isAutoRepeat():
-                self._space.press(perf_counter())
-                if self._drag is not None:
-                    self._space.use()
+                self._press_space()
         elif key in BRACKETS:
             self.set_brush_radius(self._hand.radius * SIZE_STEP ** BRACKETS[key])
         elif self._drag is not None:
@@ -197,6 +200,12 @@ class CanvasView(Workbench):
         else:
             self._tool.press_key(key, erase=self._erase)
         self._show_state()
+
+    def _press_space(self) -> None:
+        self._space.press(perf_counter())
+        self._space_from = self._position
+        if self._drag is not None:
+            self._space.use()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """Tells a tap of Space from a hold."""

@@ -8,7 +8,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QFocusEvent, QImage, QKeyEvent, QPaintEvent, QPointingDevice, QRegion, QWheelEvent
+from PySide6.QtGui import (
+    QFocusEvent,
+    QImage,
+    QKeyEvent,
+    QNativeGestureEvent,
+    QPaintEvent,
+    QPointingDevice,
+    QRegion,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -294,6 +303,9 @@ def test_polygon_by_mouse_and_keys(view: Screen, host: PaintingHost) -> None:
     for point in ((50.0, 50.0), (50.0, 150.0), (120.0, 150.0), (200.0, 10.0)):
         stroke(view, [point])
     assert key(view, QEvent.Type.ShortcutOverride, Qt.Key.Key_Backspace)
+    hover(view, view.widget_point(160.0, 60.0))
+    assert color_at(view, 50, 100) != (100, 100, 100)  # its outline
+    assert color_at(view, 10, 300) == (100, 100, 100)
     tap_key(view, Qt.Key.Key_Backspace)
     tap_key(view, Qt.Key.Key_Return)
     assert host.polygons == [((50.0, 50.0), (50.0, 150.0), (120.0, 150.0))]
@@ -440,6 +452,37 @@ def test_a_touchpad_pans_and_control_zooms(view: Screen) -> None:
     assert view.zoom > zoom
 
 
+def test_pinching_zooms_about_the_fingers(view: Screen) -> None:
+    place = QPointF(250, 180)
+    before, zoom = view.image_point(place), view.zoom
+    pinch = QNativeGestureEvent(
+        Qt.NativeGestureType.ZoomNativeGesture,
+        QPointingDevice.primaryPointingDevice(),
+        2,
+        place,
+        place,
+        QPointF(view.mapToGlobal(place.toPoint())),
+        0.5,
+        QPointF(),
+    )
+    QApplication.sendEvent(view, pinch)
+    assert view.zoom == pytest.approx(zoom * 1.5)
+    assert view.image_point(place) == pytest.approx(before, abs=0.6 / view.zoom)
+
+
+def test_the_mouse_cursor_says_what_the_hand_does(view: Screen, host: PaintingHost) -> None:
+    assert view.cursor().shape() == Qt.CursorShape.CrossCursor
+    view.set_tool(ToolKind.PICK)
+    assert view.cursor().shape() == Qt.CursorShape.PointingHandCursor
+    key(view, QEvent.Type.KeyPress, Qt.Key.Key_Space)
+    assert view.cursor().shape() == Qt.CursorShape.OpenHandCursor
+    press(view, QPointF(300, 300))
+    assert view.cursor().shape() == Qt.CursorShape.ClosedHandCursor
+    release(view, QPointF(300, 300))
+    key(view, QEvent.Type.KeyRelease, Qt.Key.Key_Space)
+    assert view.cursor().shape() == Qt.CursorShape.PointingHandCursor
+
+
 def test_shift_wheel_scrolls_sideways_without_a_brush(view: Screen) -> None:
     view.zoom_at(4.0, QPointF(400, 300))
     view.set_tool(ToolKind.FILL)
@@ -478,6 +521,14 @@ def test_a_tap_on_space_accepts_the_region_under_the_pointer(view: Screen, qtbot
     with qtbot.waitSignal(view.accept_region_requested) as accepted:
         tap_key(view, Qt.Key.Key_Space)
     assert accepted.args == [50.0, 60.0]
+
+
+def test_a_trembling_hand_still_taps(view: Screen, qtbot: QtBot) -> None:
+    hover(view, view.widget_point(50.0, 60.0))
+    with qtbot.waitSignal(view.accept_region_requested):
+        key(view, QEvent.Type.KeyPress, Qt.Key.Key_Space)
+        hover(view, view.widget_point(50.5, 60.5))
+        key(view, QEvent.Type.KeyRelease, Qt.Key.Key_Space)
 
 
 def test_space_beside_the_image_or_with_motion_accepts_nothing(view: Screen) -> None:
