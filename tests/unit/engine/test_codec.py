@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import codec
 from engine.annotate.classes import ClassTable
-from engine.codec import decode, dumps, encode, loads
+from engine.codec import decode, dumps, encode, loads, reading
 from engine.config import TrainingConfig
 from engine.errors import CodecError, StorageError
 
@@ -157,6 +156,14 @@ def test_text_is_readable_and_survives_names_that_are_no_text():
     assert loads(Mapping[str, str], text) == {strange: strange}
 
 
+def test_each_entry_has_a_line_of_its_own():
+    text = dumps({"images": {"a": (1, 2), "b": {}}, "list": ((3,), 4), "none": {}, "empty": ()})
+    assert text == (
+        '{\n "images": {\n  "a": [1, 2],\n  "b": {}\n },\n'
+        ' "list": [\n  [3],\n  4\n ],\n "none": {},\n "empty": []\n}\n'
+    )
+
+
 def test_whole_numbers_are_fractions_too():
     value = decode(Small, {"ratio": 2})
     assert value.ratio == 2.0
@@ -244,7 +251,7 @@ def test_two_keys_alike_far_inside():
 
 
 def test_text_too_long(monkeypatch):
-    monkeypatch.setattr(codec, "MAX_TEXT", 10)
+    monkeypatch.setattr(reading, "MAX_TEXT", 10)
     with pytest.raises(CodecError, match="longer than 10"):
         loads(Small, '{"width":  1}')
 
