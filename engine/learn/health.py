@@ -1,7 +1,8 @@
 """Watching the loss without making the accelerator wait: sums stay on the device until somebody asks.
 
-A run is poisoned when the loss is no number, or when it has been far above where it started for a while: such
-weights know less than untrained ones, and the trainer goes back to the last good ones.
+A run is poisoned when the loss is no number, or when over a window of steps it is far worse than that of a
+network that knows nothing: such weights are worth less than untrained ones, and the trainer goes back to the
+last good ones.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from engine.errors import TrainingError
 
-_FAR = 3.0
-_SLACK = 5.0
-_PATIENCE_STEPS = 10
+_WINDOW = 20
+_FEW = 3
+_FAR, _SLACK = 2.0, 0.5
+# A network that is sure and wrong pays a lot for a while when it is corrected; that is no poison.
+_GRACE_STEPS, _GRACE_FAR, _GRACE_SLACK = 60, 5.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,70 +40,85 @@ class LossWatch:
     """Adds up losses on the device and judges them when they are read.
 
     Args:
-        num_classes: K; the loss of a guess is about ln K, below which no reference is taken.
+        num_classes: K; the loss of a guess is about ln K.
     """
 
     def __init__(self, num_classes: int) -> None:
+        self._guess = math.log(max(2, num_classes))
+        self._reference: float | None = None
+        self._first: Tensor | None = None
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
-        self._bad = 0
-        self._bad_steps = 0
-        self._reference: float | None = None
-        self._guess = math.log(max(2, num_classes))
+        self._window_sum = 0.0
+        self._window_steps = 0
+        self._grace = 0
 
     @property
     def steps(self) -> int:
         """Steps added since the last reading."""
         return self._steps
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the losses read last are no worse than a guess: such weights may be shown."""
+        return self._window_steps < _FEW or self._window_sum / self._window_steps <= self._limit()
+
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Add one step's terms (scalars); does not wait for the device."""
+        if self._first is None:
+            self._first = torch.stack([value.detach().float() for value in losses.values()]).sum()
         for name, value in losses.items():
             held = self._sums.get(name)
             self._sums[name] = value.detach().float() if held is None else held + value.detach().float()
         self._steps += 1
 
-    def discard(self) -> None:
-        """Forget what was added since the last reading, and the count of bad readings."""
-        self._sums, self._steps, self._bad, self._bad_steps = {}, 0, 0, 0
+    def forgive(self) -> None:
+        """Allow a higher loss for a while: there is something new to learn."""
+        self._grace = _GRACE_STEPS
 
-    @property
-    def is_healthy(self) -> bool:
-        """Whether the last reading was in order."""
-        return self._bad == 0
+    def discard(self) -> None:
+        """Forget the losses since the last reading and the window being judged."""
+        self._sums, self._steps = {}, 0
+        self._window_sum, self._window_steps = 0.0, 0
 
     def read(self) -> LossReport | None:
         """Return the means since the last reading, or None where there was no step. Waits for the device.
 
         Raises:
-            TrainingError: The loss is no finite number, or has been far too high in several readings.
+            TrainingError: The loss is no finite number, or far worse than a guess over a window of steps.
         """
-        if not self._steps:
+        if not self._steps or self._first is None:
             return None
         names, steps = list(self._sums), self._steps
-        values = torch.stack(list(self._sums.values())).cpu().tolist()
+        *values, first = torch.stack([*self._sums.values(), self._first]).cpu().tolist()
         self._sums, self._steps = {}, 0
         report = LossReport(losses={n: v / steps for n, v in zip(names, values, strict=True)}, steps=steps)
-        self._judge(report.total, steps)
+        self._judge(report, first)
         return report
 
-    def _judge(self, total: float, steps: int) -> None:
-        if not math.isfinite(total):
+    def _judge(self, report: LossReport, first: float) -> None:
+        if not math.isfinite(report.total):
             raise _poisoned("The loss is no longer a number: training left the rails.")
         if self._reference is None:
-            # The very first reading may itself be poisoned; a network that knows nothing scores about ln K.
-            self._reference = max(self._guess, min(total, 3.0 * self._guess))
-        # Fresh corrections of a network that was sure and wrong cost a lot for a few steps; that is no
-        # poison.
-        if total <= _FAR * self._reference + _SLACK:
-            self._bad = self._bad_steps = 0
+            # The first step's loss was computed before any update, so no learning rate can have spoiled it.
+            self._reference = max(self._guess, first)
+        self._grace = max(0, self._grace - report.steps)
+        self._window_sum += report.total * report.steps
+        self._window_steps += report.steps
+        if self._window_steps < _WINDOW:
             return
-        self._bad += 1
-        self._bad_steps += steps
-        if self._bad > 1 and self._bad_steps >= _PATIENCE_STEPS:
+        mean = self._window_sum / self._window_steps
+        if mean > self._limit():
             raise _poisoned(
-                f"The loss rose to {total:.1f} from {self._reference:.1f}: training left the rails."
+                f"The loss rose to {mean:.1f}, where a guess scores {self._reference:.1f}: training left the rails."
             )
+        self._window_sum, self._window_steps = 0.0, 0
+
+    def _limit(self) -> float:
+        reference = self._guess if self._reference is None else self._reference
+        if self._grace:
+            return _GRACE_FAR * reference + _GRACE_SLACK
+        return _FAR * reference + _SLACK
 
 
 def _poisoned(message: str) -> TrainingError:

@@ -31,8 +31,7 @@ class Plan:
     def describe(self) -> str:
         """Return the plan in words, such as "8 crops of 512 px"."""
         crops = f"{self.batch} crop{'s' if self.batch > 1 else ''} of {self.crop} px"
-        number = "" if self.precision is Precision.FLOAT32 else f" in {self.precision.value}"
-        return f"{crops}{number}{' on the processor' if self.on_cpu else ''}"
+        return crops if self.precision is Precision.FLOAT32 else f"{crops} in {self.precision.value}"
 
 
 def smaller(plan: Plan) -> Plan | None:
@@ -54,4 +53,5 @@ def smaller(plan: Plan) -> Plan | None:
 
 def sentence(old: Plan, new: Plan) -> str:
     """Return what a person should know about the change of plan."""
-    return f"Not enough memory for {old.describe()}: training goes on with {new.describe()}."
+    place = " on the processor" if new.on_cpu and not old.on_cpu else ""
+    return f"Not enough memory for {old.describe()}: training goes on with {new.describe()}{place}."

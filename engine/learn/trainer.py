@@ -170,6 +170,7 @@ class Trainer:
     def restart(self) -> None:
         """Warm restart: there are new corrections to learn."""
         self._schedule.restart()
+        self._watch.forgive()
 
     def reconfigure(self, config: TrainingConfig) -> None:
         """Take over another config without losing what the optimizer knows."""
@@ -233,8 +234,9 @@ class Trainer:
             self._model.observe(output, batch.target, learning_rate)
         self.step_count += 1
         self._schedule.advance()
-        self._watch.add(losses)
-        return StepResult(step=self.step_count, learning_rate=learning_rate, losses=losses)
+        detached = {name: value.detach() for name, value in losses.items()}
+        self._watch.add(detached)
+        return StepResult(step=self.step_count, learning_rate=learning_rate, losses=detached)
 
     def _new_scaler(self) -> torch.amp.GradScaler:
         # Only fp16 needs it; switched off it does nothing, and the step reads the same for all formats.

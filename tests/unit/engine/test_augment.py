@@ -42,7 +42,9 @@ def test_geometry_moves_all_layers_alike(seed: int) -> None:
 def test_colour_leaves_labels_and_the_original_alone(seed: int) -> None:
     crop = _crop()
     before = crop.image.copy()
-    result = augment(crop, dataclasses.replace(AugmentConfig(hue=0.5), flip=False), np.random.default_rng(seed))
+    result = augment(
+        crop, dataclasses.replace(AugmentConfig(hue=0.5), flip=False), np.random.default_rng(seed)
+    )
     assert result.label_map is crop.label_map
     assert (crop.image == before).all()
     assert result.image.dtype == np.uint8

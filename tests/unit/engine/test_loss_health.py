@@ -31,32 +31,58 @@ def test_a_loss_that_is_no_number_is_named(value: float) -> None:
     assert "learning rate" in caught.value.hint
 
 
-def test_a_loss_far_above_its_beginning_is_named_after_a_while() -> None:
+def test_a_loss_far_worse_than_a_guess_is_hidden_at_once_and_named_after_a_while() -> None:
     watch = LossWatch(4)
     _add(watch, 1.4)
     watch.read()
     _add(watch, 60.0, 10)
     watch.read()
     assert not watch.is_healthy
-    _add(watch, 60.0)
-    with pytest.raises(TrainingError, match="rose to 60"):
+    _add(watch, 60.0, 10)
+    with pytest.raises(TrainingError, match="rose to 57"):
         watch.read()
 
 
-def test_one_hard_correction_is_no_poison() -> None:
-    watch = LossWatch(2)
-    for value in (0.7, 12.0, 0.6, 12.0, 0.5):
-        _add(watch, value, 10)
-        watch.read()
-    assert watch.is_healthy
-
-
-def test_a_run_poisoned_from_its_first_step_is_found() -> None:
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_a_run_poisoned_by_its_first_update_is_found_however_often_it_is_read(steps: int) -> None:
     watch = LossWatch(8)
+    _add(watch, 2.1)
     with pytest.raises(TrainingError):
-        for _ in range(3):
-            _add(watch, 500.0, 10)
+        for _ in range(40 // steps):
+            _add(watch, 6.0, steps)
             watch.read()
+
+
+def test_an_ordinary_run_is_healthy_whatever_the_number_of_terms() -> None:
+    watch = LossWatch(8)
+    for step in range(200):
+        fall = 2.0 * 0.98**step
+        watch.add({"cross-entropy": torch.tensor(fall), "auxiliary": torch.tensor(2 * fall)})
+        watch.read()
+        assert watch.is_healthy
+
+
+def test_hard_corrections_are_no_poison() -> None:
+    watch = LossWatch(2)
+    _add(watch, 0.1, 40)
+    watch.read()
+    watch.forgive()
+    for _ in range(2):
+        _add(watch, 4.0, 20)
+        watch.read()
+        assert watch.is_healthy
+    _add(watch, 4.0, 40)
+    with pytest.raises(TrainingError):
+        watch.read()
+
+
+def test_poison_is_found_in_the_time_of_grace_too() -> None:
+    watch = LossWatch(2)
+    watch.forgive()
+    _add(watch, 0.7)
+    _add(watch, 100.0, 25)
+    with pytest.raises(TrainingError):
+        watch.read()
 
 
 def test_discarding_forgets_the_sums() -> None:

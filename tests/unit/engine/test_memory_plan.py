@@ -58,3 +58,4 @@ def test_the_sentence_names_both_plans() -> None:
     text = sentence(old, new)
     assert "8 crops of 768 px" in text
     assert "1 crop of 576 px in bfloat16 on the processor" in text
+    assert sentence(new, new).count("processor") == 0

@@ -15,7 +15,12 @@ def test_records_are_lines_of_json_in_order(tmp_path: Path) -> None:
     log.write("stop", reason="done")
     assert log.path == tmp_path / "runs" / "20300102-030405-678000.jsonl"
     first, last = read_runlog(log.path)
-    assert first == {"kind": "start", "at": "2030-01-02T03:04:05.678+00:00", "images": 3, "classes": ["sky", "Straße"]}
+    assert first == {
+        "kind": "start",
+        "at": "2030-01-02T03:04:05.678+00:00",
+        "images": 3,
+        "classes": ["sky", "Straße"],
+    }
     assert last["reason"] == "done"
 
 
