@@ -6,6 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.canvas.tool import Hand, Pointer, Tool, ToolKind, ToWidget
+from engine.annotate.classes import UNLABELLED
+from engine.annotate.stroke import Stroke
 
 SMALLEST_RADIUS = 0.5
 LARGEST_RADIUS = 2000.0
@@ -22,15 +24,16 @@ class BrushTool(Tool):
         """Takes the hand the tool is held in."""
         super().__init__(hand)
         self._last: tuple[float, float] | None = None  # end of the stroke in progress
-        self._erasing = False
+        self._painted: int | None = None  # class index of that stroke, kept when another class is chosen
         self._hover: Pointer | None = None
 
     def press(self, at: Pointer) -> None:
         """Begins a stroke and paints its first dab at once."""
         host = self.hand.host
-        self._erasing = at.erase or self.always_erases
-        if host is None or not host.begin(erase=self._erasing):
+        erase = at.erase or self.always_erases
+        if host is None or not host.begin(erase=erase):
             return
+        self._painted = UNLABELLED if erase else self.hand.class_index
         self._last = (at.y, at.x)
         self._extend(((at.y, at.x),))
 
@@ -62,8 +65,8 @@ class BrushTool(Tool):
         self._hover = at
 
     def _extend(self, points: tuple[tuple[float, float], ...]) -> None:
-        segment = self.hand.stroke(points, erase=self._erasing)
-        if segment is not None and self.hand.host is not None:
+        if self._painted is not None and self.hand.host is not None:
+            segment = Stroke(points=points, radius=self.hand.radius, class_index=self._painted)
             self.hand.host.extend(segment)
 
     def paint(self, painter: QPainter, to_widget: ToWidget) -> None:

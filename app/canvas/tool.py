@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
-from engine.annotate.classes import UNLABELLED
 from engine.annotate.stroke import Stroke
 
 ToWidget = Callable[[float, float], QPointF]
@@ -72,13 +71,6 @@ class Hand:
     class_name: str = ""
     color: QColor = field(default_factory=lambda: QColor(255, 255, 255))
     radius: float = 12.0
-
-    def stroke(self, points: Sequence[tuple[float, float]], *, erase: bool) -> Stroke | None:
-        """Returns a segment of the active class, or None when there is none."""
-        index = UNLABELLED if erase else self.class_index
-        if index is None:
-            return None
-        return Stroke(points=tuple(points), radius=self.radius, class_index=index)
 
 
 @dataclass(frozen=True, slots=True)

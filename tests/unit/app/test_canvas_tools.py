@@ -122,6 +122,14 @@ def test_alt_at_the_press_makes_the_whole_stroke_erase(hand: Hand, host: Listene
     ]
 
 
+def test_a_stroke_keeps_its_class_when_another_is_chosen_meanwhile(hand: Hand, host: Listener) -> None:
+    brush = BrushTool(hand)
+    brush.press(at(1, 1))
+    hand.class_index = 9
+    brush.move(at(2, 2))
+    assert host.calls[-1] == segment((1, 1), (2, 2))
+
+
 def test_the_eraser_always_erases(hand: Hand, host: Listener) -> None:
     EraserTool(hand).press(at(1, 1))
     assert host.calls == [("begin", True), segment((1, 1), class_index=UNLABELLED)]
