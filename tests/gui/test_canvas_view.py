@@ -715,7 +715,7 @@ from app.canvas.view import CanvasView
 from engine.project.pyramid import build_pyramid
 application = QApplication([])
 view = CanvasView()
-view.resize(300, 200)
+view.resize(301, 203)
 view.set_classes(three_classes())
 view.set_active_class(0)
 view.set_image(build_pyramid(noise_image((90, 120))))
@@ -735,7 +735,7 @@ print(different.sum())
 """
 
 
-@pytest.mark.parametrize("ratio", [1.5, 2.0])
+@pytest.mark.parametrize("ratio", [1.25, 1.5, 2.0])
 def test_device_pixels_reach_the_screen_unscaled(ratio: float) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALED.format(ratio=ratio)],
