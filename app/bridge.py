@@ -6,7 +6,7 @@ leaves as a typed signal of its own. The bridge also owns the session, so that v
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class SavedState:
 
     saved: bool = True
     problem: Problem | None = None
-    since: datetime.datetime | None = None
+    since: dt.datetime | None = None
 
 
 class Bridge(QObject):
@@ -177,7 +177,7 @@ class Bridge(QObject):
         if problem is None:
             since = None
         elif since is None:
-            since = datetime.datetime.now().astimezone()
+            since = dt.datetime.now().astimezone()
         state = SavedState(session.saved, problem, since)
         if state != self._saved:
             self._saved = state

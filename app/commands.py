@@ -118,7 +118,7 @@ class Histories(QObject):
 
 
 def _rewind(stack: QUndoStack, undone: Sequence[CorrectionCommand], index: int) -> None:
-    """Move a stack's pointer back over steps the annotation does not hold, without touching the annotation."""
+    """Move a stack's pointer back over steps the annotation does not hold; it is not touched."""
     if not undone:
         return
     for command in undone:

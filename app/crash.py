@@ -5,7 +5,7 @@ Annotations are journalled stroke by stroke, so a crash costs nothing that was p
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import faulthandler
 import logging
 import platform
@@ -33,7 +33,7 @@ _QT_LEVELS = {
 def write_report(text: str, folder: Path | None = None) -> Path | None:
     """Write a crash report and return its file, or None where no folder can be written."""
     target = folder or log_folder()
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S-%f")
     head = f"Maskloop · Python {platform.python_version()} · Qt {qVersion()} · {platform.platform()}\n\n"
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""From what the hand does on the canvas to exact changes of the annotation: one undo step for each gesture."""
+"""From what the hand does on the canvas to exact changes of the annotation, one undo step a gesture."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a person prefers, kept in their own configuration folder; never in a project, never beside the program.
+"""What a person prefers, kept in their own configuration folder, never in a project or beside the program.
 
-A file that cannot be read or written never stops the program: each unknown or bad entry is skipped by itself with one
-sentence, and where the folder cannot be written everything is kept in memory until the program ends.
+A file that cannot be read or written never stops the program: each unknown or bad entry is skipped by
+itself with one sentence, and where the folder cannot be written everything is kept in memory.
 """
 
 from __future__ import annotations

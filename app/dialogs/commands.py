@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QIcon, QKeyEvent
-from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
+from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import (
+    QDialog,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
+KEY_ROLE = Qt.ItemDataRole.UserRole + 1
+Index = QModelIndex | QPersistentModelIndex
 _MOVES = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
 
 
@@ -44,6 +56,30 @@ def rank(typed: str, command: Command) -> int | None:
     return 2
 
 
+class _KeyDelegate(QStyledItemDelegate):
+    """Writes the key at the right end of a row."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Draw the row, then its key."""
+        super().paint(painter, option, index)
+        key = str(index.data(KEY_ROLE) or "")
+        if key:
+            selected = bool(option.state & QStyle.StateFlag.State_Selected)
+            role = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
+            color = option.palette.color(role)
+            color.setAlphaF(0.75)
+            painter.setPen(color)
+            flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(option.rect.adjusted(0, 0, -12, 0), flags, key)
+
+
+def _blank() -> QIcon:
+    """Return an empty icon, so that names stand under each other."""
+    pixmap = QPixmap(18, 18)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    return QIcon(pixmap)
+
+
 class CommandPalette(QDialog):
     """A field and a list; Enter does the chosen command.
 
@@ -65,6 +101,7 @@ class CommandPalette(QDialog):
         self.list.setIconSize(QSize(18, 18))
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setUniformItemSizes(True)
+        self.list.setItemDelegate(_KeyDelegate(self.list))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 14)
         layout.setSpacing(10)
@@ -83,9 +120,9 @@ class CommandPalette(QDialog):
         self._found = [self._commands[place] for _, place in order]
         self.list.clear()
         for command in self._found:
-            item = QListWidgetItem(command.text + (f"      {command.key}" if command.key else ""))
-            if command.icon is not None:
-                item.setIcon(command.icon)
+            item = QListWidgetItem(command.text)
+            item.setData(KEY_ROLE, command.key)
+            item.setIcon(command.icon or _blank())
             item.setToolTip(command.help)
             item.setSizeHint(QSize(0, 32))
             self.list.addItem(item)

@@ -178,6 +178,7 @@ class ExportDialog(PlainDialog):
         self.legend.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.legend.setShowGrid(False)
         header = self.legend.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         counts = Counter(index for record in self._session.images for index in record.labelled)

@@ -39,7 +39,9 @@ class NoticesDialog(PlainDialog):
         area.setWidget(holder)
         self.body.addWidget(area, 1)
         if center.notices:
-            self.add_button("Forget all").clicked.connect(lambda: (center.clear(), self.reject()))
+            forget = self.add_button("Forget all")
+            forget.clicked.connect(center.clear)
+            forget.clicked.connect(self.reject)
         center.mark_read()
         self.resize(640, 420)
 

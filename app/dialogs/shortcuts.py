@@ -20,7 +20,7 @@ MOUSE = (
     ("Shift+wheel, Alt+right-drag", "brush size"),
     ("Middle-drag, Space+drag", "move the view"),
 )
-_COLUMNS = ((Menu.LABEL, None), (Menu.QUEUE, Menu.TRAIN, Menu.EDIT), (Menu.VIEW, Menu.FILE, Menu.HELP))
+_COLUMNS = ((Menu.LABEL,), (Menu.QUEUE, Menu.TRAIN, Menu.EDIT, None), (Menu.VIEW, Menu.FILE, Menu.HELP))
 
 
 class ShortcutSheet(PlainDialog):
@@ -53,7 +53,7 @@ class ShortcutSheet(PlainDialog):
         area.setWidgetResizable(True)
         area.setWidget(sheet)
         self.body.addWidget(area, 1)
-        self.resize(1080, 720)
+        self.resize(1180, 720)
 
 
 def _keys(spec: ActionSpec) -> str:
@@ -66,9 +66,11 @@ def _section(title: str, lines: Iterable[tuple[str, str]]) -> QGridLayout:
     grid.setHorizontalSpacing(14)
     grid.setVerticalSpacing(5)
     grid.setColumnStretch(1, 1)
+    grid.setColumnMinimumWidth(0, 150)
     grid.addWidget(label(title, kind="subheading"), 0, 0, 1, 2)
     for row, (keys, text) in enumerate(lines, start=1):
         left = label(keys, kind="value")
+        left.setWordWrap(True)
         left.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         right = label(text, kind="muted")
         right.setWordWrap(True)

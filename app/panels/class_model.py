@@ -150,11 +150,11 @@ def _words(spec: ClassSpec, row: int) -> str:
     key = f" Key {(row + 1) % 10}." if row < 10 else ""
     hidden = " Hidden." if spec.hidden else ""
     locked = " Locked: painting leaves it alone." if spec.locked else ""
-    return f"{spec.name}.{key}{hidden}{locked} Double-click renames; drag reorders."
+    return f"{spec.name}.{key}{hidden}{locked} Double-click renames or recolours; drag reorders."
 
 
 class ClassDelegate(QStyledItemDelegate):
-    """Draws a class: digit, colour, name, share of the image, eye and lock; and takes clicks on the last two."""
+    """Draws a class: digit, colour, name, share, eye and lock; takes clicks on eye, lock and colour."""
 
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -169,8 +169,8 @@ class ClassDelegate(QStyledItemDelegate):
         spec = index.data(SPEC_ROLE)
         if not isinstance(spec, ClassSpec):
             return
-        area: QRect = option.rect  # type: ignore[attr-defined]  # missing in Qt's stubs
-        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]  # missing in Qt's stubs
+        area: QRect = option.rect
+        state: QStyle.StateFlag = option.state
         selected = bool(state & QStyle.StateFlag.State_Selected)
         hovered = bool(state & QStyle.StateFlag.State_MouseOver)
         painter.save()
@@ -198,38 +198,42 @@ class ClassDelegate(QStyledItemDelegate):
             spec.name, Qt.TextElideMode.ElideRight, places["name"].width()
         )
         painter.drawText(places["name"], Qt.AlignmentFlag.AlignLeft | vertical, name)
-        token = "on_fill" if selected else "muted"
-        self._mark(painter, places["eye"], "eye-off" if spec.hidden else "eye", token, strong=spec.hidden)
-        self._mark(painter, places["lock"], "lock" if spec.locked else "unlock", token, strong=spec.locked)
+        quiet_token = "on_fill" if selected else "muted"
+        self._mark(
+            painter, places["eye"], "eye-off" if spec.hidden else "eye", quiet_token, strong=spec.hidden
+        )
+        self._mark(
+            painter, places["lock"], "lock" if spec.locked else "unlock", quiet_token, strong=spec.locked
+        )
         painter.restore()
 
-    def _mark(self, painter: QPainter, place: QRect, name: str, token: str, *, strong: bool) -> None:
+    def _mark(self, painter: QPainter, place: QRect, name: str, quiet: str, *, strong: bool) -> None:
         ratio = painter.device().devicePixelRatioF()
-        token = "warn" if strong and token == "muted" else token
+        shown = "warn" if strong and quiet == "muted" else quiet
         painter.setOpacity(1.0 if strong else 0.55)
-        painter.drawPixmap(place.topLeft(), self._look.pixmap(name, token, 17, ratio))
+        painter.drawPixmap(place.topLeft(), self._look.pixmap(name, shown, 17, ratio))
         painter.setOpacity(1.0)
 
     def editorEvent(self, event: QEvent, model: Any, option: QStyleOptionViewItem, index: Index) -> bool:
-        """Take clicks on eye, lock and colour."""
-        if (
-            isinstance(event, QMouseEvent)
-            and event.type() == QEvent.Type.MouseButtonRelease
-            and event.button() == Qt.MouseButton.LeftButton
-            and isinstance(model, ClassModel)
-        ):
-            area: QRect = option.rect  # type: ignore[attr-defined]  # missing in Qt's stubs
-            places = parts(area)
+        """Take a click on eye or lock, and a double click on the colour."""
+        is_click = isinstance(event, QMouseEvent) and event.button() == Qt.MouseButton.LeftButton
+        if is_click and isinstance(event, QMouseEvent) and isinstance(model, ClassModel):
+            places = parts(option.rect)
             point = event.position().toPoint()
-            for name, wanted in (("eye", model.hide_wanted), ("lock", model.lock_wanted)):
-                if places[name].adjusted(-4, -8, 4, 8).contains(point):
-                    wanted.emit(model.spec_at(index.row()).index)
+            index_of_class = model.spec_at(index.row()).index
+            for kind, name, wanted in (
+                (QEvent.Type.MouseButtonRelease, "eye", model.hide_wanted),
+                (QEvent.Type.MouseButtonRelease, "lock", model.lock_wanted),
+                (QEvent.Type.MouseButtonDblClick, "color", model.recolor_wanted),
+            ):
+                if event.type() == kind and places[name].adjusted(-4, -8, 4, 8).contains(point):
+                    wanted.emit(index_of_class)
                     return True
         return super().editorEvent(event, model, option, index)
 
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, _index: Index) -> None:
         """Lay the rename field over the name only."""
-        area: QRect = option.rect  # type: ignore[attr-defined]  # missing in Qt's stubs
+        area: QRect = option.rect
         editor.setGeometry(parts(area)["name"].adjusted(-8, 2, 50, -2))
 
 

@@ -30,10 +30,12 @@ class ClassStrip(QFrame):
     Attributes:
         chosen: A class index was clicked.
         rule_clicked: The next rule is wanted.
+        resized: Its contents need another width.
     """
 
     chosen = Signal(int)
     rule_clicked = Signal()
+    resized = Signal()
 
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,6 +84,8 @@ class ClassStrip(QFrame):
             self._group.addButton(button)
             self._row.addWidget(button)
             self._buttons[spec.index] = button
+            button.show()
+            button.ensurePolished()
         self.set_active(self._active)
 
     def set_active(self, class_index: int | None) -> None:
@@ -91,17 +95,19 @@ class ClassStrip(QFrame):
         for index, button in self._buttons.items():
             button.setChecked(index == class_index)
         self._group.setExclusive(True)
-        self.fit_to(self.maximumWidth())
+        self.resized.emit()
 
     def set_brush(self, radius: float) -> None:
         """Show the brush's diameter in image pixels."""
         self.brush.setText(f"brush {max(1, round(radius * 2))} px")
+        self.resized.emit()
         self.brush.setToolTip("Diameter of the brush. Shift+wheel, [ and ] change it.")
 
     def set_rule(self, rule: PaintRule) -> None:
         """Show the paint-over rule."""
         self.rule.setText(RULE_TEXT[rule])
         self.rule.setToolTip(f"{RULE_HELP[rule]} R goes to the next rule.")
+        self.resized.emit()
 
     def fit_to(self, width: int) -> None:
         """Use names where they fit into a width, digits alone where they do not."""

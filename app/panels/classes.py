@@ -102,6 +102,7 @@ class ClassesPanel(QWidget):
         self.model.move_wanted.connect(lambda index, to: self._edit(lambda table: table.move(index, to)))
         self.model.hide_wanted.connect(self.toggle_hidden)
         self.model.lock_wanted.connect(self.toggle_locked)
+        self.model.recolor_wanted.connect(self.recolor)
         bridge = self._bridge
         bridge.session_changed.connect(self._take_classes)
         bridge.classes_changed.connect(self._take_classes)
@@ -233,7 +234,7 @@ class ClassesPanel(QWidget):
         return menu
 
     def count_shares(self) -> None:
-        """Count what is on screen now: annotation over prediction, sampled so that large images cost no more."""
+        """Count what is on screen: annotation over prediction, sampled so that large images cost no more."""
         session = self._bridge.session
         annotation = session.annotation if session else None
         if session is None or session.current is None or annotation is None:

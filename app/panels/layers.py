@@ -1,4 +1,4 @@
-"""What is shown over what: image, prediction, corrections, each with a switch and the last two with an opacity."""
+"""What is shown over what: image, prediction and corrections, with switches and opacities."""
 
 from __future__ import annotations
 

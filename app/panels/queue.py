@@ -49,8 +49,8 @@ class QueueDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        area: QRect = option.rect.adjusted(4, 2, -4, -2)  # type: ignore[attr-defined]  # missing in Qt's stubs
-        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]  # missing in Qt's stubs
+        area: QRect = option.rect.adjusted(4, 2, -4, -2)
+        state: QStyle.StateFlag = option.state
         selected = bool(state & QStyle.StateFlag.State_Selected)
         if selected or state & QStyle.StateFlag.State_MouseOver:
             painter.setPen(Qt.PenStyle.NoPen)

@@ -92,6 +92,7 @@ class StartPage(QWidget):
         column.addWidget(self._recent_title)
         column.addLayout(self._recent)
         box = QWidget()
+        box.setObjectName("startBox")
         box.setLayout(column)
         box.setMaximumWidth(_WIDTH)
         box.setMinimumWidth(min(_WIDTH, 420))

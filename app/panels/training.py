@@ -1,4 +1,4 @@
-"""The training strip at the bottom of the window: start and stop, what the network does, and how good it is."""
+"""The training strip at the bottom of the window: start, stop, what the network does, how good it is."""
 
 from __future__ import annotations
 

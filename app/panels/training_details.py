@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
@@ -57,6 +57,7 @@ class TrainingDetails(QWidget):
         self.checkpoints.setShowGrid(False)
         self.checkpoints.setAccessibleName("Checkpoints")
         header = self.checkpoints.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.load_button = QPushButton("Go back to it")
@@ -97,7 +98,7 @@ class TrainingDetails(QWidget):
         self.checkpoints.setRowCount(len(found))
         for row, info in enumerate(found):
             best = " ★ best" if info.is_best else ""
-            when = datetime.datetime.fromtimestamp(info.saved_at).astimezone()
+            when = dt.datetime.fromtimestamp(info.saved_at).astimezone()
             score = "–" if info.miou is None else f"{info.miou:.3f}"
             texts = (f"{info.name or 'automatic'}{best}", f"{info.step:,}", score, when.strftime("%H:%M:%S"))
             for column, text in enumerate(texts):

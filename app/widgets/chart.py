@@ -133,7 +133,7 @@ class LineChart(QWidget):
             faint = QColor(self._look.color("muted"))
             faint.setAlpha(110)
             painter.setPen(QPen(faint, 1.2))
-            painter.drawPolyline(_curve(plot, self._losses, end, top))
+            painter.drawPolyline(QPolygonF(_curve(plot, self._losses, end, top)))
         if self._scores:
             self._draw_scores(painter, plot, end)
         painter.end()
@@ -163,12 +163,13 @@ class LineChart(QWidget):
 
     def _draw_scores(self, painter: QPainter, plot: QRectF, end: float) -> None:
         accent = self._look.color("accent")
-        line = _curve(plot, self._scores, end, 1.0)
+        points = _curve(plot, self._scores, end, 1.0)
+        line = QPolygonF(points)
         shade = QColor(accent)
         shade.setAlpha(36)
         below = QPolygonF(line)
-        below.append(QPointF(line[line.count() - 1].x(), plot.bottom()))
-        below.append(QPointF(line[0].x(), plot.bottom()))
+        below.append(QPointF(points[-1].x(), plot.bottom()))
+        below.append(QPointF(points[0].x(), plot.bottom()))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(shade)
         painter.drawPolygon(below)
@@ -177,7 +178,6 @@ class LineChart(QWidget):
         painter.drawPolyline(line)
         painter.setBrush(accent)
         painter.setPen(Qt.PenStyle.NoPen)
-        points = [line[index] for index in range(line.count())]
         for point in points[-1:] if self._compact else points[-60:]:
             painter.drawEllipse(point, 2.8, 2.8)
         if self._hover is not None:
@@ -202,13 +202,11 @@ class LineChart(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 
-def _curve(plot: QRectF, points: Sequence[Point], end: float, top: float) -> QPolygonF:
-    return QPolygonF(
-        [
-            QPointF(
-                plot.left() + plot.width() * step / end,
-                plot.bottom() - plot.height() * min(max(value / top, 0.0), 1.0),
-            )
-            for step, value in points
-        ]
-    )
+def _curve(plot: QRectF, points: Sequence[Point], end: float, top: float) -> list[QPointF]:
+    return [
+        QPointF(
+            plot.left() + plot.width() * step / end,
+            plot.bottom() - plot.height() * min(max(value / top, 0.0), 1.0),
+        )
+        for step, value in points
+    ]

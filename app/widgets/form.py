@@ -99,7 +99,7 @@ class ConfigForm(QWidget):
 
     def __init__(self, config: object, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._type = type(config)
+        self._type: Any = type(config)
         self._readers: dict[str, Callable[[], Any]] = {}
         self.fields: dict[str, QWidget] = {}
         layout = QFormLayout(self)

@@ -19,6 +19,8 @@ class InlineField(QFrame):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._over = parent
+        self._suggestions: tuple[str, ...] = ()
         self.setObjectName("classField")
         self._question = label(kind="muted")
         self.line = QLineEdit()
@@ -29,8 +31,9 @@ class InlineField(QFrame):
         row.setSpacing(10)
         row.addWidget(self._question)
         row.addWidget(self.line)
-        self._answer: Callable[[str], None] | None = None
+        self._answer: Callable[[str], object] | None = None
         self._give_up: Callable[[], None] | None = None
+        self.line.setCompleter(QCompleter(self.line))
         self.line.returnPressed.connect(self._answered)
         self.line.installEventFilter(self)
         self.hide()
@@ -44,7 +47,7 @@ class InlineField(QFrame):
         self,
         question: str,
         at: QPoint,
-        answer: Callable[[str], None],
+        answer: Callable[[str], object],
         *,
         give_up: Callable[[], None] | None = None,
         suggestions: Sequence[str] = (),
@@ -74,7 +77,7 @@ class InlineField(QFrame):
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         self.line.setCompleter(completer)
         self.adjustSize()
-        parent = self.parentWidget()
+        parent = self._over
         left = min(max(at.x() + 14, 8), max(8, parent.width() - self.width() - 8))
         top = min(max(at.y() + 14, 8), max(8, parent.height() - self.height() - 8))
         self.move(left, top)
@@ -115,8 +118,8 @@ class InlineField(QFrame):
         return super().eventFilter(watched, event)
 
     def _completing(self) -> bool:
-        completer = self.line.completer()
-        return completer is not None and completer.popup().isVisible()
+        popup = self.line.completer().popup()
+        return popup is not None and popup.isVisible()
 
 
 def _first_fit(text: str, suggestions: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ class Dot(QWidget):
 
     def __init__(self, diameter: int = 9, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName("plain")
         self._color = QColor(128, 128, 128)
         self._diameter = diameter
         self.setFixedSize(diameter + 3, diameter + 3)

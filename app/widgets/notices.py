@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -52,7 +52,7 @@ class Notice:
     level: Level = Level.INFO
     report: str = ""
     count: int = 1
-    at: datetime.datetime | None = None
+    at: dt.datetime | None = None
 
     @property
     def sentence(self) -> str:
@@ -99,7 +99,7 @@ class NoticeCenter(QObject):
             level=level,
             report=report,
             count=older.count + 1 if older else 1,
-            at=datetime.datetime.now().astimezone(),
+            at=dt.datetime.now().astimezone(),
         )
         self._notices[cause] = notice
         self._unread.add(cause)

@@ -1,4 +1,4 @@
-"""Keys that need more than a shortcut: text fields keep theirs, and Q and Space mean another thing while held."""
+"""Keys that need more than a shortcut: text fields keep theirs, and Q and Space mean more while held."""
 
 from __future__ import annotations
 

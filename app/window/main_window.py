@@ -142,6 +142,8 @@ class MainWindow(QMainWindow):
     def _dock(self, title: str, name: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
         dock.setObjectName(f"dock-{name}")
+        # A plain QWidget of our own draws the sheet's background only when it is told to.
+        widget.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         dock.setWidget(widget)
         self.addDockWidget(area, dock)
         return dock
@@ -162,7 +164,9 @@ class MainWindow(QMainWindow):
         view = self.menus[Menu.VIEW]
         add_docks_to(view, tuple(self.docks.values()))
         self.opening.add_recent_menu(self.menus[Menu.FILE])
-        self.menuBar().setCornerWidget(command_button(self.actions_table))
+        # The menu bar does not keep it alive by itself.
+        self.command_button = command_button(self.actions_table)
+        self.menuBar().setCornerWidget(self.command_button)
 
     def _connect(self) -> None:
         bridge, view, area, edit = self.bridge, self.area.view, self.area, self.editing
@@ -179,7 +183,7 @@ class MainWindow(QMainWindow):
         self.layers.layers_changed.connect(self._layers_changed)
         view.what_next_changed.connect(self.status.set_next)
         view.brush_radius_changed.connect(area.strip.set_brush)
-        view.brush_radius_changed.connect(lambda _radius: area.place())
+        area.strip.resized.connect(area.place)
         bridge.classes_changed.connect(self._take_classes)
         area.side_note.closed.connect(lambda: self.store.change(show_side_note=False))
         self.status.set_next(view.what_next())

@@ -50,7 +50,7 @@ def add_docks_to(menu: QMenu, docks: Sequence[QDockWidget]) -> None:
         menu.addAction(dock.toggleViewAction())
 
 
-def fill_recent(menu: QMenu, folders: Sequence[str], choose: Callable[[str], None]) -> None:
+def fill_recent(menu: QMenu, folders: Sequence[str], choose: Callable[[str], object]) -> None:
     """Fill the menu of recent folders."""
     menu.clear()
     for folder in folders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStatusBar, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStatusBar, QToolButton, QWidget
 
 from app.bridge import Bridge, SavedState
 from app.theme import Look
@@ -46,6 +46,7 @@ class StatusLine(QStatusBar):
         self.bell.setAccessibleName("Notices")
         self.bell.clicked.connect(self.bell_clicked)
         saved = QWidget()
+        saved.setObjectName("plain")
         row = QHBoxLayout(saved)
         row.setContentsMargins(0, 0, 6, 0)
         row.setSpacing(5)
@@ -53,6 +54,8 @@ class StatusLine(QStatusBar):
         row.addWidget(self.saved)
         self._saved_box = saved
         self.addWidget(self.hint, 1)
+        for text in (self.class_name, self.zoom, self.image):
+            text.hide()
         for widget in (self.position, self.class_name, self.zoom, self.image, saved, self.bell):
             self.addPermanentWidget(widget)
         self.position.setMinimumWidth(self.position.fontMetrics().horizontalAdvance("00000, 00000"))
@@ -94,15 +97,15 @@ class StatusLine(QStatusBar):
         """Show the image point under the pointer and the class there."""
         self.position.setText("" if point is None else f"{int(point[0])}, {int(point[1])}")
         self.position.setToolTip("Row, column of the pixel under the pointer")
-        self.class_name.setText(class_name)
+        _fill(self.class_name, class_name)
 
     def set_zoom(self, zoom: float | None) -> None:
         """Show the zoom; 1.0 is 100 %."""
-        self.zoom.setText("" if zoom is None else f"{zoom * 100:.0f} %")
+        _fill(self.zoom, "" if zoom is None else f"{zoom * 100:.0f} %")
 
     def set_image(self, text: str) -> None:
         """Show which image of how many is open."""
-        self.image.setText(text)
+        _fill(self.image, text)
 
     def show_saved(self, state: SavedState) -> None:
         """Show whether everything is on disk, since when not, and why."""
@@ -134,3 +137,9 @@ class StatusLine(QStatusBar):
         self.bell.setIcon(self._look.icon("bell"))
         self._show_bell()
         self.show_saved(self._bridge.saved_state)
+
+
+def _fill(shown: QLabel, text: str) -> None:
+    """Set a text; an empty one takes no room."""
+    shown.setText(text)
+    shown.setVisible(bool(text))
