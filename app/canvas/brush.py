@@ -66,7 +66,8 @@ class BrushTool(Tool):
 
     def _extend(self, points: tuple[tuple[float, float], ...]) -> None:
         if self._painted is not None and self.hand.host is not None:
-            segment = Stroke(points=points, radius=self.hand.radius, class_index=self._painted)
+            radius = max(SMALLEST_RADIUS, self.hand.radius * self.hand.pressure)
+            segment = Stroke(points=points, radius=radius, class_index=self._painted)
             self.hand.host.extend(segment)
 
     def paint(self, painter: QPainter, to_widget: ToWidget) -> None:

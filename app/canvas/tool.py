@@ -64,6 +64,7 @@ class Hand:
         class_name: Its name, "" without one.
         color: Its colour.
         radius: Radius of the brush in image pixels.
+        pressure: How hard a pen is pressed, 0 … 1; 1 for a mouse.
     """
 
     host: ToolHost | None = None
@@ -71,6 +72,7 @@ class Hand:
     class_name: str = ""
     color: QColor = field(default_factory=lambda: QColor(255, 255, 255))
     radius: float = 12.0
+    pressure: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ Working:
     set_tool(ToolKind), tool_kind               a polygon in progress is given up
     set_active_class(index | None)              None: the host is asked at `begin`
     set_brush_radius(radius), brush_radius      image pixels, 0.5 … 2000
+    pressure_sizes: bool                        True: a pen pressed lightly paints thinly
     wheel_zooms: bool                           False: the wheel scrolls and Ctrl+wheel zooms
     what_next() -> str                          what the next click does
     is_busy -> bool                             a gesture is in progress
-    finish_gesture(), cancel_gesture()
+    finish_gesture(), cancel_gesture()          finish before the host turns to another image
     pointer_point() -> (y, x) | None            for keys that act "under the cursor"
 
 Signals:
@@ -52,6 +53,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QNativeGestureEvent,
     QPointingDevice,
+    QTabletEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
@@ -84,6 +86,7 @@ class CanvasView(Workbench):
         """Starts without image and host, the brush in the hand."""
         super().__init__(parent)
         self.wheel_zooms = True
+        self.pressure_sizes = False
         self._space_from: QPointF | None = None  # where the pointer was when Space went down
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -118,6 +121,13 @@ class CanvasView(Workbench):
         if self._drag is not None and event.button() == self._drag.button:
             self._look_at(event)
             self._end_drag(event.position())
+
+    def tabletEvent(self, event: QTabletEvent) -> None:
+        """Notes the pressure of a pen; ignored on purpose, so that Qt sends the mouse event as well."""
+        # The release has no pressure; the last bit of the stroke keeps what there was until the drag has ended.
+        if self.pressure_sizes and event.type() != QEvent.Type.TabletRelease and event.pressure() > 0:
+            self._hand.pressure = event.pressure()
+        event.ignore()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zooms about the pointer; with Shift changes the brush size; a touchpad pans."""

@@ -189,6 +189,7 @@ class Workbench(Display):
             self._after_drag()
 
     def _after_drag(self) -> None:
+        self._hand.pressure = 1.0
         self._release_predictions()
         self.busy_changed.emit(False)
         self._show_state()

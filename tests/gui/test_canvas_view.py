@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPointingDevice,
     QRegion,
+    QTabletEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QApplication
@@ -50,6 +51,7 @@ SIZE = (300, 400)
 ALT = Qt.KeyboardModifier.AltModifier
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
+LEFT = Qt.MouseButton.LeftButton
 RIGHT = Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
 PLAIN = Qt.KeyboardModifier.NoModifier
@@ -257,6 +259,36 @@ def test_escape_takes_the_stroke_back(view: Screen, host: PaintingHost) -> None:
     assert not key(view, QEvent.Type.ShortcutOverride, Qt.Key.Key_Escape)
 
 
+@pytest.mark.parametrize(("sizes", "radius"), [(True, 3.0), (False, 6.0)])
+def test_a_pen_paints_by_pressure_where_that_is_wanted(
+    view: Screen, host: PaintingHost, *, sizes: bool, radius: float
+) -> None:
+    view.pressure_sizes = sizes
+    pen = QPointingDevice(
+        "pen",
+        78,
+        QPointingDevice.DeviceType.Stylus,
+        QPointingDevice.PointerType.Pen,
+        QPointingDevice.Capability.Pressure,
+        1,
+        1,
+    )
+    place = view.widget_point(50, 50)
+
+    def touch(kind: QEvent.Type, pressure: float) -> None:
+        event = QTabletEvent(kind, pen, place, place, pressure, 0, 0, 0, 0, 0, PLAIN, LEFT, LEFT)
+        QApplication.sendEvent(view, event)
+        assert not event.isAccepted()  # the mouse event that does the work must follow
+
+    touch(QEvent.Type.TabletPress, 0.5)
+    press(view, place)
+    touch(QEvent.Type.TabletRelease, 0.0)
+    release(view, place + QPointF(4, 4))
+    assert [segment.radius for segment in host.segments] == [radius, radius]
+    stroke(view, [(70, 70)])
+    assert host.segments[-1].radius == 6.0
+
+
 def test_a_second_button_does_not_disturb_a_stroke(view: Screen, host: PaintingHost) -> None:
     press(view, view.widget_point(50, 50))
     press(view, view.widget_point(50, 50), RIGHT)
@@ -357,6 +389,22 @@ def test_a_right_tap_asks_for_the_menu(view: Screen, host: PaintingHost, qtbot: 
         release(view, place, RIGHT)
     assert menu.args == [view.mapToGlobal(place.toPoint()), (50.0, 60.0)]
     assert host.calls == []
+
+
+def test_clicks_that_come_through_the_window_system(view: Screen, host: PaintingHost, qtbot: QtBot) -> None:
+    place = view.widget_point(50.0, 60.0).toPoint()
+    with qtbot.waitSignal(view.context_menu_requested):
+        qtbot.mouseClick(view, RIGHT, pos=place)
+    qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=place)
+    qtbot.mouseMove(view, view.widget_point(50.0, 90.0).toPoint())
+    assert view.is_busy
+    qtbot.mouseMove(view, QPoint(-40, 100))  # out of the canvas: the button holds the mouse
+    assert view.is_busy
+    qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=QPoint(-40, 100))
+    assert host.calls[-1] == "finish"
+    assert host.label_map[50, 90] == 0
+    qtbot.keyClick(view, Qt.Key.Key_BracketRight)
+    assert view.brush_radius > 6.0
 
 
 def test_alt_right_drag_changes_the_brush(view: Screen, host: PaintingHost, qtbot: QtBot) -> None:

@@ -130,6 +130,15 @@ def test_a_stroke_keeps_its_class_when_another_is_chosen_meanwhile(hand: Hand, h
     assert host.calls[-1] == segment((1, 1), (2, 2))
 
 
+def test_a_light_pen_paints_thinly(hand: Hand, host: Listener) -> None:
+    brush = BrushTool(hand)
+    hand.pressure = 0.5
+    brush.press(at(1, 1))
+    hand.pressure = 0.0
+    brush.move(at(2, 2))
+    assert [call.radius for call in host.calls if isinstance(call, Stroke)] == [2.5, 0.5]
+
+
 def test_the_eraser_always_erases(hand: Hand, host: Listener) -> None:
     EraserTool(hand).press(at(1, 1))
     assert host.calls == [("begin", True), segment((1, 1), class_index=UNLABELLED)]
