@@ -101,7 +101,11 @@ class Steps:
             lines: queue.Queue[str | None] = queue.Queue()
             reader = threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True)
             reader.start()
-            self._report(title, lines, log, started)
+            try:
+                self._report(title, lines, log, started)
+            except BaseException:
+                process.terminate()
+                raise
             reader.join()
         return process.returncode
 

@@ -3,10 +3,13 @@
 import argparse
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import coverage_rule
 import displays
@@ -57,17 +60,29 @@ def check_commands(python: Path) -> dict[str, list[str]]:
 
 
 def _run_program(python: Path, arguments: Sequence[str]) -> int:
-    return _call([str(python), "-m", "app", *arguments])
+    """Become the program, so that signals reach it; on Windows, which has no such thing, start it."""
+    command = [str(python), "-m", "app", *arguments]
+    if os.name != "nt":
+        sys.stdout.flush()
+        os.execve(command[0], command, program_environment())
+    return _call(command)
 
 
 def _call(command: Sequence[str], folder: Path | None = None) -> int:
-    """Run a command in the foreground; Ctrl+C is the command's to answer."""
+    """Run a command in the foreground. Ctrl+C is the command's to answer; our own end is its end."""
     with subprocess.Popen(command, cwd=folder, env=program_environment()) as process:
         while True:
             try:
                 return process.wait()
             except KeyboardInterrupt:
                 continue
+            except SystemExit:
+                process.terminate()
+                raise
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def run(folder: str | None, steps: Steps) -> int:
@@ -152,6 +167,7 @@ def _do(known: argparse.Namespace, rest: Sequence[str], steps: Steps) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit status: 0 done, 1 failed, 2 misuse, 130 stopped."""
     known, rest = parse(arguments)
+    signal.signal(signal.SIGTERM, _end)
     try:
         return _do(known, rest, Steps(SCRATCH / "setup.log"))
     except SetupError as error:

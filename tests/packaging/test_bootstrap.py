@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ FULL = {
     "platformdirs": "4.14.5",
     "tqdm": "4.70.1",
 }
+
+
+class HandedOverError(Exception):
+    """Instead of becoming another program."""
 
 
 class RecordedSteps(Steps):
@@ -184,6 +189,8 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         return 0
 
     monkeypatch.setattr(verbs, "_call", call)
+    monkeypatch.setattr(verbs, "_run_program", lambda python, arguments: call([str(python), *arguments]))
+    monkeypatch.setattr(verbs.signal, "signal", lambda *_: None)
     monkeypatch.setattr(verbs, "prepare", lambda verb, steps: Path("/env/bin/python"))
     monkeypatch.setattr(verbs, "provide_system_libraries", lambda steps, *, window: None)
     monkeypatch.setattr(verbs, "SCRATCH", tmp_path)
@@ -195,7 +202,7 @@ def test_with_a_display_the_window_opens(called: list[list[str]], monkeypatch: p
     monkeypatch.setattr(displays, "reason_for_no_window", lambda *_: "")
     assert verbs.main(["run", "images"]) == 0
     assert verbs.main(["run"]) == 0
-    assert called == [["/env/bin/python", "-m", "app", "images"], ["/env/bin/python", "-m", "app"]]
+    assert called == [["/env/bin/python", "images"], ["/env/bin/python"]]
 
 
 def test_without_a_display_the_demonstration_runs(
@@ -203,7 +210,7 @@ def test_without_a_display_the_demonstration_runs(
 ) -> None:
     monkeypatch.setattr(displays, "reason_for_no_window", lambda *_: "There is no display here.")
     assert verbs.main(["run", "images"]) == 0
-    assert called[0][:5] == ["/env/bin/python", "-m", "app", "demo", "--out"]
+    assert called[0][:3] == ["/env/bin/python", "demo", "--out"]
     assert "There is no display here. The demonstration" in capsys.readouterr().out
 
 
@@ -221,8 +228,8 @@ def test_the_demonstration_takes_its_own_arguments(
     monkeypatch.chdir(tmp_path)
     verbs.main(["demo", "--out", "there", "--seconds", "5"])
     verbs.main(["demo", "--seed", "3"])
-    assert called[0][3:] == ["demo", "--out", "there", "--seconds", "5"]
-    assert called[1][3:] == ["demo", "--out", str(tmp_path / "maskloop-demo"), "--seed", "3"]
+    assert called[0][1:] == ["demo", "--out", "there", "--seconds", "5"]
+    assert called[1][1:] == ["demo", "--out", str(tmp_path / "maskloop-demo"), "--seed", "3"]
 
 
 def test_the_suite_runs_with_coverage_unless_tests_are_chosen(called: list[list[str]]) -> None:
@@ -284,8 +291,45 @@ def test_failures_are_one_sentence(
         raise error
 
     monkeypatch.setattr(verbs, "_do", fail)
+    monkeypatch.setattr(verbs.signal, "signal", lambda *_: None)
     assert verbs.main(["check"]) == status
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot become another program")
+def test_the_set_up_becomes_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(path: str, command: list[str], _environment: dict[str, str]) -> None:
+        raise HandedOverError(path, *command)
+
+    monkeypatch.setattr(os, "execve", execute)
+    with pytest.raises(HandedOverError) as caught:
+        verbs._run_program(Path("/env/bin/python"), ["images"])
+    assert caught.value.args == ("/env/bin/python", "/env/bin/python", "-m", "app", "images")
+
+
+def test_a_called_command_answers_with_its_status(tmp_path: Path) -> None:
+    code = "import os, sys; sys.exit(3 if os.getcwd() == sys.argv[1] else 4)"
+    assert verbs._call([sys.executable, "-c", code, str(tmp_path)], tmp_path) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes in another way")
+def test_when_the_set_up_is_ended_nothing_stays_behind(tmp_path: Path) -> None:
+    """The tests' process says that it runs; then the set-up is told to end, and both are gone."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'packaging')!r})\n"
+        "import signal, verbs\n"
+        "signal.signal(signal.SIGTERM, verbs._end)\n"
+        "verbs._call([sys.executable, '-c', 'print(1, flush=True); input()'])\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        process.terminate()
+        # The end of the output comes when nobody holds it any more: neither the set-up nor its child.
+        assert process.stdout.read() == ""
+        assert process.wait() == 128 + signal.SIGTERM
 
 
 def test_the_program_finds_the_checkout_from_any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,9 +340,6 @@ def test_the_program_finds_the_checkout_from_any_folder(monkeypatch: pytest.Monk
 
 
 def test_an_old_python_hands_over_or_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    class HandedOverError(Exception):
-        pass
-
     def execute(path: str, arguments: list[str]) -> None:
         assert path == arguments[0] == "/usr/bin/python3.12"
         raise HandedOverError
