@@ -124,7 +124,7 @@ class CanvasView(Workbench):
 
     def tabletEvent(self, event: QTabletEvent) -> None:
         """Notes the pressure of a pen; ignored on purpose, so that Qt sends the mouse event as well."""
-        # The release has no pressure; the last bit of the stroke keeps what there was until the drag has ended.
+        # A release has no pressure; the last bit of the stroke keeps what there was until the drag ends.
         if self.pressure_sizes and event.type() != QEvent.Type.TabletRelease and event.pressure() > 0:
             self._hand.pressure = event.pressure()
         event.ignore()

@@ -76,6 +76,24 @@ class Screen(CanvasView):
         return super().event(event)
 
 
+class Clock:
+    """Time that passes only when a test says so, however busy the machine is."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("app.canvas.display.perf_counter", clock)
+    monkeypatch.setattr("app.canvas.view.perf_counter", clock)
+    return clock
+
+
 @pytest.fixture
 def view(qtbot: QtBot) -> Screen:
     view = Screen()
@@ -579,6 +597,16 @@ def test_a_trembling_hand_still_taps(view: Screen, qtbot: QtBot) -> None:
         key(view, QEvent.Type.KeyRelease, Qt.Key.Key_Space)
 
 
+def test_a_held_space_accepts_nothing(view: Screen, clock: Clock) -> None:
+    accepted: list[object] = []
+    view.accept_region_requested.connect(lambda *point: accepted.append(point))
+    hover(view, view.widget_point(50.0, 60.0))
+    key(view, QEvent.Type.KeyPress, Qt.Key.Key_Space)
+    clock.seconds += 0.2
+    key(view, QEvent.Type.KeyRelease, Qt.Key.Key_Space)
+    assert accepted == []
+
+
 def test_space_beside_the_image_or_with_motion_accepts_nothing(view: Screen) -> None:
     accepted: list[object] = []
     view.accept_region_requested.connect(lambda *point: accepted.append(point))
@@ -636,18 +664,19 @@ def test_small_and_thin_images(view: Screen, size: tuple[int, int]) -> None:
 # Predictions
 
 
-def test_a_prediction_fades_in(view: Screen, qtbot: QtBot) -> None:
+def test_a_prediction_fades_in(view: Screen, clock: Clock, qtbot: QtBot) -> None:
     view.layers = replace(view.layers, prediction_opacity=1.0)
     assert view.update_prediction(predicted(SIZE, 0))
-    assert color_at(view, 50, 50)[1] > 60  # still grey: it has only just begun
-    reds: list[int] = []
-
-    def arrived() -> bool:
+    assert color_at(view, 50, 50) == (100, 100, 100)
+    reds = []
+    for _ in range(4):
+        clock.seconds += FADE_MS / 1000 / 5
         reds.append(color_at(view, 50, 50)[0])
-        return reds[-1] == 255 and color_at(view, 50, 50)[1] == 0
-
-    qtbot.waitUntil(arrived, timeout=20 * FADE_MS)
-    assert reds == sorted(reds)
+    assert reds == sorted(set(reds))
+    assert 100 < reds[0] < reds[-1] < 255
+    clock.seconds += FADE_MS / 1000
+    qtbot.waitUntil(lambda: view._fade is None)
+    assert color_at(view, 50, 50) == (255, 0, 0)
 
 
 def test_settling_ends_the_fade(view: Screen) -> None:
@@ -660,7 +689,7 @@ def test_settling_ends_the_fade(view: Screen) -> None:
     assert color_at(view, 50, 50) == (100, 100, 100)
 
 
-def test_a_refresh_never_touches_human_pixels(view: Screen, host: PaintingHost, qtbot: QtBot) -> None:
+def test_a_refresh_never_touches_human_pixels(view: Screen, host: PaintingHost, clock: Clock) -> None:
     stroke(view, [(100, 100), (140, 200)])
     QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
     view.update_prediction(predicted(SIZE, 1))
@@ -673,17 +702,9 @@ def test_a_refresh_never_touches_human_pixels(view: Screen, host: PaintingHost, 
 
     before = pixels()
     view.update_prediction(predicted(SIZE, 2))
-    seen = 0
-
-    def done() -> bool:
-        nonlocal seen
-        seen += 1
-        now = pixels()
-        assert (now[human] == before[human]).all()
-        return view._fade is None
-
-    qtbot.waitUntil(done, timeout=20 * FADE_MS)
-    assert seen > 1
+    for _ in range(6):
+        assert (pixels()[human] == before[human]).all()
+        clock.seconds += FADE_MS / 1000 / 5
     assert (pixels()[~human] != before[~human]).all()
 
 
