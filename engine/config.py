@@ -131,6 +131,14 @@ class OptimizerConfig:
         1.0, help="Largest allowed norm of the gradients; longer ones are shortened.", low=1e-3, high=1e6
     )
 
+    average: float = described(
+        0.95,
+        help="Predictions come from a moving average of the weights with this share of the past in each "
+        "step: steadier and better, but a correction shows some steps later. 0 takes the newest weights.",
+        low=0.0,
+        high=0.9999,
+    )
+
     def __post_init__(self) -> None:
         check_bounds(self)
 

@@ -110,7 +110,8 @@ class LossWatch:
         mean = self._window_sum / self._window_steps
         if mean > self._limit():
             raise _poisoned(
-                f"The loss rose to {mean:.1f}, where a guess scores {self._reference:.1f}: training left the rails."
+                f"The loss rose to {mean:.1f}, where a guess scores {self._reference:.1f}: "
+                "training left the rails."
             )
         self._window_sum, self._window_steps = 0.0, 0
 

@@ -6,6 +6,7 @@ loss and extra losses, update, observe.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from engine.annotate.classes import ClassTable
 from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
 from engine.errors import DeviceMemoryError, TrainingError
+from engine.learn.averaging import WeightAverage
 from engine.learn.batches import Batch, Batches
 from engine.learn.device import choose_precision
 from engine.learn.health import LossReport, LossWatch
@@ -47,10 +49,10 @@ class StepResult:
 
 
 class Trainer:
-    """Trains a network in place.
+    """Trains a copy of a network; the network follows as the average of the weights, and predicts.
 
     Args:
-        model: Network on `device`.
+        model: Network to improve.
         loss: Loss of the outputs.
         config: How to train.
         classes: Class table; its order is the order of the channels.
@@ -75,19 +77,23 @@ class Trainer:
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.step_count = step
-        self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shown = model.to(device)
+        self._model = copy.deepcopy(self._shown)
+        for network in (self._shown, self._model):
+            network.to(memory_format=torch.channels_last)
         self._loss = loss.to(device)
         self._config = config
         self._pool = pool
         self._device = device
         self._notice = notice
-        precision = choose_precision(config.precision, model, device)
+        precision = choose_precision(config.precision, self._model, device)
         self._plan = Plan(
             crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
         )
         self._batches = Batches(pool, classes, config.augment, device, seed=config.seed + step)
         self._schedule = Schedule(config.optimizer)
         self._optimizer = self._new_optimizer()
+        self._average = WeightAverage(self._shown, self._model, config.optimizer.average)
         self._scaler = self._new_scaler()
         if optimizer is not None:
             load_optimizer(self._optimizer, self._model, optimizer)
@@ -184,6 +190,7 @@ class Trainer:
                 precision=self._plan.precision,
                 on_cpu=self._plan.on_cpu,
             )
+        self._average.keep = config.optimizer.average
         if old.optimizer != config.optimizer:
             state = self.optimizer_state()
             self._schedule.reconfigure(config.optimizer)
@@ -199,7 +206,9 @@ class Trainer:
             sources: For each new channel the old one, or None for a new class.
         """
         state = self.optimizer_state()
-        self._model.follow_classes(sources)
+        for network in (self._shown, self._model):
+            network.follow_classes(sources)
+        self._average.restart()
         self._pool.set_classes(classes)
         self._batches.set_classes(classes)
         self._optimizer = self._new_optimizer()
@@ -232,6 +241,7 @@ class Trainer:
         self._scaler.update()
         with torch.no_grad():
             self._model.observe(output, batch.target, learning_rate)
+        self._average.follow()
         self.step_count += 1
         self._schedule.advance()
         detached = {name: value.detach() for name, value in losses.items()}
@@ -265,12 +275,14 @@ class Trainer:
 
     def _snapshot(self) -> tuple[int, dict[str, Tensor]]:
         return self.step_count, {
-            name: value.detach().clone() for name, value in self._model.state_dict().items()
+            name: value.detach().clone() for name, value in self._shown.state_dict().items()
         }
 
     def _roll_back(self) -> None:
         self.step_count, weights = self._good
-        self._model.load_state_dict(weights)
+        for network in (self._shown, self._model):
+            network.load_state_dict(weights)
+        self._average.restart()
         self._optimizer = self._new_optimizer()
         self._watch.discard()
         self._unread = []
@@ -289,7 +301,9 @@ class Trainer:
     def _move_to_cpu(self) -> None:
         state, old = self.optimizer_state(), self._device
         self._device = torch.device("cpu")
-        self._model.to(self._device)
+        for network in (self._shown, self._model):
+            network.to(self._device)
+        self._average.restart()
         self._loss.to(self._device)
         self._batches.set_device(self._device)
         self._optimizer = self._new_optimizer()
