@@ -30,6 +30,7 @@ from engine.project.manifest import (
     write_manifest,
 )
 from engine.project.migrations import SCHEMA, schema_of
+from engine.project.recovery import recovered
 from engine.project.store import AnnotationStore
 
 FOLDER_NAME: Final = "maskloop"
@@ -235,6 +236,8 @@ class Project:
         self._manifest = replace(stored, schema=SCHEMA, images=records)
         expected = {name: record.revision for name, record in stored.images.items() if record.revision > 0}
         self.store = AnnotationStore(self.folder, expected=expected, read_only=self.read_only)
+        if self._existed:
+            self._manifest = recovered(self._manifest, self.manifest_path, self.store, self.images_folder)
 
     def _stored_manifest(self) -> Manifest:
         """The manifest on disk; the last good one, read-only, where it cannot be trusted."""

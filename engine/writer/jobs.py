@@ -59,6 +59,9 @@ class ManifestJob:
     hashes: dict[Path, str | None]
     due: float
     unhashed: deque[Path] = field(default_factory=deque)
+    # Never ahead of the journals: a revision that they do not reach means on opening that strokes are lost.
+    limits: dict[str, int] = field(default_factory=dict)
+    after_steps: bool = False
 
     @property
     def target(self) -> str:
@@ -70,20 +73,29 @@ class ManifestJob:
                 f"The project folder “{self.path.parent}” is gone.",
                 "Connect the drive again; everything is kept in memory and written then.",
             )
-        write_manifest(self.path, self._with_hashes())
+        write_manifest(self.path, self._with_hashes(self._within_limits()))
         lacking = [
             self.images_folder / name for name, r in self.manifest.images.items() if self._lacks_hash(r)
         ]
         self.unhashed = deque(path for path in lacking if path not in self.hashes)
         return ManifestStored()
 
-    def _with_hashes(self) -> Manifest:
+    def _within_limits(self) -> Manifest:
+        images = self.manifest.images
+        found = {
+            name: replace(images[name], revision=min(images[name].revision, limit))
+            for name, limit in self.limits.items()
+            if name in images
+        }
+        return replace(self.manifest, images={**images, **found}) if found else self.manifest
+
+    def _with_hashes(self, manifest: Manifest) -> Manifest:
         found = {
             name: replace(record, content_hash=self.hashes.get(self.images_folder / name))
-            for name, record in self.manifest.images.items()
+            for name, record in manifest.images.items()
             if self._lacks_hash(record)
         }
-        return replace(self.manifest, images={**self.manifest.images, **found}) if found else self.manifest
+        return replace(manifest, images={**manifest.images, **found}) if found else manifest
 
     @staticmethod
     def _lacks_hash(record: ImageRecord) -> bool:

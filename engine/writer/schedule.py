@@ -111,6 +111,8 @@ class Schedule:
         for job in (*self._next_steps(), *self._next_rest(now, at_once=at_once)):
             failure = self._failures.get(job.target)
             if failure is None or failure.again <= now:
+                if isinstance(job, ManifestJob):
+                    job.limits = self._limits(job.path)
                 return job
         return None if at_once else self._next_hashing()
 
@@ -129,8 +131,20 @@ class Schedule:
         written = self._written.get(job.path)
         return written is None or written.manifest.classes != job.manifest.classes
 
+    def _limits(self, path: Path) -> dict[str, int]:
+        """The revisions that the disk holds, for images of which it does not hold all steps yet."""
+        return {
+            image_id: queue[0].revision - 1
+            for (folder, image_id), queue in self._appends.items()
+            if folder / MANIFEST_NAME == path
+        }
+
     def _next_rest(self, now: float, *, at_once: bool) -> list[Job]:
-        jobs: list[Job] = [job for job in self._manifests.values() if at_once or job.due <= now]
+        jobs: list[Job] = [
+            job
+            for job in self._manifests.values()
+            if (at_once or job.due <= now) and not (job.after_steps and self._limits(job.path))
+        ]
         ready = [key for key in self._snapshots if key not in self._appends]
         jobs += [self._snapshots[key] for key in ready if at_once or self._snapshots[key].due <= now]
         return jobs
@@ -165,14 +179,20 @@ class Schedule:
                 if self._snapshots.get(key) is job:
                     del self._snapshots[key]
             case ManifestJob():
-                self._written[job.path] = job
-                if self._manifests.get(job.path) is job:
-                    del self._manifests[job.path]
+                self._manifest_written(now, job)
             case Hashing():
                 manifest = job.manifest_job
                 if not manifest.unhashed and manifest.path not in self._manifests:
                     self._manifests[manifest.path] = replace(manifest, due=now)
         return self._failures.pop(job.target, None) is not None
+
+    def _manifest_written(self, now: float, job: ManifestJob) -> None:
+        self._written[job.path] = job
+        if self._manifests.get(job.path) is job:
+            del self._manifests[job.path]
+        if job.limits:  # it had to leave out what the journals did not hold yet
+            again = replace(job, due=now + self._rest_s, limits={}, after_steps=True)
+            self._manifests.setdefault(job.path, again)
 
     def failed(self, now: float, job: Job) -> bool:
         """Keep a job for later; return whether this is the first failure of its target."""

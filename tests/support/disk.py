@@ -50,19 +50,22 @@ class Painter:
         self.history = History()
         self.revision = 0
         self.rng = np.random.default_rng(seed)
+        self.last: Patch | None = None
 
     def step(self, kind: RecordKind | None = None) -> tuple[RecordKind, int, bytes | None]:
-        """Do one thing, a random possible one unless named; returns what `AnnotationStore.append` takes."""
+        """Do one thing, a random possible one unless named; returns what `AnnotationStore.append` takes.
+
+        `last` is the patch that was done, taken back or done again.
+        """
         kind = kind or self._possible()
         payload = None
         if kind is RecordKind.PATCH:
-            patch = random_patch(self.annotation, self.rng)
-            payload = patch.encode()
-        elif kind is RecordKind.UNDO:
-            patch = Patch.decode(self.history.done[-1]).inverse()
+            self.last = random_patch(self.annotation, self.rng)
+            payload = self.last.encode()
         else:
-            patch = Patch.decode(self.history.undone[-1])
-        self.annotation.apply(patch)
+            stack = self.history.done if kind is RecordKind.UNDO else self.history.undone
+            self.last = Patch.decode(stack[-1])
+        self.annotation.apply(self.last.inverse() if kind is RecordKind.UNDO else self.last)
         self.history = self.history.after(kind, payload or b"")
         self.revision += 1
         return kind, self.revision, payload

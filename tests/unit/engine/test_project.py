@@ -1,6 +1,7 @@
 """Opening, making, moving and locking projects; what cannot be trusted opens read-only and stays as it is."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -456,6 +457,52 @@ def test_old_layout_is_brought_forward_and_kept_beside(folder: Path, monkeypatch
 
 def test_schema_number() -> None:
     assert schema_of(b'{"schema": 3}', "x") == (3, {"schema": 3})
+
+
+# --- after a crash -------------------------------------------------------------------------------
+
+
+def test_strokes_newer_than_the_manifest_are_taken_in(folder: Path) -> None:
+    project = Project.open(folder)
+    annotate(project)
+    painter = Painter(SIZE, 1)
+    for _ in range(20):
+        project.store.append("a2.png", *painter.step(RecordKind.PATCH))
+    for _ in range(20):
+        project.store.append("a2.png", *painter.step(RecordKind.UNDO))
+    project.close()  # the manifest does not know of a2.png
+    again = Project.open(folder)
+    record = again.manifest.images["a2.png"]
+    assert (record.revision, record.size, record.status) == (40, SIZE, ImageStatus.STARTED)
+    assert record.labelled == (0, 1, 2)
+    assert again.manifest.images["a1.png"].revision == 3
+    again.close()
+
+
+def test_old_and_unreadable_annotations_are_not_taken_in(folder: Path) -> None:
+    project = Project.open(folder)
+    annotate(project)
+    for name in ("a0.png", "a2.png"):
+        project.store.append(name, *Painter(SIZE).step(RecordKind.PATCH))
+    project.close()
+    project.store.journal_path("a0.png").write_bytes(b"rubbish" * 20)
+    os.utime(project.store.journal_path("a2.png"), (1.0, 1.0))
+    again = Project.open(folder)
+    assert again.manifest.images["a0.png"].revision == 0
+    assert again.manifest.images["a2.png"].revision == 0
+    assert not again.read_only
+    again.close()
+
+
+def test_project_killed_before_its_first_manifest_knows_its_strokes(folder: Path) -> None:
+    project = Project.open(folder)
+    project.ensure()
+    project.store.append("a0.png", *Painter(SIZE).step(RecordKind.PATCH))
+    project.close()
+    again = Project.open(folder)
+    assert again.read_only
+    assert again.manifest.images["a0.png"].revision == 1
+    again.close()
 
 
 # --- folders that cannot be written --------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Does every stroke survive a kill?"""
