@@ -75,12 +75,3 @@ def test_a_verb_does_its_work_without_qt(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-@pytest.mark.slow
-def test_the_demonstration_runs_without_qt(tmp_path: Path) -> None:
-    done = run_python(
-        _WITHOUT_QT, "demo", "--out", str(tmp_path / "out"), "--seconds", "5", "--device", "cpu"
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "report.json").is_file()
