@@ -30,15 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the example, annotate and learn, export, report."""
+    folder: Path = arguments.out
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EngineError(f"“{folder}” is not an empty folder.", hint="Name a new folder with --out.")
     from engine.cli.report import summary, write_report
     from engine.cli.simulation import Simulation
     from engine.config import Device
     from engine.files import atomic_write
     from engine.sample.scenes import SAMPLE_COUNT, write_sample
 
-    folder: Path = arguments.out
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EngineError(f"“{folder}” is not an empty folder.", hint="Name a new folder with --out.")
     images = folder / "images"
     with Bar("Drawing the example", SAMPLE_COUNT) as bar:
         write_sample(images, seed=arguments.seed, progress=lambda done, _total: bar.update(done))

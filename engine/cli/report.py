@@ -23,18 +23,27 @@ _ROWS = 3
 _CELL = (270, 360)
 _GAP = 12
 _CHART_HEIGHT = 340
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1520px; margin: 2em auto; padding: 0 1em }
+img { width: 100%; border: 1px solid #ddd }
+table { border-collapse: collapse; margin: 1em 2em 1em 0; float: left }
+td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: right }
+td:first-child { text-align: left }
+td span { display: inline-block; width: 1em; height: 1em; margin-right: .6em; vertical-align: -.1em }
+"""
 
 
 def summary(outcome: Outcome) -> str:
     """A few lines for the console."""
     lines = [
         f"held-out mIoU {_percent(outcome.miou_before)} before → {_percent(outcome.miou_after)} after "
-        f"{outcome.user_seconds:.0f} s of work: {outcome.strokes} strokes on {outcome.images_corrected} images, "
-        f"{outcome.steps} training steps on {outcome.device}",
+        f"{outcome.user_seconds:.0f} s of work: {outcome.strokes} strokes on "
+        f"{outcome.images_corrected} images, {outcome.steps} training steps on {outcome.device}",
     ]
     lines += [f"  {name:<16} {_percent(value)}" for name, value in outcome.iou_per_class.items()]
     lines += [
-        f"  at {point.seconds:5.0f} s: mIoU {_percent(point.miou)}, {point.strokes} strokes, step {point.step}"
+        f"  at {point.seconds:5.0f} s: mIoU {_percent(point.miou)}, "
+        f"{point.strokes} strokes, step {point.step}"
         for point in outcome.curve
     ]
     return "\n".join(lines)
@@ -166,25 +175,26 @@ def _page(outcome: Outcome) -> str:
         f"<td>{_percent(point.miou)}</td><td>{_percent(point.pixel_accuracy)}</td></tr>"
         for point in outcome.curve
     )
+    work = f"{outcome.strokes} strokes and relabelled regions on {outcome.images_corrected} images"
+    learning = f"{outcome.steps} steps on {html.escape(outcome.device)}, from scratch"
+    story = (
+        f"A simulated careful person worked for {outcome.user_seconds:.0f} seconds: {work}, "
+        f"{outcome.images_accepted} of them accepted as a whole. Meanwhile the network learned for "
+        f"{outcome.compute_seconds:.0f} seconds ({learning}). "
+        "Both clocks are the same: an action that takes a person three seconds leaves the network three seconds to learn. "
+        f"The {len(outcome.held_out)} held-out images were never shown, annotated or trained on. "
+        f"Seed {outcome.seed}."
+    )
+    title = f"Held-out mIoU {_percent(outcome.miou_before)} → {_percent(outcome.miou_after)}"
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Maskloop demo</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1520px; margin: 2em auto; padding: 0 1em; color: #282c34 }}
-img {{ width: 100%; border: 1px solid #ddd }}
-table {{ border-collapse: collapse; margin: 1em 2em 1em 0; float: left }}
-td, th {{ padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: right }}
-td:first-child {{ text-align: left }}
-td span {{ display: inline-block; width: 1em; height: 1em; margin-right: .6em; vertical-align: -.1em }}
-</style></head><body>
-<h1>Held-out mIoU {_percent(outcome.miou_before)} → {_percent(outcome.miou_after)}</h1>
-<p>A simulated careful person worked for {outcome.user_seconds:.0f} seconds: {outcome.strokes} strokes and relabelled
-regions on {outcome.images_corrected} images, {outcome.images_accepted} accepted as a whole. Meanwhile the network
-learned for {outcome.compute_seconds:.0f} seconds ({outcome.steps} steps on {html.escape(outcome.device)}, from scratch).
-Both clocks are the same: an action that takes a person three seconds leaves the network three seconds to learn.
-The {len(outcome.held_out)} held-out images were never shown, annotated or trained on. Seed {outcome.seed}.</p>
+<html lang="en"><head><meta charset="utf-8"><title>Maskloop demo</title><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+<p>{story}</p>
 <img src="report.png" alt="Held-out images before and after, and the learning curve">
 <table><tr><th>class</th><th>IoU at the end</th></tr>{rows}</table>
 <table><tr><th>time</th><th>strokes</th><th>step</th><th>mIoU</th><th>pixel accuracy</th></tr>{points}</table>
-<p style="clear:both">Masks of all images: <a href="masks/classes.json">masks/</a>. Figures: <a href="report.json">report.json</a>.
+<p style="clear:both">Masks of all images lie in <a href="masks/classes.json">masks</a>,
+all figures in <a href="report.json">report.json</a>.
 The project lies in <code>images/maskloop</code>; open <code>images</code> in the window to go on.</p>
 </body></html>
 """

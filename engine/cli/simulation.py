@@ -1,8 +1,9 @@
 """A whole session without a window: the simulated annotator works while the worker trains. Imports torch.
 
-The annotator's seconds are simulated but pass in real time: an action that takes a person three seconds is done three
-seconds later, and the network has just these three seconds to learn. The last quarter of the images is held out: never
-shown, never annotated, never trained on; only their figures are measured, and the time this takes counts as well.
+The annotator's seconds are simulated but pass in real time: an action that takes a person three seconds is
+done three seconds later, and the network has just these three seconds to learn. The last quarter of the
+images is held out: never shown, never annotated, never trained on; only their figures are measured, and the
+time that takes counts as well.
 """
 
 import dataclasses
@@ -50,6 +51,7 @@ from engine.messages import (
     ExportDone,
     ImageFailed,
     ImageLoaded,
+    NetworkOpened,
     PredictionReady,
     StateChanged,
     StepsDone,
@@ -64,6 +66,7 @@ from models.build import build_model
 
 _HELD_OUT_SHARE = 0.25
 _MEASUREMENTS = 8
+_STROKES_PER_IMAGE = 8
 _ANSWER_S = 120.0
 
 LabelMap = NDArray[np.uint8]
@@ -186,13 +189,15 @@ class Simulation:
         self._held_out = tuple(names[-count:])
         self._queue = [str(name) for name in np.random.default_rng(seed).permutation(names[:-count])]
         self._rng = np.random.default_rng([seed, 1])
-        self._rules = AnnotatorRules(rare_first=True)
+        self._rules = AnnotatorRules(rare_first=True, strokes_per_image=_STROKES_PER_IMAGE)
         self._device = resolve_device(device)
+        self._device_title = self._device.title
         self._truths: dict[str, Truth] = {}
         self._curve: list[CurvePoint] = []
         self._latest: dict[str, LabelMap] = {}
         self._matrix = ConfusionMatrix(len(SAMPLE_CLASSES))
         self._start = self._training_since = 0.0
+        self._is_training = False
         self._user_seconds = 0.0
         self._strokes = self._step = 0
         self._corrected: list[str] = []
@@ -247,7 +252,7 @@ class Simulation:
         return Outcome(
             classes=SAMPLE_CLASSES,
             seed=self._seed,
-            device=self._device.title,
+            device=self._device_title,
             seconds=self._seconds,
             curve=tuple(self._curve),
             iou_per_class=self._matrix.named_iou(SAMPLE_CLASSES.names),
@@ -338,15 +343,12 @@ class Simulation:
 
     def _start_training_when_possible(self) -> None:
         session = self._session
-        if session.worker_state is WorkerState.TRAINING or self._is_training_asked:
-            return
-        if session.can_train() is None:
+        if not self._is_training and session.can_train() is None:
             session.flush()
             session.start_training()
-            self._is_training_asked = True
-            self._training_since = self._clock()
-
-    _is_training_asked = False
+            self._is_training = True
+            if self._step == 0:
+                self._training_since = self._clock()
 
     # --- time ---------------------------------------------------------------------------------------------
 
@@ -378,6 +380,11 @@ class Simulation:
         match event:
             case StepsDone():
                 self._step = event.step
+            case TrainingStopped():
+                self._is_training = False
+            case NetworkOpened():
+                self._device_title = event.device
+                self._notes.extend(event.notices)
             case CommandFailed():
                 raise EngineError(event.problem.message, event.problem.hint)
             case StateChanged(state=WorkerState.FAULTED, problem=problem) if problem is not None:
@@ -471,7 +478,7 @@ class Simulation:
     def _finish(self) -> None:
         """Stop training, measure a last time, save the checkpoint."""
         session = self._session
-        if self._is_training_asked:
+        if self._is_training:
             session.stop_training()
             self._wait_for(lambda event: isinstance(event, TrainingStopped))
         if self._step > 0:

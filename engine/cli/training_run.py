@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from engine.cli.evaluate import table
 from engine.cli.materials import Material
 from engine.cli.networks import make_predictor
 from engine.config import Device, TrainingConfig
+from engine.exchange.base import storage_errors
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, restore, save_checkpoint
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, SUFFIX, checkpoint_path
 from engine.learn.device import resolve_device
 from engine.learn.evaluator import EvaluationResult, EvaluationSample, evaluate
 from engine.learn.pool import Pool
 from engine.learn.trainer import Trainer
+from engine.messages import PoolItem
 from engine.project.images import read_image
 from engine.project.manifest import Split
 from models.base import SegmentationModel
@@ -26,6 +28,7 @@ from models.configs import CrossEntropyConfig, LossConfig, NetworkConfig
 
 _TIMED_FROM, _TIMED_TO = 3, 15
 _PERCENT = 100
+_QUICK_IMAGES = 12
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,9 @@ class TrainingRun:
         """
         trainer = self._trainer()
         say(f"{self._network_title()} on {self._device.title}, {trainer.plan.describe()}")
+        held_out = len(self._material.of_split(Split.VAL))
+        if held_out > _QUICK_IMAGES:
+            say(f"Measured on {_QUICK_IMAGES} of {held_out} held-out images on the way, on all at the end.")
         say(f"{'seconds':>8} {'step':>7} {'loss':>8} {'mIoU':>7} {'accuracy':>9}")
         start = time.monotonic()
         measured = start
@@ -115,7 +121,7 @@ class TrainingRun:
                 if time.monotonic() - measured >= self._config.evaluate_every_s:
                     self._measure(trainer, clock)
                     measured = time.monotonic()
-        self._measure(trainer, clock)
+        self._measure(trainer, clock, is_last=True)
         self._step = trainer.step_count
         if self.result is not None:
             say(table(self.result.iou_per_class))
@@ -133,6 +139,8 @@ class TrainingRun:
             project.ensure()
             target = checkpoint_path(project.folder / CHECKPOINTS_FOLDER, step=self._step, miou=miou)
         target = target or Path(f"trained{SUFFIX}")
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         about = CheckpointAbout(
             network=self._network, loss=self._loss, classes=self._material.classes, step=self._step, miou=miou
         )
@@ -165,8 +173,8 @@ class TrainingRun:
         self._config = dataclasses.replace(self._config, optimizer=optimizer)
         trainer.reconfigure(self._config)
 
-    def _measure(self, trainer: Trainer, clock: "_Clock") -> None:
-        """Print one line of the curve."""
+    def _measure(self, trainer: Trainer, clock: "_Clock", *, is_last: bool = False) -> None:
+        """Print one line of the curve: on some held-out images on the way, on all of them at last."""
         report = trainer.read()
         loss = "–" if report is None else f"{sum(report.losses.values()):.4f}"
         held_out = self._material.of_split(Split.VAL)
@@ -174,15 +182,23 @@ class TrainingRun:
         line = f"{clock.elapsed():8.1f} {trainer.step_count:7d} {loss:>8}"
         if held_out:
             predictor = make_predictor(self._model, self._material.classes, self._device)
-            self.result = evaluate(predictor, self._samples(), self._material.classes)
+            measured = held_out if is_last else _spread(held_out, _QUICK_IMAGES)
+            self.result = evaluate(predictor, self._samples(measured), self._material.classes)
             line += f" {_percent(self.result.miou):>7} {_percent(self.result.pixel_accuracy):>9}"
         clock.leave_out(time.monotonic() - began)
         say(line)
 
-    def _samples(self) -> Iterator[EvaluationSample]:
-        for item in self._material.of_split(Split.VAL):
+    def _samples(self, items: Sequence[PoolItem]) -> Iterator[EvaluationSample]:
+        for item in items:
             label_map, _ = self._material.read_layers(item)
             yield EvaluationSample(image=read_image(Path(item.image_path)), label_map=label_map)
+
+
+def _spread(items: Sequence[PoolItem], count: int) -> Sequence[PoolItem]:
+    """At most ``count`` items, evenly spread."""
+    if len(items) <= count:
+        return items
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 class _Clock:

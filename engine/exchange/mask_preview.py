@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.annotate.class_files import read_class_file
-from engine.annotate.classes import MAX_CLASSES, UNLABELLED, VOID, ClassTable
+from engine.annotate.classes import MAX_CLASSES, UNLABELLED, VOID, ClassSpec, ClassTable
+from engine.annotate.palettes import default_color
 from engine.errors import EngineError, ExchangeError
 from engine.exchange.mask_files import MaskKind, MaskValue, Rgb, find_masks, match_masks, read_mask_file
 
@@ -199,63 +200,76 @@ def wrong_size_message(path: Path, size: tuple[int, int], wanted: tuple[int, int
 
 
 class _Proposal:
-    """Finds a class for each value, adding classes where the table has none."""
+    """Finds a class for each value, adding classes where the table has none.
+
+    A project without classes takes over the listed classes with their ids, or the masks' own values as ids.
+    A project that has classes keeps their ids; new classes get new ones.
+    """
 
     def __init__(self, tally: _Tally, classes: ClassTable, listed: ClassTable | None) -> None:
-        self.classes = classes
         self.mapping: dict[MaskValue, int] = {}
         self.unknown: list[MaskValue] = []
         self.ignore: MaskValue | None = _ignore_guess(tally, classes, listed)
+        is_new = classes.next_index == 0
+        self.classes = _without_ignored(listed) if is_new and listed is not None else classes
+        self._meaning = listed if listed is not None else classes
+        self._invents = is_new and listed is None
         self._palette = tally.palette
-        self._listed = listed
         for value in tally.ordered():
             self.mapping[value] = UNLABELLED if value == self.ignore else self._class_for(value)
 
     def _class_for(self, value: MaskValue) -> int:
-        if self._listed is not None:
-            spec = _spec_of(value, self._listed)
-            if spec is not None:
-                return self._named(*spec)
-        else:
-            spec = _spec_of(value, self.classes)
-            if spec is not None:
-                return self._named(*spec)
+        spec = _spec_of(value, self._meaning)
+        if spec is not None:
+            return self._named(spec)
         self.unknown.append(value)
-        if self._listed is not None or len(self.classes) or len(self.unknown) > MAX_CLASSES // 2:
-            return UNLABELLED
-        return self._new(value)
+        return self._invented(value) if self._invents else UNLABELLED
 
-    def _new(self, value: MaskValue) -> int:
-        """A class of its own for a value nobody has named; only in projects without classes."""
-        name = (
-            f"class {value}"
-            if isinstance(value, int)
-            else "color #" + "".join(f"{part:02x}" for part in value)
-        )
-        color = self._palette.get(value) if isinstance(value, int) else value
-        return self._named(name, color if color != (0, 0, 0) else None)
-
-    def _named(self, name: str, color: Rgb | None) -> int:
+    def _named(self, meant: ClassSpec) -> int:
         """The project's class of that name, added where it is missing."""
-        if name.casefold() in _IGNORE_NAMES and self.classes.by_name(name) is None:
-            return UNLABELLED
-        spec = self.classes.by_name(name)
+        spec = self.classes.by_name(meant.name)
         if spec is not None:
             return spec.index
-        index = self.classes.next_index
-        self.classes = self.classes.add(name, color)
+        if _is_ignored(meant) or self.classes.next_index >= MAX_CLASSES:
+            return UNLABELLED
+        self.classes = self.classes.add(meant.name, meant.color)
+        return self.classes.next_index - 1
+
+    def _invented(self, value: MaskValue) -> int:
+        """A class of its own for a value nobody has named; an id stays that id."""
+        if isinstance(value, int):
+            index, name, color = value, f"class {value}", self._palette.get(value)
+        else:
+            index, color = self.classes.next_index, value
+            name = "color #" + "".join(f"{part:02x}" for part in value)
+        if index < self.classes.next_index or index >= MAX_CLASSES:
+            return self._appended(name)
+        spec = ClassSpec(index=index, name=name, color=color or default_color(index))
+        self.classes = ClassTable(classes=(*self.classes, spec), next_index=index + 1)
         return index
 
+    def _appended(self, name: str) -> int:
+        """A class with the next free id, for values that are no possible ids."""
+        if self.classes.next_index >= MAX_CLASSES:
+            return UNLABELLED
+        self.classes = self.classes.add(name)
+        return self.classes.next_index - 1
 
-def _spec_of(value: MaskValue, table: ClassTable) -> tuple[str, Rgb] | None:
-    """Name and colour of the class a value means: ids by index, colours by colour."""
+
+def _is_ignored(spec: ClassSpec) -> bool:
+    return spec.name.casefold() in _IGNORE_NAMES
+
+
+def _without_ignored(table: ClassTable) -> ClassTable:
+    """The table without classes that only say "nothing here"."""
+    return dataclasses.replace(table, classes=tuple(spec for spec in table if not _is_ignored(spec)))
+
+
+def _spec_of(value: MaskValue, table: ClassTable) -> ClassSpec | None:
+    """The class a value means: ids by index, colours by colour."""
     if isinstance(value, int):
-        spec = table.by_index(value) if 0 <= value < VOID else None
-        return None if spec is None else (spec.name, spec.color)
-    for spec in table:
-        if spec.color == value:
-            return (spec.name, spec.color)
-    return None
+        return table.by_index(value) if 0 <= value < VOID else None
+    return next((spec for spec in table if spec.color == value), None)
 
 
 def _ignore_guess(tally: _Tally, classes: ClassTable, listed: ClassTable | None) -> MaskValue | None:

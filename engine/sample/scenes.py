@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
+from engine.exchange.base import storage_errors
 from engine.exchange.png import encode_grey, encode_rgb
 from engine.files import atomic_write
 from engine.sample.buildings import ROOFS, WALLS, House, paint_house
@@ -315,6 +316,9 @@ def write_sample(
         StorageError: the disk refuses.
     """
     truth = truth_folder(folder)
+    for place in (folder, truth):
+        with storage_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         image, label_map = generate_scene(seed, index)
         atomic_write(folder / image_name(index), encode_rgb(image))

@@ -1,0 +1,176 @@
+"""The verbs on a small folder: import, train, predict, evaluate, export, check."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.cli import run
+from engine.project.manifest import Split
+from engine.project.project import Project
+
+SIZE = (48, 64)
+COUNT = 6
+CLASSES = [
+    {"id": 3, "name": "meadow", "color": [0, 160, 0]},
+    {"id": 8, "name": "sky", "color": [90, 160, 255]},
+]
+
+
+def write_pairs(folder: Path, count: int = COUNT) -> None:
+    """Green below blue, with noise; ids 3 and 8, one unlabelled row."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for place in range(count):
+        rng = np.random.default_rng(place)
+        horizon = int(rng.integers(12, 36))
+        mask = np.full(SIZE, 3, np.uint8)
+        mask[:horizon] = 8
+        image = np.where((mask == 8)[:, :, None], (90, 160, 255), (30, 150, 40)) + rng.normal(
+            0, 12, (*SIZE, 3)
+        )
+        mask[horizon] = 255
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / f"images/é{place}.png")
+        Image.fromarray(mask).save(folder / f"masks/é{place}.png")
+    (folder / "classes.json").write_text(json.dumps({"classes": CLASSES, "ignore_index": 255}))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and the checkpoint of a short training."""
+    folder = tmp_path_factory.mktemp("work ü")
+    write_pairs(folder / "train")
+    write_pairs(folder / "val", 2)
+    options = ["--steps", "20", "--crop", "48", "--batch", "2", "--device", "cpu", "--evaluate-every", "1"]
+    assert run(["train", str(folder / "train"), "--out", str(folder / "net.pt"), *options]) == 0
+    return folder
+
+
+def test_training_writes_a_checkpoint(trained: Path) -> None:
+    assert (trained / "net.pt").stat().st_size > 1000
+
+
+def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores_file = tmp_path / "scores.json"
+    folders = ["--images", str(trained / "val/images"), "--masks", str(trained / "val/masks")]
+    code = run(["evaluate", "--checkpoint", str(trained / "net.pt"), *folders, "--json", str(scores_file)])
+    assert code == 0
+    scores = json.loads(scores_file.read_text("utf-8"))
+    assert set(scores["iou_per_class"]) == {"meadow", "sky"}
+    assert scores["miou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
+    assert 0.0 <= scores["pixel_accuracy"] <= 1.0
+    assert scores["pixels"] == 2 * 47 * 64
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_predict_writes_ids(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not an image")
+    single = shutil.copy(trained / "train/images/é0.png", tmp_path / "single.png")
+    paths = [str(trained / "val/images"), str(single), str(bad)]
+    out = tmp_path / "out"
+    assert run(["predict", *paths, "--checkpoint", str(trained / "net.pt"), "--out", str(out)]) == 1
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    assert "3 of 4 images" in captured.out
+    assert sorted(path.name for path in out.glob("*.png")) == ["single.png", "é0.png", "é1.png"]
+    with Image.open(out / "single.png") as predicted:
+        values = np.array(predicted)
+    assert values.shape == SIZE
+    assert set(np.unique(values).tolist()) <= {3, 8}
+    assert (
+        run(
+            [
+                "predict",
+                str(single),
+                "--checkpoint",
+                str(trained / "net.pt"),
+                "--out",
+                str(out),
+                "--format",
+                "coco",
+            ]
+        )
+        == 0
+    )
+    assert json.loads((out / "annotations.json").read_text())["images"][0]["file_name"] == "single.png"
+
+
+def test_import_train_export_check(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained / "train", tmp_path / "work")
+    images, masks = tmp_path / "work/images", tmp_path / "work/masks"
+    assert run(["import", str(images), "--masks", str(masks), "--preview"]) == 0
+    assert not (images / "maskloop").exists()
+    assert run(["import", str(images), "--masks", str(masks)]) == 0
+    assert "meadow" in capsys.readouterr().out
+    project = Project.open(images)
+    records = list(project.manifest.images.values())
+    project.close()
+    assert [record.revision for record in records] == [1] * COUNT
+    assert {record.split for record in records} == {Split.TRAIN, Split.VAL}
+    assert run(["check", str(images)]) == 0
+    steps = ["--steps", "2", "--crop", "32", "--batch", "2", "--device", "cpu"]
+    assert run(["train", str(images), *steps]) == 0
+    project = Project.open(images)
+    checkpoint = project.manifest.checkpoint
+    project.close()
+    assert checkpoint is not None
+    out = tmp_path / "out"
+    assert run(["export", str(images), "--format", "png", "--out", str(out), "--fill"]) == 0
+    with Image.open(out / "label_ids/é0.png") as exported, Image.open(masks / "é0.png") as mask:
+        ids, truth = np.array(exported), np.array(mask)
+    assert (ids != 255).all(), "filled by the network"
+    names = {
+        entry["id"]: entry["name"]
+        for entry in json.loads((out / "classes.json").read_text("utf-8"))["classes"]
+    }
+    wanted = {3: "meadow", 8: "sky"}
+    known = truth != 255
+    assert [names[value] for value in ids[known]] == [wanted[value] for value in truth[known]]
+    assert run(["check", str(images)]) == 0
+
+
+def test_damage_is_found(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained / "train", tmp_path / "work")
+    images = tmp_path / "work/images"
+    assert run(["import", str(images), "--masks", str(tmp_path / "work/masks")]) == 0
+    label_map = next((images / "maskloop/annotations").rglob("*.png"))
+    label_map.write_bytes(label_map.read_bytes()[:30])
+    capsys.readouterr()
+    assert run(["check", str(images)]) == 1
+    assert label_map.name in capsys.readouterr().out
+    assert run(["export", str(images), "--format", "coco", "--out", str(tmp_path / "out")]) == 1
+    assert len(json.loads((tmp_path / "out/annotations.json").read_text())["images"]) == COUNT - 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["train", "{empty}"], "no annotations"),
+        (["train", "{empty}", "--val-images", "x"], "belong together"),
+        (["train", "{empty}", "--network", "tiny", "--backbone", "resnet50"], "--network fcn"),
+        (["export", "{empty}", "--format", "png", "--out", "{empty}/out"], "no project"),
+        (["export", "{empty}", "--format", "gif", "--out", "{empty}/out"], "no format"),
+        (["predict", "{empty}/gone.png", "--checkpoint", "{net}", "--out", "{empty}/out"], "not there"),
+        (["predict", "{empty}", "--checkpoint", "{net}", "--out", "{empty}/out"], "holds no images"),
+        (["predict", "{val}", "--checkpoint", "{empty}/gone.pt", "--out", "{empty}/out"], "gone.pt"),
+        (
+            ["evaluate", "--checkpoint", "{net}", "--images", "{empty}", "--masks", "{empty}"],
+            "holds no images",
+        ),
+        (["import", "{empty}", "--masks", "{empty}/gone"], "not a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    argv: list[str], words: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [
+        part.format(empty=tmp_path, net=trained / "net.pt", val=trained / "val/images") for part in argv
+    ]
+    assert run(filled) == 1
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
