@@ -111,8 +111,8 @@ class OptimizerConfig:
     )
     cycle_steps: int = described(
         400,
-        help="Steps of one cycle of the learning rate. It starts again when it ends and when new "
-        "corrections arrive.",
+        help="Steps of the first cycle of the learning rate; each one that ends is followed by one twice "
+        "as long, and new corrections begin again with a short one.",
         unit="steps",
         low=1,
         high=10_000_000,

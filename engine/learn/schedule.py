@@ -12,9 +12,10 @@ _KEPT = 0.5
 class Schedule:
     """Factor on the learning rate, step by step.
 
-    A cycle falls from 1 to `floor` as (1 - progress) ** poly_power and then starts again. New corrections
-    start it again early; as somebody who paints steadily would otherwise hold the rate at its top forever,
-    a restart goes back by half of what the cycle has done.
+    A cycle falls from 1 to `floor` as (1 - progress) ** poly_power and then starts again, twice as long: what
+    is nearly learnt is disturbed ever more rarely. New corrections go back to the short cycle; as somebody
+    who paints steadily would otherwise hold the rate at its top forever, they take back only half of what the
+    cycle has done.
 
     Args:
         config: Shape of the cycle.
@@ -23,6 +24,7 @@ class Schedule:
     def __init__(self, config: OptimizerConfig) -> None:
         self._config = config
         self._position = 0.0
+        self._length = config.cycle_steps
         self._since_start = 0
 
     @property
@@ -32,7 +34,9 @@ class Schedule:
 
     def restart(self) -> None:
         """Raise the rate again because there is something new to learn."""
-        self._position *= _KEPT
+        share = self._position / self._length
+        self._length = self._config.cycle_steps
+        self._position = share * self._length * _KEPT
 
     def restore(self, position: float) -> None:
         """Go on from a saved position."""
@@ -40,13 +44,14 @@ class Schedule:
 
     def reconfigure(self, config: OptimizerConfig) -> None:
         """Take over another shape and stay at the same share of the cycle."""
-        self._position *= config.cycle_steps / self._config.cycle_steps
+        self._position *= config.cycle_steps / self._length
+        self._length = config.cycle_steps
         self._config = config
 
     def factor(self) -> float:
         """Return the factor for the step to come, in (0, 1]."""
         config = self._config
-        progress = min(1.0, self._position / config.cycle_steps)
+        progress = min(1.0, self._position / self._length)
         decayed = max(config.floor, math.pow(1.0 - progress, config.poly_power))
         warm = min(1.0, (self._since_start + 1) / (config.warmup_steps + 1))
         return decayed * warm
@@ -55,5 +60,6 @@ class Schedule:
         """Count one step; a cycle that ended starts again."""
         self._since_start += 1
         self._position += 1.0
-        if self._position >= self._config.cycle_steps:
+        if self._position >= self._length:
             self._position = 0.0
+            self._length *= 2

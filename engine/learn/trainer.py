@@ -58,6 +58,7 @@ class Trainer:
         classes: Class table; its order is the order of the channels.
         pool: Where crops come from.
         device: Where to train.
+        precision: Number format, where it is known already; None chooses by the config.
         step: Updates the network has already had.
         optimizer: State to resume from, or None.
         notice: Called with a sentence a person should read.
@@ -72,6 +73,7 @@ class Trainer:
         pool: Pool,
         device: torch.device,
         *,
+        precision: Precision | None = None,
         step: int = 0,
         optimizer: OptimizerState | None = None,
         notice: Callable[[str], None] = lambda _: None,
@@ -86,7 +88,8 @@ class Trainer:
         self._pool = pool
         self._device = device
         self._notice = notice
-        precision = choose_precision(config.precision, self._model, device)
+        if precision is None:
+            precision = choose_precision(config.precision, self._model, device)
         self._plan = Plan(
             crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
         )

@@ -55,8 +55,8 @@ class Predictor:
         model: Network on `device`; set to evaluation mode for every tile.
         classes: Class table; its order is the order of the channels.
         config: Tiles and averaging.
-        device: Where the network is.
-        precision: Number format; never AUTO.
+        device: Where the network is; it may move to the processor later, when training needs the room.
+        precision: Number format there; never AUTO.
     """
 
     def __init__(
@@ -159,12 +159,18 @@ class Predictor:
     def _probabilities(self, tile: NDArray[np.uint8]) -> Tensor:
         """Return (K, h, w) float32 softmax probabilities of an (h, w, 3) uint8 tile, on the device."""
         self._model.eval()
+        self._follow_device()
         pixels = torch.from_numpy(np.array(tile[None], np.uint8)).to(self._device)
         image = normalise(pixels).contiguous(memory_format=torch.channels_last)
         probabilities = self._softmax(image)
         if self._config.flip:
             probabilities = (probabilities + self._softmax(image.flip(-1)).flip(-1)) / 2
         return probabilities
+
+    def _follow_device(self) -> None:
+        device = next((parameter.device for parameter in self._model.parameters()), self._device)
+        if device.type != self._device.type:
+            self._device, self._precision = device, Precision.FLOAT32
 
     def _softmax(self, image: Tensor) -> Tensor:
         with autocast(self._device, self._precision):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.annotate.classes import ClassTable
-from engine.config import Precision
+from engine.config import Device, Precision
 from engine.errors import CheckpointError, EngineError
 from engine.learn.checkpoint import (
     Checkpoint,
@@ -26,6 +26,7 @@ from engine.learn.checkpoint_files import (
 from engine.learn.device import ResolvedDevice, choose_precision, resolve_device
 from engine.learn.optimizer_state import OptimizerState
 from engine.messages import CheckpointSaved, NetworkOpened, OpenNetwork
+from engine.predict.compute import is_out_of_memory
 from engine.predict.predictor import Predictor
 from models.base import SegmentationModel
 from models.build import build_loss, build_model, spec_of
@@ -149,8 +150,15 @@ def _build(request: OpenNetwork, progress: ProgressCallback, notices: list[str])
         notice=notices.append,
         specs=networks(),
     )
+    try:
+        model = model.to(device.device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        notices.append(f"The memory of {device.title} is full: the network runs on the processor.")
+        device = resolve_device(Device.CPU)
+        model = model.to(device.device)
     precision = choose_precision(Precision.AUTO, model, device.device)
-    model = model.to(device.device)
     return LiveNetwork(
         request=request, model=model, loss=build_loss(request.loss), device=device, precision=precision
     )

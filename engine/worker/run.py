@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.annotate.classes import ClassTable
-from engine.config import TrainingConfig
-from engine.errors import EngineError
+from engine.config import Precision, TrainingConfig
+from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, list_checkpoints
 from engine.learn.evaluator import EvaluationResult
 from engine.learn.pool import Pool, store_reader
 from engine.learn.runlog import RunLog
 from engine.learn.trainer import Trainer
 from engine.messages import CheckpointSaved, Event, Notice, PoolItem, Progress, StepsDone
-from engine.predict.compute import release_memory
+from engine.predict.compute import is_out_of_memory, release_memory
+from engine.project.manifest import Split
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock, Pace
 
@@ -79,17 +80,15 @@ class Run:
         """
         self.pool.check()
         network = self.network
-        self._trainer = Trainer(
-            network.model,
-            network.loss,
-            self.config,
-            network.classes,
-            self.pool,
-            network.device.device,
-            step=network.step,
-            optimizer=network.optimizer,
-            notice=self._notice,
-        )
+        try:
+            self._trainer = self._new_trainer()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceMemoryError(
+                "There is not enough memory to train this network.",
+                "Close other programs, or choose a smaller network.",
+            ) from error
         self._log.write(
             "start",
             step=network.step,
@@ -185,7 +184,8 @@ class Run:
     def corrected(self, item: PoolItem) -> None:
         """Read a changed annotation; it is learned from with the very next step."""
         self.pool.update(item)
-        self.trainer.restart()
+        if item.split is Split.TRAIN:
+            self.trainer.restart()
         self._tell_notices()
 
     def reconfigure(self, config: TrainingConfig) -> None:
@@ -221,12 +221,36 @@ class Run:
         """End the run: what the optimizer knows stays with the network, memory goes back."""
         if self._trainer is not None:
             self.network.optimizer = self._trainer.optimizer_state()
-            # Training may have had to move to the processor; what follows goes where the network was opened.
-            self.network.model.to(self.network.device.device)
             self._log.write("stop", step=self.network.step, reason=reason)
         self._trainer = None
         self.pool.clear()
         release_memory(self.network.device.device)
+        self._bring_back()
+
+    def _new_trainer(self) -> Trainer:
+        network = self.network
+        return Trainer(
+            network.model,
+            network.loss,
+            self.config,
+            network.classes,
+            self.pool,
+            network.device.device,
+            # The trial was made when the network was opened.
+            precision=network.precision if self.config.precision is Precision.AUTO else None,
+            step=network.step,
+            optimizer=network.optimizer,
+            notice=self._notice,
+        )
+
+    def _bring_back(self) -> None:
+        """Training may have had to move to the processor; go back to the device the network was opened on."""
+        try:
+            self.network.model.to(self.network.device.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self.network.model.to("cpu")
 
     def _notice(self, text: str) -> None:
         self._emit(Notice(text=text))

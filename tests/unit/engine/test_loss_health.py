@@ -21,6 +21,12 @@ def test_terms_are_averaged_over_the_steps_since_the_last_reading() -> None:
     assert watch.read() is None
 
 
+def _read_often(watch: LossWatch, value: float, steps: int) -> None:
+    for _ in range(40 // steps):
+        _add(watch, value, steps)
+        watch.read()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_named(value: float) -> None:
     watch = LossWatch(4)
@@ -48,9 +54,7 @@ def test_a_run_poisoned_by_its_first_update_is_found_however_often_it_is_read(st
     watch = LossWatch(8)
     _add(watch, 2.1)
     with pytest.raises(TrainingError):
-        for _ in range(40 // steps):
-            _add(watch, 6.0, steps)
-            watch.read()
+        _read_often(watch, 6.0, steps)
 
 
 def test_an_ordinary_run_is_healthy_whatever_the_number_of_terms() -> None:

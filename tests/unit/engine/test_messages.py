@@ -10,10 +10,10 @@ from engine.annotate.annotation import Annotation
 from engine.annotate.geometry import Box
 from engine.annotate.journal import History
 from engine.errors import ImageError
+from engine.project.manifest import Split
 from engine.project.pyramid import build_pyramid
 from engine.project.store import LoadedAnnotation
 from tests.support.learning import CLASSES, LOSS, NETWORK, TRAINING
-from engine.project.manifest import Split
 
 PROBLEM = messages.Problem(message="The file is gone.", hint="Open the folder again.")
 ITEM = messages.PoolItem(image_id="a.png", image_path="/x/a.png", size=(4, 6), split=Split.TRAIN, revision=3)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_neighbours_overlap_enough(extent: int, tile: int, data: st.DataObject) 
     assert starts[0] == 0
     assert starts[-1] == max(0, extent - tile)
     # Rounding the even spread costs at most one pixel of overlap.
-    assert all(b - a <= tile - overlap + 1 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= tile - overlap + 1 for a, b in itertools.pairwise(starts))
 
 
 @given(SIZES, st.integers(8, 64), st.data())
