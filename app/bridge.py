@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.journal import RecordKind
@@ -23,6 +23,7 @@ from engine.errors import EngineError
 from engine.messages import ClassDeleted, Event, MasksImported, Problem, StateChanged, WorkerState
 from engine.session import Session
 
+SAVED_CHECK_MS = 200
 _LOG = logging.getLogger(__name__)
 
 Opener = Callable[..., Session]
@@ -96,6 +97,10 @@ class Bridge(QObject):
         self._saved = SavedState()
         self._state = WorkerState.STOPPED
         self._crossed.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
+        # The last write is counted off just after its event was sent, so the state is looked at once more.
+        self._saved_timer = QTimer(self)
+        self._saved_timer.setInterval(SAVED_CHECK_MS)
+        self._saved_timer.timeout.connect(self.refresh_saved)
 
     # --- the session ------------------------------------------------------------------------------------
 
@@ -171,6 +176,7 @@ class Bridge(QObject):
         """Tell the "saved" dot if its state changed."""
         session = self._session
         if session is None:
+            self._saved_timer.stop()
             return
         problem = session.save_problem
         since = self._saved.since
@@ -182,6 +188,10 @@ class Bridge(QObject):
         if state != self._saved:
             self._saved = state
             self.saved_changed.emit(state)
+        if state.saved and problem is None:
+            self._saved_timer.stop()
+        elif not self._saved_timer.isActive():
+            self._saved_timer.start()
 
     # --- intentions that others want to hear of ---------------------------------------------------------
 

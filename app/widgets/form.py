@@ -97,9 +97,9 @@ class ConfigForm(QWidget):
 
     edited = Signal()
 
-    def __init__(self, config: object, parent: QWidget | None = None) -> None:
+    def __init__(self, config: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._type: Any = type(config)
+        self._type: Callable[..., Any] = type(config)
         self._readers: dict[str, Callable[[], Any]] = {}
         self.fields: dict[str, QWidget] = {}
         layout = QFormLayout(self)
@@ -224,12 +224,12 @@ class VariantForm(QWidget):
         self._combo = _Combo()
         for variant in variants:
             self._combo.addItem(type_title(variant))
-        self._combo.setVisible(len(variants) > 1)
         self._combo.setAccessibleName("Kind")
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(12, 0, 0, 4)
         self._layout.setSpacing(7)
         self._layout.addWidget(self._combo)
+        self._combo.setVisible(len(variants) > 1)  # never before it has a parent: it would be a window
         self._form = ConfigForm(value)
         self._layout.addWidget(self._form)
         self._form.edited.connect(self.edited)

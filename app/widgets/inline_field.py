@@ -100,6 +100,9 @@ class InlineField(QFrame):
     def _finish(self, *, answered: bool) -> None:
         give_up, waiting = self._give_up, self._answer is not None
         self._answer = self._give_up = None
+        if self.line.hasFocus():
+            # Otherwise Qt passes the focus on to the next field, and that would take the canvas' keys.
+            self._over.setFocus(Qt.FocusReason.OtherFocusReason)
         self.hide()
         if waiting and not answered and give_up is not None:
             give_up()

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
-    QApplication,
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
@@ -121,7 +120,7 @@ class KeyGate(QObject):
 
     def _space(self, watched: QObject, event: QKeyEvent) -> bool:
         """Hand Space to the canvas, wherever the focus is."""
-        if isinstance(watched, _OWN_KEYS) or QApplication.focusWidget() is not watched:
+        if isinstance(watched, _OWN_KEYS):
             return False
         self._canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         copy = QKeyEvent(event.type(), event.key(), event.modifiers(), event.text(), event.isAutoRepeat())

@@ -256,6 +256,7 @@ class MainWindow(QMainWindow):
         self.area.side_note.setVisible(shows_note)
         if session is not None:
             self.area.place()
+            self.area.view.setFocus()
 
     def _take_classes(self) -> None:
         session = self.bridge.session

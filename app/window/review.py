@@ -79,7 +79,6 @@ class Review(QObject):
         first = session.next_unreviewed() or next(iter(session.order), None)
         if first is not None:
             self._bridge.show(first)
-            self._view.setFocus()
         else:
             self._window.notices.post(
                 "no images",
