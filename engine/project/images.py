@@ -329,8 +329,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _has_late_exif(image: Image.Image) -> bool:
     """Whether a PNG has its EXIF after the pixels. Reads chunk headers only; Pillow would decode it all."""
-    file = image.fp if isinstance(image, ImageFile.ImageFile) else None
-    if file is None:
+    if not isinstance(image, ImageFile.ImageFile) or (file := image.fp) is None:
         return False
     position = file.tell()
     file.seek(8)

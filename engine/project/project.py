@@ -48,6 +48,7 @@ class Project:
         read_only: whether nothing may be changed.
         read_only_reason: why not, for people; "" if it may.
         notes: sentences about files that were left out, and other things worth knowing.
+        recovered: ids of images whose first strokes the manifest did not know of, after a crash.
         missing: records of images that somebody worked on and whose file is not there, by image id.
     """
 
@@ -60,6 +61,7 @@ class Project:
         self.read_only_reason = ""
         self.notes: tuple[str, ...] = ()
         self.missing: Mapping[str, ImageRecord] = {}
+        self.recovered: tuple[str, ...] = ()
         self._manifest = Manifest()
         self._lock: FolderLock | None = None
         self._existed = False
@@ -237,7 +239,13 @@ class Project:
         expected = {name: record.revision for name, record in stored.images.items() if record.revision > 0}
         self.store = AnnotationStore(self.folder, expected=expected, read_only=self.read_only)
         if self._existed:
-            self._manifest = recovered(self._manifest, self.manifest_path, self.store, self.images_folder)
+            read = self._manifest
+            self._manifest = recovered(read, self.manifest_path, self.store, self.images_folder)
+            self.recovered = tuple(
+                name
+                for name, record in self._manifest.images.items()
+                if record.revision > 0 and read.images[name].revision == 0
+            )
 
     def _stored_manifest(self) -> Manifest:
         """The manifest on disk; the last good one, read-only, where it cannot be trusted."""

@@ -61,6 +61,9 @@ class Session(SessionView):
         self._waiting: dict[str, int] = {}
         self.worker = TrainingControl(project, emit, device)
         self._writer.start()
+        for image_id in project.recovered:  # a crash came between their first stroke and the manifest
+            split = review.split_of_new(self.manifest.images)
+            self._update_record(replace(self.manifest.images[image_id], split=split))
 
     @classmethod
     def open(

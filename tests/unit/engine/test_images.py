@@ -304,6 +304,28 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "permission" in refused(tmp_path / "a.png").message
 
 
+def test_failing_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene().save(tmp_path / "a.png")
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", fail)
+    error = refused(tmp_path / "a.png")
+    assert "Input/output error" in error.message
+    assert "drive" in error.hint
+
+
+def test_metadata_that_cannot_be_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene().save(tmp_path / "a.jpg")
+
+    def fail(image: Image.Image) -> None:
+        raise SyntaxError("not a TIFF file")
+
+    monkeypatch.setattr(Image.Image, "getexif", fail)
+    assert read_image(tmp_path / "a.jpg").shape == (12, 20, 3)
+
+
 def test_not_enough_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene().save(tmp_path / "a.png")
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.journal import RecordKind
-from engine.errors import ProjectError
+from engine.errors import ProjectError, StorageError
 from engine.files import hash_file
 from engine.project.integrity import Finding, Severity, check_project
 from engine.project.manifest import ImageRecord
@@ -150,6 +150,15 @@ def test_annotation_of_an_unreadable_image_is_checked_by_its_own_size(folder: Pa
     assert names == ["project.json", "a1.png", "a1.png.png"]
     (folder / "maskloop/provenance/a1.png.png").unlink()
     assert "cannot be checked" in findings_of(folder)[-1].message
+
+
+def test_image_that_cannot_be_hashed_is_reported_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise StorageError("“x” could not be read: the disk reports an error.", "Check the disk.")
+
+    (folder / "a1.png").write_bytes(b"")
+    monkeypatch.setattr("engine.project.integrity.hash_file", fail)
+    assert [finding.path.name for finding in findings_of(folder)] == ["a1.png"]
 
 
 def test_leftovers_are_found(folder: Path) -> None:

@@ -475,6 +475,7 @@ def test_strokes_newer_than_the_manifest_are_taken_in(folder: Path) -> None:
     record = again.manifest.images["a2.png"]
     assert (record.revision, record.size, record.status) == (40, SIZE, ImageStatus.STARTED)
     assert record.labelled == (0, 1, 2)
+    assert again.recovered == ("a2.png",)
     assert again.manifest.images["a1.png"].revision == 3
     again.close()
 

@@ -1,8 +1,10 @@
 """Annotations on disk: exact after any crash, never overwritten when damaged."""
 
+import itertools
 import os
 import shutil
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -496,6 +498,40 @@ def test_step_whose_outcome_is_unknown_can_be_repeated(
     store.append(IMAGE, *step)
     assert len(read_journal(store.journal_path(IMAGE)).records) == 2
     assert state_of(store.load(IMAGE, SIZE)) == painter.state()
+
+
+def test_torn_record_that_cannot_be_cut_off(store: AnnotationStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter = painted(store, 2)
+    path = store.journal_path(IMAGE)
+    path.write_bytes(path.read_bytes() + b"MLJ1")
+    before = path.read_bytes()
+    with full_disk(monkeypatch, sync_only=True), pytest.raises(StorageError, match="full"):
+        AnnotationStore(store.folder).append(IMAGE, *painter.step(RecordKind.PATCH))
+    assert before.startswith(path.read_bytes())
+
+
+def test_layer_whose_frame_is_sound_and_whose_pixels_are_not(store: AnnotationStore) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    size = SIZE[1].to_bytes(4, "big") + SIZE[0].to_bytes(4, "big")
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + bytes([8, 0, 0, 0, 0]))
+    data += chunk(b"tEXt", b"maskloop-revision\x003") + chunk(b"IDAT", b"rubbish") + chunk(b"IEND", b"")
+    with pytest.raises(AnnotationError, match="damaged"):
+        decode_layer(data, SIZE, "layer.png")
+
+
+def test_reader_that_never_finds_rest_tells_what_it_saw(
+    store: AnnotationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.label_path(IMAGE)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"rubbish")
+    changes = itertools.count()
+    monkeypatch.setattr("engine.project.store.stamp", lambda path: (next(changes), 0, 0))
+    with pytest.raises(AnnotationError, match="damaged"):
+        store.load(IMAGE, SIZE)
+    assert next(changes) == 6 * 2 * 3
 
 
 def test_project_folder_that_is_gone_is_not_made_again(store: AnnotationStore, tmp_path: Path) -> None:
