@@ -12,8 +12,10 @@ from models.backbones.build import build_backbone
 from models.backbones.pretrained import Notice, Progress
 from models.base import SegmentationModel
 from models.catalog import MODELS, ModelSpec
-from models.configs import BackboneConfig, CrossEntropyConfig, LossConfig, NetworkConfig
+from models.configs import BackboneConfig, NetworkConfig
+from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
 from models.losses.cross_entropy import CrossEntropy
+from models.losses.rmi import Rmi
 from models.losses.total import TotalLoss, WeightedLoss
 
 
@@ -86,6 +88,11 @@ def build_loss(config: LossConfig) -> TotalLoss:
     match config:
         case CrossEntropyConfig():
             return _cross_entropy(config)
+        case RmiConfig():
+            return TotalLoss(
+                terms=(WeightedLoss(name="rmi", weight=1.0, loss=Rmi(config)),),
+                auxiliary=_auxiliary(config.auxiliary_weight, CrossEntropy()),
+            )
         case _ as never:
             assert_never(never)
 
@@ -94,5 +101,9 @@ def _cross_entropy(config: CrossEntropyConfig) -> TotalLoss:
     loss = CrossEntropy(config.label_smoothing, config.class_balance)
     return TotalLoss(
         terms=(WeightedLoss(name="cross-entropy", weight=config.weight, loss=loss),),
-        auxiliary=WeightedLoss(name="auxiliary", weight=config.auxiliary_weight, loss=loss),
+        auxiliary=_auxiliary(config.auxiliary_weight, loss),
     )
+
+
+def _auxiliary(weight: float, loss: CrossEntropy) -> WeightedLoss:
+    return WeightedLoss(name="auxiliary", weight=weight, loss=loss)

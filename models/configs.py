@@ -1,4 +1,4 @@
-"""Every choice about backbones, networks and losses, as frozen dataclasses (torch-free).
+"""Every choice about backbones and networks, as frozen dataclasses (torch-free); losses: `loss_configs`.
 
 JSON is made by the engine's codec, which writes the class name as "kind" where a union stands.
 """
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from models.described import check_bounds, described
+from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
+
+# What other rooms know from here although it is defined elsewhere.
+__all__ = ["CrossEntropyConfig", "LossConfig", "RmiConfig"]
 
 
 class NormKind(Enum):
@@ -123,31 +127,3 @@ class FcnConfig:
 
 
 NetworkConfig = TinyConfig | FcnConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossEntropyConfig:
-    """Pixel-wise cross-entropy over the labelled pixels."""
-
-    weight: float = described(1.0, help="Weight of the loss on the final logits.", low=0.0, high=100)
-    auxiliary_weight: float = described(
-        0.4, help="Weight of the loss on each set of auxiliary logits.", low=0.0, high=100
-    )
-    label_smoothing: float = described(
-        0.0,
-        help="Share of certainty given to the other classes; makes the network less sure of itself.",
-        low=0.0,
-        high=0.5,
-    )
-    class_balance: float = described(
-        0.0,
-        help="0 counts every labelled pixel alike, 1 every class of the batch alike.",
-        low=0.0,
-        high=1.0,
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-LossConfig = CrossEntropyConfig

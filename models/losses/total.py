@@ -20,7 +20,8 @@ class WeightedLoss:
     Attributes:
         name: shown in the loss chart.
         weight: factor.
-        loss: module called with logits (B, K, H, W) and target (B, H, W), returning a scalar.
+        loss: module called with logits (B, K, H, W) and target (B, H, W), returning a scalar, or several
+            by name, which are reported as "name: part".
     """
 
     name: str
@@ -55,9 +56,10 @@ class TotalLoss(nn.Module):
                 target.
             target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
         """
-        values = {
-            term.name: term.weight * term.loss(output.logits, target) for term in self.terms if term.weight
-        }
+        values: dict[str, Tensor] = {}
+        for term in self.terms:
+            if term.weight:
+                values |= _weighted(term, output.logits, target)
         return values | self._auxiliary_terms(output.auxiliary_logits, target)
 
     def _auxiliary_terms(self, auxiliary_logits: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
@@ -68,6 +70,13 @@ class TotalLoss(nn.Module):
             f"{term.name}: {name}": term.weight * term.loss(resize(logits, target.shape[-2:]), target)
             for name, logits in auxiliary_logits.items()
         }
+
+
+def _weighted(term: WeightedLoss, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    value: Tensor | Mapping[str, Tensor] = term.loss(logits, target)
+    if isinstance(value, Tensor):
+        return {term.name: term.weight * value}
+    return {f"{term.name}: {part}": term.weight * scalar for part, scalar in value.items()}
 
 
 def total(losses: Mapping[str, Tensor]) -> Tensor:

@@ -1,0 +1,91 @@
+"""Making label and probability maps smaller, as the region mutual information loss does.
+
+N images, C classes, H W full size, h w pooled size, s factor. Average and maximum take windows of s x s with
+stride s and padding s // 2 (the padding counts as zeros in an average); interpolation reads aligned corners.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.loss_configs import Pooling
+
+
+def pooled(values: Tensor, way: Pooling, factor: int) -> Tensor:
+    """Returns (N, C, h, w) of (N, C, H, W) floating point; unchanged for factor 1."""
+    if factor == 1:
+        return values
+    match way:
+        case Pooling.AVERAGE:
+            return F.avg_pool2d(values, factor, factor, factor // 2)
+        case Pooling.MAXIMUM:
+            return F.max_pool2d(values, factor, factor, factor // 2)
+        case Pooling.INTERPOLATION:
+            size = _interpolated_size(values, factor)
+            return F.interpolate(values, size, mode="bilinear", align_corners=True)
+
+
+def pooled_constant(values: Tensor, way: Pooling, factor: int, constant: float) -> Tensor:
+    """Returns (1, 1, h, w): what a constant added before pooling adds after it; less at padded borders."""
+    ones = torch.full((1, 1, *values.shape[-2:]), constant, dtype=torch.float32, device=values.device)
+    return pooled(ones, way, factor)
+
+
+def pooled_one_hot(target: Tensor, num_classes: int, way: Pooling, factor: int) -> Tensor:
+    """Returns (N, C, h, w) float32, the pooled one-hot labels, without laying out the full one-hot map.
+
+    Args:
+        target: (N, H, W) int64 in 0..C, where C stands for unlabelled: zero for every class.
+        num_classes: C.
+        way: how to pool.
+        factor: s.
+    """
+    if way is Pooling.INTERPOLATION and factor > 1:
+        size = _interpolated_size(target, factor)
+        target = F.interpolate(target[:, None].double(), size, mode="nearest")[:, 0].long()
+        factor = 1
+    images, height, width = target.shape
+    rows, inside_rows, count_rows = _cells(height, factor, target.device)
+    columns, inside_columns, count_columns = _cells(width, factor, target.device)
+    places = rows[:, None] * count_columns + columns
+    inside = inside_rows[:, None] & inside_columns & (target < num_classes)
+    cells = count_rows * count_columns
+    image = torch.arange(images, device=target.device)[:, None, None] * num_classes
+    last = images * num_classes * cells
+    index = torch.where(inside, (image + target) * cells + places, last).flatten()
+    counts = torch.zeros(last + 1, device=target.device)
+    # Sums of ones: exact in any order, so the result does not depend on the device's scheduling.
+    counts.scatter_add_(0, index, torch.ones((), device=target.device).expand(index.shape))
+    counts = counts[:last].view(images, num_classes, count_rows, count_columns)
+    return counts.gt_(0) if way is Pooling.MAXIMUM else counts.div_(factor * factor)
+
+
+def fully_labelled(labelled: Tensor, way: Pooling, factor: int) -> Tensor:
+    """Returns (N, h, w) bool: places none of whose pixels is unlabelled.
+
+    Args:
+        labelled: (N, H, W) bool.
+        way: how labels and probabilities are pooled.
+        factor: s.
+    """
+    missing = (~labelled)[:, None].float()
+    if way is Pooling.INTERPOLATION:
+        at_label = F.interpolate(missing, _interpolated_size(labelled, factor), mode="nearest")
+        missing = pooled(missing, way, factor) + at_label
+    else:
+        # Padding is no unlabelled pixel: maximum pooling pads with minus infinity.
+        missing = pooled(missing, Pooling.MAXIMUM, factor)
+    return missing[:, 0] == 0
+
+
+def _interpolated_size(values: Tensor, factor: int) -> tuple[int, int]:
+    height, width = values.shape[-2:]
+    return max(1, height // factor), max(1, width // factor)
+
+
+def _cells(length: int, factor: int, device: torch.device) -> tuple[Tensor, Tensor, int]:
+    """Returns (window of each row, whether it lies in a whole window, number of windows) along one axis."""
+    padding = factor // 2 if factor > 1 else 0
+    count = (length + 2 * padding - factor) // factor + 1
+    cells = (torch.arange(length, device=device) + padding) // factor
+    return cells, cells < count, count
