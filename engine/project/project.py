@@ -233,7 +233,7 @@ class Project:
         self.missing = {
             name: record
             for name, record in stored.images.items()
-            if name not in records and record != ImageRecord(image_id=name)
+            if name not in records and not record.is_untouched
         }
         self._manifest = replace(stored, schema=SCHEMA, images=records)
         expected = {name: record.revision for name, record in stored.images.items() if record.revision > 0}

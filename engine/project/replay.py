@@ -22,21 +22,42 @@ class Layer:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The undo stack as encoded patches, oldest first; `undone` has the next redo last."""
+class _UndoStack:
+    """The undo stack while records are replayed.
 
-    done: tuple[bytes, ...]
-    undone: tuple[bytes, ...]
+    Steps that fell out of the history are kept here, so that a journal which takes one of them back all the
+    same can be read.
+    """
+
+    def __init__(self) -> None:
+        self._done: list[bytes] = []
+        self._undone: list[bytes] = []
+        self._reach = 0  # how many of the done steps the history holds
+
+    def move(self, record: Record, where: str) -> tuple[bytes, bool]:
+        """Go on by one record; return the patch concerned and whether it is taken back."""
+        if record.kind is RecordKind.PATCH:
+            self._done.append(record.payload)
+            self._undone.clear()
+            self._reach = min(self._reach + 1, HISTORY_LIMIT)
+            return record.payload, False
+        back = record.kind is RecordKind.UNDO
+        source, target = (self._done, self._undone) if back else (self._undone, self._done)
+        if not source:
+            raise AnnotationError(
+                f"The journal of “{where}” is damaged: it takes back a step that is not in it.", _REMEDY
+            )
+        target.append(source.pop())
+        self._reach = max(self._reach - 1, 0) if back else min(self._reach + 1, HISTORY_LIMIT)
+        return target[-1], back
 
     def history(self) -> History:
-        """Return the newest steps as the history that the session works with."""
-        undone = self.undone[-HISTORY_LIMIT:]
-        room = HISTORY_LIMIT - len(undone)
-        return History(done=self.done[-room:] if room else (), undone=undone)
+        """Return what can be taken back and done again."""
+        done = self._done[len(self._done) - self._reach :]
+        return History(done=tuple(done), undone=tuple(self._undone[-HISTORY_LIMIT:]))
 
 
-def replay(records: Sequence[Record], label_map: Layer, provenance: Layer, where: str) -> Steps:
+def replay(records: Sequence[Record], label_map: Layer, provenance: Layer, where: str) -> History:
     """Apply to each layer the records that are newer than it, in place.
 
     Args:
@@ -51,10 +72,9 @@ def replay(records: Sequence[Record], label_map: Layer, provenance: Layer, where
     Raises:
         AnnotationError: records and layers do not fit together.
     """
-    done: list[bytes] = []
-    undone: list[bytes] = []
+    stack = _UndoStack()
     for record in records:
-        payload, backwards = _step(record, done, undone, where)
+        payload, backwards = stack.move(record, where)
         layers = [layer for layer in (label_map, provenance) if record.revision > layer.revision]
         if not layers:
             continue
@@ -66,36 +86,20 @@ def replay(records: Sequence[Record], label_map: Layer, provenance: Layer, where
             _advance(
                 provenance, record.revision, patch, patch.provenance_before, patch.provenance_after, where
             )
-    return Steps(tuple(done), tuple(undone))
+    return stack.history()
 
 
-def compacted(steps: Steps, revision: int) -> list[Record]:
-    """Return the shortest records that give the newest steps of an undo stack and end at a revision.
+def compacted(history: History, revision: int) -> list[Record]:
+    """Return the shortest records that give an undo history and end at a revision.
 
     Undone steps are written as done and then taken back. The result never holds more records than the journal
     it replaces, so its revisions stay above zero.
     """
-    history = steps.history()
     done, undone = history.done, history.undone
     kinds = [(RecordKind.PATCH, payload) for payload in (*done, *reversed(undone))]
     kinds += [(RecordKind.UNDO, b"")] * len(undone)
     first = revision - len(kinds) + 1
     return [Record(kind, first + place, payload) for place, (kind, payload) in enumerate(kinds)]
-
-
-def _step(record: Record, done: list[bytes], undone: list[bytes], where: str) -> tuple[bytes, bool]:
-    """Move the undo stack by one record; return the patch concerned and whether it is taken back."""
-    if record.kind is RecordKind.PATCH:
-        done.append(record.payload)
-        undone.clear()
-        return record.payload, False
-    source, target = (done, undone) if record.kind is RecordKind.UNDO else (undone, done)
-    if not source:
-        raise AnnotationError(
-            f"The journal of “{where}” is damaged: it takes back a step that is not in it.", _REMEDY
-        )
-    target.append(source.pop())
-    return target[-1], record.kind is RecordKind.UNDO
 
 
 def _decoded(payload: bytes, where: str) -> Patch:

@@ -26,7 +26,7 @@ from engine.project.disk_steps import make_parent, move_all, stamp
 from engine.project.image_ids import check_image_id
 from engine.project.journal_tail import Tail, ends_with, find_tail
 from engine.project.layers import decode_layer, encode_layer, layer_revision, layer_size
-from engine.project.replay import Layer, Steps, compacted, replay
+from engine.project.replay import Layer, compacted, replay
 
 _COMPACT_ABOVE: Final = 3 * HISTORY_LIMIT
 _LAYER_LIMIT: Final = 1 << 30
@@ -53,7 +53,7 @@ class LoadedAnnotation:
 class _Loaded:
     label_map: Layer
     provenance: Layer
-    steps: Steps
+    history: History
     records: int
 
 
@@ -134,7 +134,7 @@ class AnnotationStore:
             annotation=Annotation.from_arrays(
                 loaded.label_map.values, loaded.provenance.values, loaded.label_map.revision
             ),
-            history=loaded.steps.history(),
+            history=loaded.history,
         )
 
     def size_of(self, image_id: str) -> tuple[int, int] | None:
@@ -152,7 +152,7 @@ class AnnotationStore:
         label_map = _read_layer(self.label_path(image_id), size, UNLABELLED)
         provenance = _read_layer(self.provenance_path(image_id), size, Provenance.NOBODY)
         records = self._records(image_id)
-        steps = replay(records, label_map, provenance, image_id)
+        history = replay(records, label_map, provenance, image_id)
         if label_map.revision != provenance.revision:
             raise AnnotationError(
                 f"The files of “{image_id}” do not belong together: its label map is at step "
@@ -165,7 +165,7 @@ class AnnotationStore:
                 f"instead of {self._expected[image_id]}.",
                 _REMEDY,
             )
-        return _Loaded(label_map, provenance, steps, len(records))
+        return _Loaded(label_map, provenance, history, len(records))
 
     def _records(self, image_id: str) -> Sequence[Record]:
         path = self.journal_path(image_id)
@@ -287,7 +287,7 @@ class AnnotationStore:
             revision = loaded.label_map.revision
             self._write_layers(image_id, loaded.label_map.values, loaded.provenance.values, revision)
             if loaded.records > _COMPACT_ABOVE:
-                self._replace_journal(image_id, compacted(loaded.steps, revision))
+                self._replace_journal(image_id, compacted(loaded.history, revision))
             return revision
 
     def rewrite(

@@ -1,0 +1,183 @@
+"""The disk thread and the manifest: never behind its classes, never ahead of its strokes."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.annotate.classes import ClassTable
+from engine.annotate.journal import RecordKind, read_journal
+from engine.files import hash_file
+from engine.messages import (
+    AnnotationStored,
+    Event,
+    ManifestStored,
+    WriteFailed,
+    WriteRecovered,
+)
+from engine.project.manifest import ImageRecord, read_manifest
+from engine.project.project import Project
+from engine.project.store import AnnotationStore
+from engine.writer import Writer
+from tests.support.disk import Painter, images_folder
+from tests.support.events import Events
+
+SIZE = (24, 32)
+NEVER = 3600.0
+CLASSES = ClassTable().add("road").add("tree").add("sky")
+
+
+MakeWriter = Callable[..., Writer]
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    opened = Project.open(images_folder(tmp_path))
+    opened.ensure()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_writer(events: Events) -> Iterator[Callable[..., Writer]]:
+    writers: list[Writer] = []
+
+    def make(rest_s: float = NEVER, *, start: bool = True) -> Writer:
+        writer = Writer(events, rest_s=rest_s)
+        writers.append(writer)
+        if start:
+            writer.start()
+        return writer
+
+    yield make
+    for writer in writers:
+        writer.stop()
+
+
+def paint(
+    writer: Writer, store: AnnotationStore, painter: Painter, steps: int, image_id: str = "a1.png"
+) -> None:
+    for _ in range(steps):
+        writer.append(store, image_id, *painter.step(RecordKind.PATCH))
+        writer.snapshot(store, image_id, SIZE)
+
+
+# --- the manifest --------------------------------------------------------------------------------
+
+
+def test_classes_reach_the_disk_before_strokes_of_them(
+    project: Project, make_writer: MakeWriter, events: Events
+) -> None:
+    writer, painter = make_writer(), Painter(SIZE)
+    writer.manifest(project, replace(project.manifest, classes=CLASSES))
+    paint(writer, project.store, painter, 1)
+    events.wait(lambda event: isinstance(event, AnnotationStored))
+    assert events.all[:2] == [ManifestStored(), AnnotationStored(image_id="a1.png", revision=1)]
+    # Other changes of the manifest wait for the hand to rest.
+    record = ImageRecord(image_id="a1.png", revision=1)
+    writer.manifest(project, replace(project.manifest, classes=CLASSES).with_record(record))
+    paint(writer, project.store, painter, 1)
+    events.wait(lambda event: event == AnnotationStored(image_id="a1.png", revision=2))
+    assert len(events.of(ManifestStored)) == 1
+    assert writer.flush(10)
+    assert read_manifest(project.manifest_path).images["a1.png"].revision == 1
+
+
+def test_manifest_on_disk_is_never_ahead_of_the_journals(
+    project: Project, make_writer: MakeWriter, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, painter = make_writer(start=False), Painter(SIZE)
+    paint(writer, project.store, painter, 3)
+    record = ImageRecord(image_id="a1.png", revision=3)
+    writer.manifest(project, replace(project.manifest, classes=CLASSES).with_record(record))
+    revisions: list[tuple[int, int]] = []
+
+    def look(event: Event) -> None:
+        records = read_journal(project.store.journal_path("a1.png")).records
+        record = read_manifest(project.manifest_path).images.get("a1.png")
+        revisions.append((record.revision if record else 0, len(records)))
+
+    writer._emit = look
+    writer.start()
+    assert writer.flush(10)
+    assert revisions[0] == (0, 0)
+    assert all(known <= stored for known, stored in revisions)
+    assert revisions[-1] == (3, 3)
+
+
+def test_manifest_is_written_though_one_journal_is_damaged(
+    project: Project, make_writer: MakeWriter, events: Events
+) -> None:
+    bad = project.store.journal_path("a0.png")
+    bad.parent.mkdir(parents=True)
+    bad.write_bytes(b"this is no journal" * 10)
+    writer = make_writer()
+    paint(writer, project.store, Painter(SIZE), 2, "a0.png")
+    manifest = replace(project.manifest, classes=CLASSES).with_record(
+        ImageRecord(image_id="a0.png", revision=2)
+    )
+    writer.manifest(project, manifest)
+    assert not writer.flush(10)
+    stored = read_manifest(project.manifest_path)
+    assert stored.classes == CLASSES
+    assert "a0.png" not in stored.images  # nothing of it is on disk
+    assert len(events.of(ManifestStored)) == 1
+
+
+def test_last_manifest_counts(project: Project, make_writer: MakeWriter, events: Events) -> None:
+    writer = make_writer(start=False)
+    for revision in range(5):
+        record = ImageRecord(image_id="a1.png", revision=revision)
+        writer.manifest(project, project.manifest.with_record(record))
+    writer.start()
+    assert writer.flush(10)
+    assert len(events.of(ManifestStored)) == 1
+    assert read_manifest(project.manifest_path).images["a1.png"].revision == 4
+
+
+def test_missing_images_stay_in_the_manifest(project: Project, make_writer: MakeWriter) -> None:
+    project.missing = {"gone.png": ImageRecord(image_id="gone.png", revision=7)}
+    writer = make_writer()
+    writer.manifest(project, project.manifest)
+    assert writer.flush(10)
+    assert read_manifest(project.manifest_path).images["gone.png"].revision == 7
+
+
+def test_content_hashes_are_filled_in(project: Project, make_writer: MakeWriter, events: Events) -> None:
+    writer = make_writer(0.0)
+    manifest = project.manifest.with_record(ImageRecord(image_id="a1.png", revision=1))
+    manifest = manifest.with_record(ImageRecord(image_id="vanished.png", revision=2))
+    writer.manifest(project, manifest)
+    done = threading.Event()
+    writer._emit = lambda event: (events(event), done.set() if len(events.of(ManifestStored)) == 2 else None)
+    assert done.wait(10)
+    stored = read_manifest(project.manifest_path)
+    assert stored.images["a1.png"].content_hash == hash_file(project.image_path("a1.png"))
+    assert "a0.png" not in stored.images  # nobody touched it
+    assert stored.images["vanished.png"].content_hash is None
+    # The session does not know the hash yet; writing its manifest again does not lose it.
+    writer.manifest(project, manifest)
+    assert writer.flush(10)
+    assert read_manifest(project.manifest_path).images["a1.png"].content_hash is not None
+
+
+def test_project_folder_that_is_gone(project: Project, make_writer: MakeWriter, events: Events) -> None:
+    writer = make_writer()
+    away = project.folder.with_name("away")
+    project.folder.rename(away)
+    writer.manifest(project, project.manifest)
+    assert not writer.flush(10)
+    failed = events.of(WriteFailed)[0]
+    assert isinstance(failed, WriteFailed)
+    assert "gone" in failed.problem.message
+    assert not project.folder.exists()
+    away.rename(project.folder)
+    assert writer.flush(10)
+    assert events.of(WriteRecovered) == [WriteRecovered(target=failed.target)]
