@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.cli.simulation import CurvePoint, HeldOutPicture, Outcome
+from engine.cli.outcome import CurvePoint, HeldOutPicture, Outcome
 from engine.exchange.png import encode_rgb
 from engine.files import atomic_write
 from engine.opencv import cv2
@@ -112,7 +112,7 @@ def _overlay(image: Picture, label_map: NDArray[np.uint8], colors: Picture) -> P
     """Class colours over a grey picture, strong enough to read and weak enough to recognise things."""
     grey = image.mean(axis=2, keepdims=True)
     mixed = 0.30 * grey + 0.70 * colors[label_map].astype(np.float64)
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
 
 
 def _text(
@@ -181,7 +181,8 @@ def _page(outcome: Outcome) -> str:
         f"A simulated careful person worked for {outcome.user_seconds:.0f} seconds: {work}, "
         f"{outcome.images_accepted} of them accepted as a whole. Meanwhile the network learned for "
         f"{outcome.compute_seconds:.0f} seconds ({learning}). "
-        "Both clocks are the same: an action that takes a person three seconds leaves the network three seconds to learn. "
+        "Both clocks are the same: an action that takes a person three seconds leaves the network "
+        "three seconds to learn. "
         f"The {len(outcome.held_out)} held-out images were never shown, annotated or trained on. "
         f"Seed {outcome.seed}."
     )

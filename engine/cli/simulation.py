@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from engine.annotate.classes import ClassTable
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule
-from engine.catalog import networks
-from engine.cli.networks import make_predictor
+from engine.cli.held_out import Truths, predict_untrained
+from engine.cli.outcome import CurvePoint, LabelMap, Outcome
 from engine.cli.pump import Pump
 from engine.config import Device
 from engine.errors import EngineError
@@ -36,13 +33,11 @@ from engine.measure.annotator import (
     Leave,
     Paint,
     Relabel,
-    Truth,
     Visit,
-    know,
     moved,
     next_action,
 )
-from engine.measure.costs import T_LOOK, constants
+from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.messages import (
     CheckpointSaved,
@@ -58,18 +53,15 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
-from engine.project.images import read_image
 from engine.project.manifest import Split
-from engine.sample.scenes import SAMPLE_CLASSES, truth_folder
+from engine.sample.scenes import SAMPLE_CLASSES
 from engine.session import Session
-from models.build import build_model
 
 _HELD_OUT_SHARE = 0.25
 _MEASUREMENTS = 8
-_STROKES_PER_IMAGE = 8
+_STROKES_PER_IMAGE = 6
+_RARITY = 0.5
 _ANSWER_S = 120.0
-
-LabelMap = NDArray[np.uint8]
 
 
 class Progress(Protocol):
@@ -78,80 +70,6 @@ class Progress(Protocol):
     def __call__(self, done: int, note: str = "") -> None:
         """Show it."""
         ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """Held-out quality at a moment: seconds since the start, training step, annotator's actions, figures."""
-
-    seconds: float
-    user_seconds: float
-    step: int
-    strokes: int
-    miou: float
-    pixel_accuracy: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HeldOutPicture:
-    """One held-out image with truth, first and last prediction; (H, W, 3) and (H, W) uint8."""
-
-    image_id: str
-    image: NDArray[np.uint8]
-    truth: LabelMap
-    before: LabelMap
-    after: LabelMap
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outcome:
-    """Everything the report needs."""
-
-    classes: ClassTable
-    seed: int
-    device: str
-    seconds: float
-    curve: tuple[CurvePoint, ...]
-    iou_per_class: Mapping[str, float | None]
-    strokes: int
-    images_corrected: int
-    images_accepted: int
-    user_seconds: float
-    compute_seconds: float
-    steps: int
-    held_out: tuple[HeldOutPicture, ...]
-    exported_files: int
-    notes: tuple[str, ...]
-
-    @property
-    def miou_before(self) -> float:
-        """Held-out figure of the untrained network."""
-        return self.curve[0].miou
-
-    @property
-    def miou_after(self) -> float:
-        """Held-out figure at the end."""
-        return self.curve[-1].miou
-
-    def as_json(self) -> dict[str, object]:
-        """What ``report.json`` holds."""
-        return {
-            "miou_before": self.miou_before,
-            "miou_after": self.miou_after,
-            "iou_per_class": dict(self.iou_per_class),
-            "strokes": self.strokes,
-            "user_seconds": round(self.user_seconds, 2),
-            "compute_seconds": round(self.compute_seconds, 2),
-            "curve": [dataclasses.asdict(point) for point in self.curve],
-            "images_corrected": self.images_corrected,
-            "images_accepted": self.images_accepted,
-            "held_out": [picture.image_id for picture in self.held_out],
-            "steps": self.steps,
-            "seed": self.seed,
-            "seconds": self.seconds,
-            "device": self.device,
-            "costs": dict(constants()),
-        }
 
 
 class Simulation:
@@ -189,10 +107,10 @@ class Simulation:
         self._held_out = tuple(names[-count:])
         self._queue = [str(name) for name in np.random.default_rng(seed).permutation(names[:-count])]
         self._rng = np.random.default_rng([seed, 1])
-        self._rules = AnnotatorRules(rare_first=True, strokes_per_image=_STROKES_PER_IMAGE)
+        self._rules = AnnotatorRules(rarity=_RARITY, strokes_per_image=_STROKES_PER_IMAGE)
         self._device = resolve_device(device)
         self._device_title = self._device.title
-        self._truths: dict[str, Truth] = {}
+        self._truths = Truths(images)
         self._curve: list[CurvePoint] = []
         self._latest: dict[str, LabelMap] = {}
         self._matrix = ConfusionMatrix(len(SAMPLE_CLASSES))
@@ -219,7 +137,10 @@ class Simulation:
         try:
             session.set_classes(SAMPLE_CLASSES)
             session.set_training(dataclasses.replace(session.training, seed=self._seed))
-            before = self._measure_untrained()
+            before = predict_untrained(
+                session.network, self._images, self._held_out, self._device, self._notes.append
+            )
+            self._add_point(before)
             self._start = self._clock()
             self._training_since = self._start
             for image_id in itertools.cycle(self._queue):
@@ -239,16 +160,6 @@ class Simulation:
         return self._outcome(before, compute, files)
 
     def _outcome(self, before: Mapping[str, LabelMap], compute: float, files: int) -> Outcome:
-        pictures = tuple(
-            HeldOutPicture(
-                image_id=name,
-                image=read_image(self._images / name),
-                truth=self._truth(name).label_map,
-                before=before[name],
-                after=self._latest[name],
-            )
-            for name in self._held_out
-        )
         return Outcome(
             classes=SAMPLE_CLASSES,
             seed=self._seed,
@@ -262,7 +173,7 @@ class Simulation:
             user_seconds=self._user_seconds,
             compute_seconds=compute,
             steps=self._step,
-            held_out=pictures,
+            held_out=self._truths.pictures(before, self._latest),
             exported_files=files,
             notes=tuple(self._notes),
         )
@@ -277,7 +188,7 @@ class Simulation:
             lambda event: isinstance(event, ImageLoaded | ImageFailed) and event.image_id == image_id
         )
         session.request_prediction()
-        truth = self._truth(image_id)
+        truth = self._truths[image_id]
         hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
         visit = Visit()
         self._spend(T_LOOK)
@@ -411,35 +322,13 @@ class Simulation:
 
     # --- measuring ----------------------------------------------------------------------------------------
 
-    def _truth(self, image_id: str) -> Truth:
-        """The exact label map; read when it is first needed."""
-        if image_id not in self._truths:
-            path = truth_folder(self._images) / image_id
-            with Image.open(path) as image:
-                self._truths[image_id] = know(np.array(image, np.uint8))
-        return self._truths[image_id]
-
-    def _measure_untrained(self) -> dict[str, LabelMap]:
-        """Predict the held-out images with the network as it starts; the first point of the curve."""
-        model = build_model(
-            self._session.network, len(SAMPLE_CLASSES), seed=0, notice=self._notes.append, specs=networks()
-        )
-        predictor = make_predictor(model, SAMPLE_CLASSES, self._device)
-        found = {name: predictor.predict_whole(read_image(self._images / name))[0] for name in self._held_out}
-        self._add_point(found)
-        return found
-
     def _measure(self) -> None:
         """Ask the worker for the held-out images, one after the other, and add a point to the curve."""
         session = self._session
         found: dict[str, LabelMap] = {}
         for name in self._held_out:
             request = session.worker.predict(name, None)
-            self._wait_for(
-                lambda event, request=request: (
-                    isinstance(event, PredictionReady) and event.request_id == request and event.complete
-                )
-            )
+            self._wait_for(_completed(request))
             prediction = session.prediction(name)
             if prediction is None:
                 raise EngineError(f"“{name}” could not be predicted.", hint="Run the demo again.")
@@ -448,10 +337,7 @@ class Simulation:
         session.request_prediction()
 
     def _add_point(self, found: dict[str, LabelMap]) -> None:
-        matrix = ConfusionMatrix(len(SAMPLE_CLASSES))
-        channel_of = SAMPLE_CLASSES.channel_of()
-        for name, label_map in found.items():
-            matrix.update(channel_of[label_map], channel_of[self._truth(name).label_map])
+        matrix = self._truths.score(found)
         self._matrix, self._latest = matrix, found
         self._curve.append(
             CurvePoint(
@@ -496,3 +382,12 @@ class Simulation:
             return 0
         self._notes.extend(event.notes)
         return event.files
+
+
+def _completed(request_id: int) -> Callable[[Event], bool]:
+    """Whether an event is the last part of a prediction."""
+
+    def is_it(event: Event) -> bool:
+        return isinstance(event, PredictionReady) and event.request_id == request_id and event.complete
+
+    return is_it

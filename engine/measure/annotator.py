@@ -42,8 +42,8 @@ class AnnotatorRules:
         accept_purity: a predicted region is accepted alone when at least this share of it is right.
         strokes_per_image: actions on one image before going on.
         seconds_per_image: time on one image before going on.
-        rare_first: divide an error's area by its class's share of the image, so that rare things are not left
-            out.
+        rarity: an error's area is divided by its class's share of the image to this power: 0 takes the
+            largest error first, 1 treats all classes alike.
     """
 
     border: float = 2.0
@@ -60,7 +60,7 @@ class AnnotatorRules:
     accept_purity: float = 0.97
     strokes_per_image: int = 12
     seconds_per_image: float = 30.0
-    rare_first: bool = False
+    rarity: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -224,7 +224,7 @@ def error_regions(
     share = np.bincount(truth.label_map[truth.known], minlength=256) / max(1, int(truth.known.sum()))
 
     def urgency(error: ErrorRegion) -> tuple[float, int, int, int]:
-        weight = error.area / share[error.class_index] if rules.rare_first else float(error.area)
+        weight = error.area / float(share[error.class_index]) ** rules.rarity
         return (-weight, error.class_index, error.top, error.left)
 
     return sorted(found, key=urgency)

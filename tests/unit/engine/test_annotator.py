@@ -159,7 +159,7 @@ def test_rare_classes_come_first_when_asked() -> None:
     assert [error.class_index for error in largest] == [0, 1]
     nearly = empty.copy()
     nearly[:, 80:] = 0
-    rare = error_regions(truth, nearly, nearly, dataclasses.replace(PERFECT, rare_first=True))
+    rare = error_regions(truth, nearly, nearly, dataclasses.replace(PERFECT, rarity=1.0))
     assert rare[0].class_index == 1
 
 
