@@ -42,8 +42,6 @@ def floor_of(radius: int) -> float:
     return radius * radius * math.log(math.sqrt(RIDGE) + LOG_FLOOR)
 
 
-# Compiled code calls it as it stands: how the regions are cut into chunks is nothing to trace.
-@torch.compiler.disable
 def region_bound(labels: Tensor, predictions: Tensor, radius: int, counted: Tensor | None = None) -> Tensor:
     """Returns (N, C) float64: half the log determinant of the posterior covariance; the less the better.
 
@@ -56,7 +54,7 @@ def region_bound(labels: Tensor, predictions: Tensor, radius: int, counted: Tens
         radius: R, edge of a region, at least 1.
         counted: (N, h, w) bool, places that may be part of a region that counts; None for all.
     """
-    bound: Tensor = _RegionBound.apply(labels, predictions, radius, counted)
+    bound: Tensor = _bound_of(labels, predictions, radius, counted)
     return bound
 
 
@@ -158,3 +156,7 @@ class _RegionBound(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[None, Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return None, gradient * upstream[..., None, None].to(gradient.dtype), None, None
+
+
+# Compiled code calls it as it stands: how the regions are cut into chunks is nothing to trace.
+_bound_of: Any = torch.compiler.disable(_RegionBound.apply)

@@ -95,10 +95,9 @@ def _softmax_terms(logits: Tensor, channels: Tensor, labelled: Tensor, pool: Poo
     return total / labelled.sum().clamp(min=1), pool(logarithms.exp() * labelled[:, None])
 
 
-@torch.compiler.disable
 def _sigmoid_terms(logits: Tensor, channels: Tensor, labelled: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     """Returns binary cross-entropy and pooled probabilities, zero at ignored pixels."""
-    terms: tuple[Tensor, Tensor] = _SigmoidTerms.apply(logits, channels, labelled, pool)
+    terms: tuple[Tensor, Tensor] = _terms_of(logits, channels, labelled, pool)
     return terms
 
 
@@ -155,3 +154,7 @@ class _SigmoidTerms(torch.autograd.Function):
         own = (-per_pixel * mask).to(gradient.dtype)
         gradient.scatter_add_(1, channels.clamp(max=logits.shape[1] - 1)[:, None], own)
         return gradient, None, None, None
+
+
+# Compiled code calls it as it stands, see `models.losses.regions`.
+_terms_of: Any = torch.compiler.disable(_SigmoidTerms.apply)

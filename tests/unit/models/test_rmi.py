@@ -220,7 +220,12 @@ def test_terms_are_named_and_auxiliary_logits_have_cross_entropy() -> None:
     assert all(value.shape == () for value in losses.values())
 
 
-def test_it_can_be_compiled() -> None:
+@pytest.mark.parametrize("form", PixelForm)
+def test_it_can_be_compiled(form: PixelForm) -> None:
     logits, target = example(11, 3, (32, 32))
-    compiled = torch.compile(lambda z: loss_of(RmiConfig(), z, target), backend="eager")
-    torch.testing.assert_close(compiled(logits), loss_of(RmiConfig(), logits, target))
+    loss = Rmi(RmiConfig(form=form))
+    compiled = torch.compile(loss, backend="eager")
+    leaves = [logits.clone().requires_grad_() for _ in range(2)]
+    for function, leaf in zip((loss, compiled), leaves, strict=True):
+        torch.stack(list(function(leaf, target).values())).sum().backward()
+    torch.testing.assert_close(leaves[0].grad, leaves[1].grad)
