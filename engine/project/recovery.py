@@ -36,9 +36,9 @@ def recovered(
         images_folder: the folder of images.
     """
     saved = manifest_path.stat().st_mtime if manifest_path.exists() else 0.0
-    for image_id, record in manifest.images.items():
-        journal = store.journal_path(image_id)
-        if not journal.exists() or journal.stat().st_mtime < saved - _CLOCK_S:
+    for image_id in store.journals_since(saved - _CLOCK_S):
+        record = manifest.images.get(image_id)
+        if record is None:
             continue
         try:
             size = probe(images_folder / image_id).size

@@ -9,7 +9,7 @@ Reading never writes. What cannot be read is an error and is never overwritten.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,13 +100,19 @@ class AnnotationStore:
 
     def annotated_ids(self) -> tuple[str, ...]:
         """Ids of all images of which any annotation file exists, sorted."""
-        found: set[str] = set()
-        for name, suffix in (("annotations", ".png"), ("provenance", ".png"), ("journal", ".journal")):
-            root = self.folder / name
-            for path in root.rglob("*" + suffix):
-                if not path.name.startswith("."):
-                    found.add(path.relative_to(root).as_posix().removesuffix(suffix))
+        kinds = (("annotations", ".png"), ("provenance", ".png"), ("journal", ".journal"))
+        return tuple(sorted({image_id for kind in kinds for image_id, _ in self._files(*kind)}))
+
+    def journals_since(self, time_s: float) -> tuple[str, ...]:
+        """Ids of images whose journal was written at or after a time (seconds since the epoch), sorted."""
+        found = [name for name, path in self._files("journal", ".journal") if path.stat().st_mtime >= time_s]
         return tuple(sorted(found))
+
+    def _files(self, kind: str, suffix: str) -> Iterator[tuple[str, Path]]:
+        root = self.folder / kind
+        for path in root.rglob("*" + suffix):
+            if not path.name.startswith("."):
+                yield path.relative_to(root).as_posix().removesuffix(suffix), path
 
     def _path(self, kind: str, image_id: str, suffix: str) -> Path:
         check_image_id(image_id)
