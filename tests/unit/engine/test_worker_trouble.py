@@ -27,7 +27,7 @@ from engine.messages import (
 )
 from engine.project.manifest import Split
 from tests.support.learning import CLASSES, SKY, make_project
-from tests.unit.engine.test_worker_loop import QUIET, Desk
+from tests.support.worker_desk import QUIET, Desk
 
 
 @pytest.fixture
