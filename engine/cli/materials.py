@@ -81,11 +81,7 @@ def _with_val(arguments: argparse.Namespace, folder: Path) -> argparse.Namespace
     """The options, with a ``val`` folder of the same form beside FOLDER where none was named."""
     val = folder.absolute().parent / "val"
     is_other = val != folder.absolute() and (val / "images").is_dir() and (val / "masks").is_dir()
-    classes = arguments.classes
-    beside = folder.absolute().parent / "classes.json"
-    if classes is None and not (folder / "classes.json").is_file() and beside.is_file():
-        classes = beside
-    changed = argparse.Namespace(**{**vars(arguments), "classes": classes})
+    changed = argparse.Namespace(**vars(arguments))
     if arguments.val_images is None and is_other:
         changed.val_images, changed.val_masks = val / "images", val / "masks"
     return changed

@@ -83,6 +83,7 @@ class Simulation:
         device: Device,
         seed: int,
         progress: Progress,
+        pace: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the project; nothing runs yet.
@@ -93,12 +94,14 @@ class Simulation:
             device: where the network runs.
             seed: order of images and the annotator's hand.
             progress: called with whole seconds.
+            pace: simulated seconds per real second; above 1 the network has less time than in a real session.
             clock: real seconds.
         """
         self._images = images
         self._seconds = seconds
         self._seed = seed
         self._clock = clock
+        self._pace = pace
         self._progress = progress
         self._pump = Pump()
         self._session = Session.open(images, emit=self._pump.emit, device=device)
@@ -271,7 +274,7 @@ class Simulation:
 
     def _spend(self, seconds: float) -> None:
         """Let seconds of the annotator pass in real time while the worker learns; measure when it is due."""
-        end = self._clock() + seconds
+        end = self._clock() + seconds / self._pace
         self._user_seconds += seconds
         while self._clock() < end and not self._is_over():
             for event in self._pump.waiting(
@@ -376,7 +379,7 @@ class Simulation:
 
     def _export(self, masks: Path) -> int:
         """Write the masks of all images, predictions where nobody painted."""
-        self._session.export("png", masks, fill_with_prediction=True)
+        self._session.export("png", masks, fill_with_prediction=self._step > 0)
         event = self._wait_for(lambda event: isinstance(event, ExportDone))
         if not isinstance(event, ExportDone):
             return 0

@@ -138,8 +138,11 @@ def _why_nothing(folder: Path, masks: Sequence[Path], problems: Sequence[ImportP
 
 
 def _class_file_near(folder: Path) -> Path | None:
-    """A class list in the masks folder or beside it."""
-    for place in (folder, folder.parent):
+    """A class list in the masks folder, beside it, or beside a folder that holds ``images`` and the masks."""
+    places = [folder, folder.parent]
+    if (folder.parent / "images").is_dir():
+        places.append(folder.parent.parent)
+    for place in places:
         for name in _CLASS_FILES:
             if (place / name).is_file():
                 return place / name

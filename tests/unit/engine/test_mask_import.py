@@ -220,6 +220,16 @@ def test_two_values_0_and_255_are_both_kept(tmp_path: Path) -> None:
     assert len(preview.classes) == 2
 
 
+def test_class_file_beside_a_folder_of_images_and_masks(tmp_path: Path) -> None:
+    save(tmp_path / "train/masks/a.png", ids(0))
+    (tmp_path / "classes.txt").write_text("road\n")
+    assert preview_import(images("a.png"), tmp_path / "train/masks", ClassTable()).classes.names == (
+        "class 0",
+    )
+    (tmp_path / "train/images").mkdir()
+    assert preview_import(images("a.png"), tmp_path / "train/masks", ClassTable()).classes.names == ("road",)
+
+
 def test_void_names_are_left_unlabelled(tmp_path: Path) -> None:
     save(tmp_path / "a.png", ids(0, 1))
     (tmp_path / "classes.txt").write_text("road\nvoid\n")
