@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.resources import files
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-ICON_SIZES = (16, 18, 20, 24, 32, 48)
+ICON_SIZES = (16, 22, 44)
+"""Menus, tool bar, and the tool bar on a screen with two physical pixels for each logical one."""
 
 
+@functools.lru_cache(maxsize=256)
 def text(name: str) -> str:
     """Return the text of a data file, as UTF-8.
 

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from PySide6.QtCore import QObject, Qt, QtMsgType, Signal, qInstallMessageHandler, qVersion
 
@@ -58,7 +59,7 @@ class CrashReporter(QObject):
         self._folder = folder
         self._seen: set[str] = set()
         self._previous: tuple[Callable[..., object], Callable[..., object]] | None = None
-        self._fault_file: object | None = None
+        self._fault_file: IO[str] | None = None
 
     def install(self) -> None:
         """Take over the exception hooks and Qt's messages."""
@@ -66,7 +67,6 @@ class CrashReporter(QObject):
         sys.excepthook = self._on_exception
         threading.excepthook = self._on_thread_exception
         qInstallMessageHandler(_log_qt_message)
-        self._catch_faults()
 
     def uninstall(self) -> None:
         """Give the hooks back."""
@@ -74,8 +74,13 @@ class CrashReporter(QObject):
             sys.excepthook, threading.excepthook = self._previous
             self._previous = None
             qInstallMessageHandler(None)
+        if self._fault_file is not None:
+            faulthandler.disable()
+            self._fault_file.close()
+            self._fault_file = None
 
-    def _catch_faults(self) -> None:
+    def catch_faults(self) -> None:
+        """Let crashes of native code leave their traces in the log folder, until `uninstall`."""
         folder = self._folder or log_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)

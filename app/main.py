@@ -70,6 +70,7 @@ def open_window(folder: Path | None) -> int:
     start_logging(feed)
     reporter = CrashReporter()
     reporter.install()
+    reporter.catch_faults()
     store = PreferenceStore.load()
     look = Look()
     look.apply(store.value.theme)

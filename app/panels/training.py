@@ -221,14 +221,14 @@ class TrainingStrip(QFrame):
     def _refresh(self, message: str = "") -> None:
         session = self._bridge.session
         state = self._bridge.worker_state
-        running = state in (WorkerState.TRAINING, WorkerState.STARTING)
-        refusal = session.can_train() if session is not None and not running else None
+        resting = state in (WorkerState.IDLE, WorkerState.STOPPED)
+        refusal = session.can_train() if session is not None and resting else None
+        ready = resting and refusal is None and session is not None
         self.button.setText("Stop training" if state is WorkerState.TRAINING else "Start training")
         self.button.setIcon(self._look.icon("stop" if state is WorkerState.TRAINING else "play"))
-        can_press = session is not None and refusal is None and state is not WorkerState.STARTING
+        can_press = ready or state is WorkerState.TRAINING
         self.button.setEnabled(can_press)
         self.button.setToolTip(refusal or "Learn from everything painted so far; painting goes on. (Ctrl+T)")
-        ready = refusal is None and state in (WorkerState.IDLE, WorkerState.STOPPED) and session is not None
         self.state.setText("Ready to train" if ready else STATE_TEXT[state])
         if refusal is not None:
             self.state.setText("Not yet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QWheelEvent
@@ -108,7 +108,8 @@ class ConfigForm(QWidget):
         layout.setVerticalSpacing(7)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        for description in describe(self._type):
+        # mypy takes a class for unhashable here (the cache of `describe` wants a hashable argument).
+        for description in describe(cast("Any", self._type)):
             self._add(layout, description, getattr(config, description.name))
 
     def value(self) -> Any:

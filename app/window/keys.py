@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
@@ -73,12 +74,14 @@ class KeyGate(QObject):
             return False
         if kind == QEvent.Type.ShortcutOverride:
             return self._override(watched, event)
-        if is_text_field(watched) or not self._canvas.isVisible():
+        # What a focused field has no use for travels on to its parents, and comes by here again.
+        focused = QApplication.focusWidget()
+        if is_text_field(focused) or isinstance(focused, _OWN_KEYS) or not self._canvas.isVisible():
             return False
         if event.key() == Qt.Key.Key_Q and event.modifiers() == Qt.KeyboardModifier.NoModifier:
             return self._peek_key(kind, event)
         if event.key() == Qt.Key.Key_Space and watched is not self._canvas:
-            return self._space(watched, event)
+            return self._space(event)
         return False
 
     def _is_ours(self, watched: QObject) -> bool:
@@ -118,10 +121,8 @@ class KeyGate(QObject):
         if tapped:
             self._toggle()
 
-    def _space(self, watched: QObject, event: QKeyEvent) -> bool:
+    def _space(self, event: QKeyEvent) -> bool:
         """Hand Space to the canvas, wherever the focus is."""
-        if isinstance(watched, _OWN_KEYS):
-            return False
         self._canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         copy = QKeyEvent(event.type(), event.key(), event.modifiers(), event.text(), event.isAutoRepeat())
         QCoreApplication.sendEvent(self._canvas, copy)

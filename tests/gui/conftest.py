@@ -11,7 +11,7 @@ from app.theme import Theme
 from tests.support.fake_session import Opener
 from tests.support.window import Desk, MakeDesk
 
-OFFSCREEN_REMARK = "does not support propagateSizeHints"
+OFFSCREEN_REMARK = "This plugin does not support"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """A session without disk, threads and torch: everything happens in memory, events are emitted at once.
 
-It is a real `SessionView`, so patches, classes and the queue are the engine's own; only its servants are missing.
+It is a real `SessionView`: patches, classes and the queue are the engine's own; only its servants are missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,9 @@ class FakeSession(SessionView):
         folder: Path = Path("/fake/images"),
         read_only: bool = False,
     ) -> None:
-        records = {name: ImageRecord(image_id=name, size=picture.shape[:2]) for name, picture in images.items()}
+        records = {
+            name: ImageRecord(image_id=name, size=picture.shape[:2]) for name, picture in images.items()
+        }
         reason = "another window works on it." if read_only else ""
         project = FakeProject(Manifest(classes=classes, images=records), folder, read_only, reason)
         super().__init__(project)  # type: ignore[arg-type]
@@ -269,7 +271,12 @@ class Opener:
         self.opened: list[tuple[Path, bool, Device]] = []
 
     def __call__(
-        self, folder: Path, *, emit: Callable[[Event], None], read_only: bool = False, device: Device = Device.AUTO
+        self,
+        folder: Path,
+        *,
+        emit: Callable[[Event], None],
+        read_only: bool = False,
+        device: Device = Device.AUTO,
     ) -> FakeSession:
         self.opened.append((folder, read_only, device))
         if self.errors:
@@ -278,5 +285,3 @@ class Opener:
         session = FakeSession(emit, folder=folder, read_only=read_only, **options)
         self.sessions.append(session)
         return session
-
-
