@@ -43,7 +43,7 @@ class CropConfig:
     """How windows are cut from annotated images for training."""
 
     size: int = described(
-        256,
+        160,
         help="Edge of the square window cut from an image. Larger sees more, and costs time and memory.",
         unit="px",
         low=32,
@@ -150,7 +150,7 @@ class TrainingConfig:
     crop: CropConfig = described(CropConfig(), help="Windows cut from the annotated images.")
     augment: AugmentConfig = described(AugmentConfig(), help="Random changes of the windows.")
     optimizer: OptimizerConfig = described(OptimizerConfig(), help="How the weights follow the loss.")
-    batch_size: int = described(4, help="Windows per step.", low=1, high=256)
+    batch_size: int = described(6, help="Windows per step.", low=1, high=256)
     refresh_s: float = described(
         3.0,
         help="The prediction of the image on screen is renewed this often while training.",
