@@ -174,3 +174,116 @@ def test_what_cannot_be_done_is_one_line(
     captured = capsys.readouterr()
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_other_networks_and_data_options(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = trained / "train"
+    folders = [str(data / "images"), "--masks", str(data / "masks"), "--classes", str(data / "classes.json")]
+    options = [
+        "--steps",
+        "1",
+        "--crop",
+        "48",
+        "--batch",
+        "2",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "a.pt"),
+    ]
+    assert run(["train", *folders, *options, "--network", "fcn", "--backbone", "tiny"]) == 0
+    captured = capsys.readouterr()
+    assert "5 images to learn from, 1 held out, 2 classes" in captured.out
+    assert "Fcn" in captured.out
+    held_out = ["--val-images", str(trained / "val/images"), "--val-masks", str(trained / "val/masks")]
+    assert run(["train", *folders, *held_out, *options, "--start-from", str(trained / "net.pt")]) == 0
+    assert "6 images to learn from, 2 held out" in capsys.readouterr().out
+    assert run(["train", *folders, *options, "--learning-rate", "-1"]) == 1
+    assert "learning_rate" in capsys.readouterr().err
+    resnet = ["--network", "fcn", "--backbone", "resnet18", "--no-pretrained"]
+    assert run(["train", *folders, *options, *resnet]) == 0
+    assert (
+        run(["predict", str(data / "images"), "--checkpoint", str(tmp_path / "a.pt"), "--out", str(tmp_path)])
+        == 0
+    )
+
+
+def test_training_stops_by_the_clock(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--seconds",
+        "0.5",
+        "--crop",
+        "32",
+        "--batch",
+        "1",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "a.pt"),
+    ]
+    assert run(["train", str(trained / "train"), *options]) == 0
+    assert (tmp_path / "a.pt").exists()
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_classes_the_network_does_not_know_count_as_wrong(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "val", tmp_path / "val")
+    listing = {"classes": [{"id": 3, "name": "meadow"}, {"id": 8, "name": "lake"}]}
+    (tmp_path / "val/classes.json").write_text(json.dumps(listing))
+    folders = ["--images", str(tmp_path / "val/images"), "--masks", str(tmp_path / "val/masks")]
+    scores_file = tmp_path / "s.json"
+    code = run(["evaluate", "--checkpoint", str(trained / "net.pt"), *folders, "--json", str(scores_file)])
+    assert code == 0
+    assert json.loads(scores_file.read_text())["iou_per_class"]["lake"] == 0.0
+
+
+def test_fill_needs_a_network_and_skips_what_cannot_be_read(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained / "train", tmp_path / "work")
+    images = tmp_path / "work/images"
+    assert run(["import", str(images), "--masks", str(tmp_path / "work/masks")]) == 0
+    export = ["export", str(images), "--format", "coco", "--out", str(tmp_path / "out"), "--fill"]
+    assert run(export) == 1
+    assert "no trained network" in capsys.readouterr().err
+    (images / "new.png").write_bytes(b"broken")
+    (images / "é0.png").write_bytes((images / "é0.png").read_bytes()[:200])
+    assert run([*export, "--checkpoint", str(trained / "net.pt")]) == 1
+    err = capsys.readouterr().err
+    assert "new.png" in err
+    assert "é0.png" in err
+    assert len(json.loads((tmp_path / "out/annotations.json").read_text())["images"]) == COUNT - 1
+
+
+def test_import_says_what_it_leaves_out(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained / "train", tmp_path / "work")
+    masks = tmp_path / "work/masks"
+    (masks / "é1.png").rename(masks / "other.png")
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(masks / "é2.png")
+    assert run(["import", str(tmp_path / "work/images"), "--masks", str(masks)]) == 1
+    captured = capsys.readouterr()
+    assert "Without an image: other.png." in captured.out
+    assert "Images without a mask: é1.png." in captured.out
+    assert "é2.png" in captured.err
+
+
+def test_a_project_in_use_is_not_imported_into(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained / "train", tmp_path / "work")
+    images = tmp_path / "work/images"
+    verb = ["import", str(images), "--masks", str(tmp_path / "work/masks")]
+    assert run(verb) == 0
+    project = Project.open(images)
+    try:
+        capsys.readouterr()
+        assert run(verb) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    finally:
+        project.close()

@@ -1,12 +1,14 @@
 """The demo's session on small pictures with a fast hand: the whole loop, real threads, real project."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine.cli import run
 from engine.cli.outcome import Outcome
 from engine.cli.report import draw_report, summary, write_report
 from engine.cli.simulation import Simulation
@@ -129,3 +131,32 @@ def test_missing_truth_ends_with_a_clean_project(tmp_path: Path) -> None:
     with pytest.raises((EngineError, FileNotFoundError)):
         simulation.run(tmp_path / "masks")
     Project.open(tmp_path / "images").close()
+
+
+def test_the_verb_puts_everything_into_one_folder(
+    worked: tuple[Path, Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: dict[str, object] = {}
+
+    class Prepared:
+        def __init__(self, images: Path, **options: object) -> None:
+            asked.update(options, images=images)
+
+        def run(self, masks: Path) -> Outcome:
+            return worked[1]
+
+    monkeypatch.setattr(
+        "engine.sample.scenes.write_sample", lambda folder, seed, progress: write_tiles(folder)
+    )
+    monkeypatch.setattr("engine.cli.simulation.Simulation", Prepared)
+    out = tmp_path / "new"
+    out.mkdir()
+    assert run(["demo", "--out", str(out), "--seconds", "7", "--seed", "3", "--device", "cpu"]) == 0
+    assert (asked["images"], asked["seconds"], asked["seed"]) == (out / "images", 7.0, 3)
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert report["miou_after"] == worked[1].miou_after
+    assert (out / "report.png").exists()
+    assert "report.html" in capsys.readouterr().out
