@@ -221,7 +221,10 @@ class Bridge(QObject):
     def set_classes(self, classes: ClassTable) -> None:
         """Replace the class table."""
         session = self._session
-        if session is not None:
+        if session is not None and session.read_only:
+            reason = Problem(message=session.read_only_reason, hint="")
+            self.problem.emit("The classes of a read-only project stay as they are", reason)
+        elif session is not None:
             self.attempt("The classes could not be changed", lambda: session.set_classes(classes))
             self.classes_changed.emit()
             self.training_changed.emit()

@@ -225,7 +225,7 @@ class TrainingStrip(QFrame):
         refusal = session.can_train() if session is not None and resting else None
         ready = resting and refusal is None and session is not None
         self.button.setText("Stop training" if state is WorkerState.TRAINING else "Start training")
-        self.button.setIcon(self._look.icon("stop" if state is WorkerState.TRAINING else "play"))
+        self.button.setIcon(self._look.icon_on_fill("stop" if state is WorkerState.TRAINING else "play"))
         can_press = ready or state is WorkerState.TRAINING
         self.button.setEnabled(can_press)
         self.button.setToolTip(refusal or "Learn from everything painted so far; painting goes on. (Ctrl+T)")

@@ -148,6 +148,7 @@ class NetworkChoice(QWidget):
         self.help.setWordWrap(True)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self._areas = {name: _scroll_area() for name in ("Network", "Loss", "Training")}
         for name, area in self._areas.items():
             self.tabs.addTab(area, name)

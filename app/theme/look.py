@@ -88,7 +88,7 @@ class Look(QObject):
         self.theme = theme
         application.setStyle("Fusion")
         application.setPalette(palette_of(self.tokens))
-        application.setStyleSheet(base + refinement(self.tokens))
+        application.setStyleSheet(base + refinement(self.tokens, over_qdarkstyle=bool(base)))
         self._icons.clear()
         self.changed.emit()
 
@@ -100,6 +100,11 @@ class Look(QObject):
                 name, QColor(tokens.text), QColor(tokens.disabled), QColor(tokens.accent)
             )
         return self._icons[name]
+
+    def icon_on_fill(self, name: str) -> QIcon:
+        """Return a drawing for a button filled with the main colour."""
+        tokens = self.tokens
+        return assets.icon(name, QColor(tokens.on_fill), QColor(tokens.disabled))
 
     def pixmap(self, name: str, token: str, size: int, ratio: float) -> QPixmap:
         """Return a drawing in a named colour; `size` in logical pixels."""

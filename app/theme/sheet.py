@@ -5,9 +5,15 @@ from __future__ import annotations
 from app.theme.tokens import Tokens
 
 
-def refinement(tokens: Tokens) -> str:
-    """Return the sheet over the base theme: spacing, quiet borders, and the names our own widgets carry."""
-    return _SHEET.format(**{name: getattr(tokens, name) for name in Tokens.__slots__})
+def refinement(tokens: Tokens, *, over_qdarkstyle: bool = False) -> str:
+    """Return the sheet over the base theme: spacing, quiet borders, and the names our own widgets carry.
+
+    Args:
+        tokens: The colours.
+        over_qdarkstyle: Refine the fields of qdarkstyle too; Qt draws its own well, and only whole.
+    """
+    sheet = _SHEET + _FIELDS if over_qdarkstyle else _SHEET
+    return sheet.format(**{name: getattr(tokens, name) for name in Tokens.__slots__})
 
 
 _SHEET = """
@@ -57,15 +63,13 @@ QPushButton[primary="true"]:disabled {{ background: {raised}; color: {disabled};
 QPushButton[quiet="true"] {{ background: transparent; border-color: transparent; text-align: left; }}
 QPushButton[quiet="true"]:hover {{ background: {raised}; }}
 
-QLineEdit, QAbstractSpinBox, QComboBox, QPlainTextEdit, QTextEdit {{ background: {window}; color: {text};
-    border: 1px solid {line}; border-radius: 5px; padding: 4px 8px; min-height: 1.2em;
+QLineEdit, QPlainTextEdit, QTextEdit {{ background: {window}; color: {text}; border: 1px solid {line};
+    border-radius: 5px; padding: 4px 8px; min-height: 1.2em;
     selection-background-color: {fill}; selection-color: {on_fill}; }}
 QLineEdit {{ placeholder-text-color: {muted}; }}
-QAbstractSpinBox {{ padding: 4px 20px 4px 8px; }}
-QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {{ border-color: {accent}; }}
-QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {{ color: {disabled}; }}
-QComboBox QAbstractItemView {{ background: {panel}; color: {text}; border: 1px solid {line}; padding: 4px;
-    selection-background-color: {fill}; selection-color: {on_fill}; }}
+QLineEdit:focus {{ border-color: {accent}; }}
+QLineEdit:disabled {{ color: {disabled}; }}
+QAbstractSpinBox QLineEdit {{ border: 0; border-radius: 0; padding: 0 2px; background: transparent; }}
 
 QListView, QTreeView, QTableView, QTableWidget, QListWidget {{ background: {panel}; color: {text}; border: 0;
     outline: 0; gridline-color: {line}; }}
@@ -124,7 +128,8 @@ QStatusBar QLabel {{ background: transparent; padding: 0 4px; }}
 QGroupBox {{ border: 1px solid {line}; border-radius: 6px; margin-top: 12px; padding: 10px; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 10px; padding: 0 5px; color: {muted}; }}
 QDialog, QMessageBox {{ background: {panel}; }}
-QLabel, QCheckBox, QRadioButton {{ background: transparent; color: {text}; border: 0; padding: 0; }}
+QLabel {{ background: transparent; color: {text}; border: 0; padding: 0; }}
+QCheckBox, QRadioButton {{ color: {text}; }}
 QLabel:disabled, QCheckBox:disabled, QRadioButton:disabled {{ color: {disabled}; }}
 QLabel[muted="true"] {{ color: {muted}; }}
 QLabel[heading="true"] {{ font-size: 16pt; font-weight: 600; }}
@@ -145,4 +150,15 @@ QFrame#trainingStrip {{ background: {panel}; border: 0; }}
 QFrame#rule {{ background: {line}; border: 0; max-height: 1px; min-height: 1px; }}
 QWidget#startPage, QWidget#startBox {{ background: {window}; }}
 QStatusBar QWidget#plain, QWidget#plain {{ background: transparent; }}
+"""
+
+_FIELDS = """
+QAbstractSpinBox, QComboBox {{ background: {window}; color: {text}; border: 1px solid {line};
+    border-radius: 5px; padding: 4px 8px; min-height: 1.2em;
+    selection-background-color: {fill}; selection-color: {on_fill}; }}
+QAbstractSpinBox:focus, QComboBox:focus {{ border-color: {accent}; }}
+QAbstractSpinBox:disabled, QComboBox:disabled {{ color: {disabled}; }}
+QComboBox QAbstractItemView {{ background: {panel}; color: {text}; border: 1px solid {line}; padding: 4px;
+    selection-background-color: {fill}; selection-color: {on_fill}; }}
+QCheckBox, QRadioButton {{ background: transparent; border: 0; padding: 0; }}
 """

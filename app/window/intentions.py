@@ -20,6 +20,7 @@ from app.dialogs.notices import NoticesDialog
 from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutSheet
 from app.panels.layers import OPACITY_STEP
+from app.window.opening import masks_near
 from app.window.review import Review
 from engine.messages import WorkerState
 
@@ -326,7 +327,8 @@ class Intentions(QObject):
             self._window.status.say(f"Open read-only: {session.read_only_reason}" if session else "")
             return
         self._view.finish_gesture()
-        folder = self._window.asking.folder("Folder of masks", str(session.folder))
+        start = masks_near(session.folder) or session.folder
+        folder = self._window.asking.folder("Folder of masks", str(start))
         if folder is None:
             return
         dialog = ImportDialog(session, folder, self._window)

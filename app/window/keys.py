@@ -27,6 +27,14 @@ TAP_S = 0.2
 
 _TEXT_FIELDS = (QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit)
 _OWN_KEYS = (QAbstractButton, QAbstractSlider, QComboBox, QTableWidget)
+_WATCHED = frozenset(
+    {
+        QEvent.Type.ShortcutOverride,
+        QEvent.Type.KeyPress,
+        QEvent.Type.KeyRelease,
+        QEvent.Type.WindowDeactivate,
+    }
+)
 _PRESS_KEYS = {
     Qt.Key.Key_Space,
     Qt.Key.Key_Return,
@@ -68,6 +76,8 @@ class KeyGate(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Decide who gets a key."""
         kind = event.type()
+        if kind not in _WATCHED:  # every event of the program comes by here: the rest leaves at once
+            return False
         if kind == QEvent.Type.WindowDeactivate and watched is self._window:
             self._release()
         if not isinstance(event, QKeyEvent) or not self._is_ours(watched):

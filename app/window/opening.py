@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.window.main_window import MainWindow
 
 CLASS_SUFFIXES = {".json", ".txt"}
+CLASS_LISTS = ("classes.json", "classes.txt")
 _LOG = logging.getLogger(__name__)
 
 
@@ -91,7 +92,27 @@ class Opening(QObject):
             return False
         self._window.store.remember_folder(folder)
         self._fill_recent()
+        self._look_around(folder)
         return True
+
+    def _look_around(self, folder: Path) -> None:
+        """Take the class list that lies in a new folder, and point at masks that exist already."""
+        session = self._window.bridge.session
+        if session is None or session.read_only or any(record.revision for record in session.images):
+            return
+        lists = (folder / name for name in CLASS_LISTS)
+        found = next((path for path in lists if path.is_file()), None)
+        if found is not None and not len(session.classes):
+            self._window.classes.load_file(found)
+            count = len(session.classes)
+            self._window.notices.post("class list", f"{count} classes were read from “{found.name}”.")
+        masks = masks_near(folder)
+        if masks is not None:
+            self._window.notices.post(
+                "masks found",
+                f"There is a folder “{masks.name}” here already.",
+                hint="Import its masks with Ctrl+I.",
+            )
 
     def _open(self, folder: Path) -> None:
         window = self._window
@@ -187,6 +208,11 @@ class Opening(QObject):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return "image"
         return "classes" if path.suffix.lower() in CLASS_SUFFIXES else ""
+
+
+def masks_near(folder: Path) -> Path | None:
+    """Return a folder of masks in or beside a folder of images, or None."""
+    return next((path for path in (folder / "masks", folder.parent / "masks") if path.is_dir()), None)
 
 
 def local(urls: list[QUrl]) -> list[QUrl]:

@@ -189,6 +189,26 @@ def test_drops_of_folders_images_and_class_lists(make_desk: MakeDesk, tmp_path: 
     assert not desk.window.opening.can_take(data)
 
 
+def test_a_class_list_and_masks_in_a_new_folder_are_found(make_desk: MakeDesk, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("river\nbank\n", encoding="utf-8")
+    (tmp_path / "masks").mkdir()
+    desk = make_desk(classes=ClassTable())
+    desk.open(tmp_path)
+    assert desk.session.classes.names == ("river", "bank")
+    assert desk.window.editing.active_class == 0
+    told = " ".join(notice.sentence for notice in desk.window.notices.notices)
+    assert "2 classes were read" in told
+    assert "Ctrl+I" in told
+
+
+def test_classes_of_a_read_only_project_stay(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.bridge.open(Path("/fake/images"), read_only=True)
+    desk.window.classes.rename(0, "other")
+    assert desk.session.classes.names == CLASSES.names
+    assert "read-only" in desk.window.notices.notices[0].text
+
+
 def test_an_empty_folder_says_so(make_desk: MakeDesk) -> None:
     desk = make_desk(images={})
     desk.open()

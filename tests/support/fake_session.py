@@ -1,6 +1,6 @@
 """A session without disk, threads and torch: everything happens in memory, events are emitted at once.
 
-It is a real `SessionView`: patches, classes and the queue are the engine's own; only its servants are missing.
+It is a real `SessionView`: patches, classes and queue are the engine's own; only its servants are missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
