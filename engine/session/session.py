@@ -137,7 +137,7 @@ class Session(SessionView):
         """Bring an image on screen; `ImageLoaded` or `ImageFailed` follows. Neighbours are decoded ahead."""
         self.current = image_id
         self._opened.touch(image_id)
-        self._loader.load(image_id, self.project.image_path(image_id), self.project.store)
+        self._loader.load(image_id, self.project.image_path(image_id), self.project.store, self.classes)
         order = self.order
         ahead = [review.neighbour(order, image_id, offset) for offset in (1, -1, 2)]
         for name in ahead:
