@@ -1,0 +1,70 @@
+"""Scaled dot-product attention between feature maps, as IDRNet, MCIBI and OCR use it.
+
+B batch, C channels of the input, T channels inside, O channels of the output, h w size of a feature map,
+P = h * w.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks import conv_norm_act
+
+
+class AttentionBlock(nn.Module):
+    """Every place of one feature map asks every place of another, one head.
+
+    Query and key are projected twice, the value once, the result once; each projection is a 1 x 1 convolution
+    with normalisation and ReLU. The P x P weights exist only inside torch's fused kernel, so that large
+    images fit into memory.
+
+    Args:
+        channels: C of both maps.
+        width: T.
+        outputs: O.
+    """
+
+    def __init__(self, channels: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.width = width
+        self.query = nn.Sequential(*conv_norm_act(channels, width, 1), *conv_norm_act(width, width, 1))
+        self.key = nn.Sequential(*conv_norm_act(channels, width, 1), *conv_norm_act(width, width, 1))
+        self.value = nn.Sequential(*conv_norm_act(channels, width, 1))
+        self.out = nn.Sequential(*conv_norm_act(width, outputs, 1))
+
+    def forward(self, asking: Tensor, answering: Tensor) -> Tensor:
+        """Returns (B, O, h, w) for the places of `asking`.
+
+        Args:
+            asking: (B, C, h, w), gives the queries.
+            answering: (B, C, h', w'), gives keys and values; its size may differ.
+        """
+        return self._attend(self.query(asking), self.key(answering), self.value(answering))
+
+    def first_weight(self) -> Tensor:
+        """Returns the weights of the three first convolutions as those of one, (3T, C, 1, 1)."""
+        first = (self.query[0], self.key[0], self.value[0])
+        return torch.cat([layer.weight for layer in first if isinstance(layer, nn.Conv2d)])
+
+    def after_first(self, projected: Tensor) -> Tensor:
+        """Returns what `forward` returns for a map that asks itself, from its first projections.
+
+        For networks that compute those more cheaply than by convolving the map.
+
+        Args:
+            projected: (B, 3T, h, w), what a convolution with `first_weight` makes of the map.
+        """
+        query, key, value = projected.split(self.width, dim=1)
+        return self._attend(self.query[1:](query), self.key[1:](key), self.value[1:](value))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Returns (B, O, h, w) from projected queries (B, T, h, w), keys and values (B, T, h', w')."""
+        mixed = F.scaled_dot_product_attention(_places(query), _places(key), _places(value))
+        size = query.shape[-2:]
+        result: Tensor = self.out(mixed.squeeze(1).transpose(1, 2).unflatten(2, size))
+        return result
+
+
+def _places(values: Tensor) -> Tensor:
+    """Turns (B, T, h, w) into (B, 1, P, T)."""
+    return values.flatten(2).transpose(1, 2).unsqueeze(1)
