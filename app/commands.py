@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject
@@ -13,6 +14,9 @@ from engine.annotate.patch import Patch
 
 UNDO_LIMIT = 200
 
+LARGE_PIXELS = 250_000
+"""Patches with larger boxes take longer to compress than a frame, so a thread of their own does it."""
+
 
 class CorrectionCommand(QUndoCommand):
     """One gesture. It is pushed when it is applied already, so its first redo does nothing.
@@ -21,14 +25,14 @@ class CorrectionCommand(QUndoCommand):
 
     Args:
         bridge: Where changes go.
-        data: The patch in its encoded form.
+        step: The patch, or its encoded form.
         text: What the menu says after "Undo".
     """
 
-    def __init__(self, bridge: Bridge, data: bytes, text: str) -> None:
+    def __init__(self, bridge: Bridge, step: Patch | bytes, text: str) -> None:
         super().__init__(text)
         self._bridge = bridge
-        self._data = data
+        self._step = step
         self._is_applied = True
         self._skips = False
 
@@ -36,7 +40,7 @@ class CorrectionCommand(QUndoCommand):
         """Apply the patch again, and journal that."""
         if self._is_applied:
             return
-        patch = Patch.decode(self._data)
+        patch = self._patch()
         self._bridge.apply(patch)
         self._bridge.commit(patch, RecordKind.REDO)
         self._is_applied = True
@@ -46,10 +50,18 @@ class CorrectionCommand(QUndoCommand):
         if self._skips:
             self._skips = self._is_applied = False
             return
-        patch = Patch.decode(self._data)
+        patch = self._patch()
         self._bridge.apply(patch.inverse())
         self._bridge.commit(patch, RecordKind.UNDO)
         self._is_applied = False
+
+    def compress(self) -> None:
+        """Keep the patch in its encoded form from now on. Safe on any thread: both forms are immutable."""
+        self._step = step.encode() if isinstance(step := self._step, Patch) else step
+
+    def _patch(self) -> Patch:
+        step = self._step
+        return step if isinstance(step, Patch) else Patch.decode(step)
 
     def skip_once(self) -> None:
         """Let the next undo only move the stack's pointer: the annotation does not hold this patch."""
@@ -77,8 +89,14 @@ class Histories(QObject):
     def push(self, patch: Patch, text: str) -> None:
         """Add a gesture that was applied and journalled."""
         stack = self.active
-        if stack is not None:
-            stack.push(CorrectionCommand(self._bridge, patch.encode(), text))
+        if stack is None:
+            return
+        command = CorrectionCommand(self._bridge, patch, text)
+        stack.push(command)
+        if patch.box.area > LARGE_PIXELS:
+            threading.Thread(target=command.compress, name="compress undo step", daemon=True).start()
+        else:
+            command.compress()
 
     def activate(self, image_id: str, done: Sequence[bytes], undone: Sequence[bytes]) -> None:
         """Make the stack of an image the one that undo and redo work on.
