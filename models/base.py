@@ -46,9 +46,13 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
 
     Attributes:
         num_classes: K, number of channels of the logits.
+        independent_classes: whether the logits of a class stay exactly what they were when other classes
+            come or go; False where what one class looks like depends on the others, as in a softmax over
+            classes inside the network.
     """
 
     num_classes: int
+    independent_classes: bool = True
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -133,8 +137,8 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
         """Changes the classes: new channel i takes over what old channel `sources[i]` learned.
 
         None stands for a class never seen, which starts fresh. The logits of classes kept stay exactly as
-        they were (in networks whose classes do not look at each other). Parameters are replaced: build the
-        optimizer anew.
+        they were in networks with `independent_classes`, and under a mere new order in every network.
+        Parameters are replaced: build the optimizer anew.
 
         Raises:
             IndexError: a source is no channel of this network; nothing has been changed then.

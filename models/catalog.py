@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.configs import FcnConfig, TinyConfig
-from models.presets import tiny, tiny_fcn
+from models.configs import FcnConfig, SpgNetConfig, TinyConfig
+from models.presets import tiny, tiny_fcn, tiny_spgnet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +45,13 @@ MODELS: tuple[ModelSpec, ...] = (
         config_type=FcnConfig,
         target="models.networks.fcn:Fcn",
         tiny=tiny_fcn,
+    ),
+    ModelSpec(
+        name="spgnet",
+        title="SPGNet (reconstruction)",
+        paper="Cheng et al.: SPGNet: Semantic Prediction Guidance for Scene Parsing. ICCV 2019.",
+        config_type=SpgNetConfig,
+        target="models.networks.spgnet:SpgNet",
+        tiny=tiny_spgnet,
     ),
 )

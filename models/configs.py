@@ -16,6 +16,7 @@ from models.backbone_configs import (
 )
 from models.described import check_bounds, described
 from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
+from models.spgnet_configs import SpgNetConfig
 
 # What other rooms know from here although it is defined elsewhere.
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ResNetConfig",
     "ResNetDepth",
     "RmiConfig",
+    "SpgNetConfig",
     "TinyBackboneConfig",
 ]
 
@@ -76,4 +78,4 @@ class FcnConfig:
         check_bounds(self)
 
 
-NetworkConfig = TinyConfig | FcnConfig
+NetworkConfig = TinyConfig | FcnConfig | SpgNetConfig

@@ -7,8 +7,10 @@ from models.configs import (
     FcnConfig,
     LossConfig,
     NetworkConfig,
+    OutputStride,
     ResNetConfig,
     ResNetDepth,
+    SpgNetConfig,
     TinyBackboneConfig,
     TinyConfig,
 )
@@ -32,6 +34,22 @@ def fcn_resnet18() -> FcnConfig:
 def fcn_resnet50() -> FcnConfig:
     """Returns the FCN of the comparison tables, on ResNet-50."""
     return FcnConfig(backbone=ResNetConfig(depth=ResNetDepth.RESNET50))
+
+
+def tiny_spgnet() -> SpgNetConfig:
+    """Returns an SPGNet small enough for tests and very slow computers."""
+    return SpgNetConfig(backbone=TinyBackboneConfig(width=12, depth=1), width=16)
+
+
+def spgnet_resnet18() -> SpgNetConfig:
+    """Returns an SPGNet of two ResNet-18 with narrow decoders."""
+    backbone = ResNetConfig(depth=ResNetDepth.RESNET18, output_stride=OutputStride.STRIDE32)
+    return SpgNetConfig(backbone=backbone, width=64)
+
+
+def spgnet_resnet50() -> SpgNetConfig:
+    """Returns the SPGNet of the comparison tables: two ResNet-50."""
+    return SpgNetConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +92,20 @@ PRESETS: tuple[Preset, ...] = (
         help="For a GPU with at least 8 GB of memory.",
         network=fcn_resnet50(),
         loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="spgnet-resnet18",
+        title="SPGNet, 2 × ResNet-18",
+        help="Two passes, fine borders; for a GPU, or a patient CPU.",
+        network=spgnet_resnet18(),
+        loss=CrossEntropyConfig(auxiliary_weight=1.0),
+    ),
+    Preset(
+        name="spgnet-resnet50",
+        title="SPGNet, 2 × ResNet-50",
+        help="For a GPU with at least 16 GB of memory.",
+        network=spgnet_resnet50(),
+        loss=CrossEntropyConfig(auxiliary_weight=1.0),
     ),
 )
 """Presets in the order in which they are offered; the first suits every computer."""
