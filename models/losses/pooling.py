@@ -17,12 +17,33 @@ def pooled(values: Tensor, way: Pooling, factor: int) -> Tensor:
         return values
     match way:
         case Pooling.AVERAGE:
-            return F.avg_pool2d(values, factor, factor, factor // 2)
+            return _averaged(values, factor)
         case Pooling.MAXIMUM:
             return F.max_pool2d(values, factor, factor, factor // 2)
         case Pooling.INTERPOLATION:
             size = _interpolated_size(values, factor)
             return F.interpolate(values, size, mode="bilinear", align_corners=True)
+
+
+def spread(gradient: Tensor, values: Tensor, way: Pooling, factor: int) -> Tensor:
+    """Returns (N, C, H, W): derivative of a function of `pooled(values, way, factor)`.
+
+    Args:
+        gradient: (N, C, h, w) derivative by what was pooled.
+        values: (N, C, H, W) what was pooled.
+        way: how it was pooled.
+        factor: s.
+    """
+    if factor == 1:
+        return gradient
+    if way is Pooling.AVERAGE:
+        # Unlike autograd this does not pool once more to find out how.
+        height, width = values.shape[-2:]
+        rows = _repeated(gradient / (factor * factor), 3, factor, width)
+        return _repeated(rows, 2, factor, height)
+    with torch.enable_grad():
+        leaf = values.detach().requires_grad_()
+        return torch.autograd.grad(pooled(leaf, way, factor), leaf, gradient)[0]
 
 
 def pooled_constant(values: Tensor, way: Pooling, factor: int, constant: float) -> Tensor:
@@ -76,6 +97,35 @@ def fully_labelled(labelled: Tensor, way: Pooling, factor: int) -> Tensor:
         # Padding is no unlabelled pixel: maximum pooling pads with minus infinity.
         missing = pooled(missing, Pooling.MAXIMUM, factor)
     return missing[:, 0] == 0
+
+
+def _averaged(values: Tensor, factor: int) -> Tensor:
+    """Returns `F.avg_pool2d(values, factor, factor, factor // 2)`, several times faster on a processor.
+
+    Rows are added first, in one piece each; only a share of the values is left to be added across.
+    """
+    height, padding = values.shape[2], factor // 2
+    count = (height + 2 * padding - factor) // factor + 1
+    rows = values.new_zeros(*values.shape[:2], max(0, count), values.shape[3])
+    for offset in range(factor):
+        first = 1 if offset < padding else 0
+        start = first * factor + offset - padding
+        part = values[:, :, start : start + factor * (count - first) : factor]
+        rows[:, :, first : first + part.shape[2]] += part
+    return F.avg_pool2d(rows, (1, factor), (1, factor), (0, padding), divisor_override=factor * factor)
+
+
+def _repeated(values: Tensor, axis: int, factor: int, length: int) -> Tensor:
+    """Returns `values` with each place `factor` times along an axis, without padding, `length` places."""
+    padding = factor // 2
+    shape = list(values.shape)
+    shape.insert(axis + 1, factor)
+    result = values.unsqueeze(axis + 1).expand(shape).flatten(axis, axis + 1)
+    missing = padding + length - result.shape[axis]
+    if missing > 0:
+        # The rows behind the last whole window are in no window.
+        result = F.pad(result, (0, missing) if axis == 3 else (0, 0, 0, missing))
+    return result.narrow(axis, padding, length)
 
 
 def _interpolated_size(values: Tensor, factor: int) -> tuple[int, int]:

@@ -11,7 +11,6 @@ and averaged over pixels. There, unlabelled pixels are background of every class
 regional term; `only_labelled` leaves their regions out, which is ours, and so is the softmax form.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from models.loss_configs import Balance, PixelForm, RmiConfig
-from models.losses.pooling import fully_labelled, pooled, pooled_constant, pooled_one_hot
+from models.loss_configs import Balance, PixelForm, Pooling, RmiConfig
+from models.losses.pooling import fully_labelled, pooled, pooled_constant, pooled_one_hot, spread
 from models.losses.regions import region_bound
 
 CLIP = 1e-6
@@ -28,8 +27,7 @@ CLIP = 1e-6
 
 _CPU_BYTES = 4 << 20
 _DEVICE_BYTES = 256 << 20
-
-Pool = Callable[[Tensor], Tensor]
+_LARGEST_GROUP = 64
 
 
 class Rmi(nn.Module):
@@ -66,12 +64,8 @@ class Rmi(nn.Module):
         config, num_classes = self.config, logits.shape[1]
         labelled = (target >= 0) & (target < num_classes)
         channels = torch.where(labelled, target, num_classes)
-
-        def pool(values: Tensor) -> Tensor:
-            return pooled(values, config.pooling, config.factor)
-
         terms = _sigmoid_terms if config.form is PixelForm.SIGMOID else _softmax_terms
-        pixel, probabilities = terms(logits, channels, labelled, pool)
+        pixel, probabilities = terms(logits, channels, labelled, config)
         return pixel, self._regional(probabilities, channels, labelled)
 
     def _regional(self, probabilities: Tensor, channels: Tensor, labelled: Tensor) -> Tensor:
@@ -87,17 +81,21 @@ class Rmi(nn.Module):
         return (bound.mean(0).to(probabilities.dtype) / config.region**2).sum()
 
 
-def _softmax_terms(logits: Tensor, channels: Tensor, labelled: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
+def _softmax_terms(
+    logits: Tensor, channels: Tensor, labelled: Tensor, config: RmiConfig
+) -> tuple[Tensor, Tensor]:
     """Returns cross-entropy over the labelled pixels and pooled probabilities, zero at ignored pixels."""
     logarithms = F.log_softmax(_single(logits), dim=1)
-    num_classes = logits.shape[1]
-    total = F.nll_loss(logarithms, channels, ignore_index=num_classes, reduction="sum")
-    return total / labelled.sum().clamp(min=1), pool(logarithms.exp() * labelled[:, None])
+    total = F.nll_loss(logarithms, channels, ignore_index=logits.shape[1], reduction="sum")
+    probabilities = logarithms.exp() * labelled[:, None]
+    return total / labelled.sum().clamp(min=1), pooled(probabilities, config.pooling, config.factor)
 
 
-def _sigmoid_terms(logits: Tensor, channels: Tensor, labelled: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
+def _sigmoid_terms(
+    logits: Tensor, channels: Tensor, labelled: Tensor, config: RmiConfig
+) -> tuple[Tensor, Tensor]:
     """Returns binary cross-entropy and pooled probabilities, zero at ignored pixels."""
-    terms: tuple[Tensor, Tensor] = _terms_of(logits, channels, labelled, pool)
+    terms: tuple[Tensor, Tensor] = _terms_of(logits, channels, labelled, config.pooling, config.factor)
     return terms
 
 
@@ -106,11 +104,21 @@ def _single(values: Tensor) -> Tensor:
 
 
 def _class_groups(logits: Tensor) -> list[slice]:
-    """Returns groups of classes small enough for the processor's cache; on a GPU there is mostly one."""
+    """Returns groups of classes small enough for the processor's cache; on a GPU there are few."""
     images, classes, height, width = logits.shape
     budget = _CPU_BYTES if logits.device.type == "cpu" else _DEVICE_BYTES
-    step = max(1, budget // max(1, 4 * images * height * width))
+    step = min(_LARGEST_GROUP, max(1, budget // max(1, 4 * images * height * width)))
     return [slice(start, min(start + step, classes)) for start in range(0, classes, step)]
+
+
+def _softplus_sum(logits: Tensor, probabilities: Tensor, scratch: Tensor) -> Tensor:
+    """Returns (N, H, W): sum over classes of log(1 + exp(z)).
+
+    It is the sum of max(z, 0) less the logarithm of the product of max(p, 1 - p): one logarithm for each
+    pixel instead of one for each class. The factors lie in 0.5..1, so a group's product cannot vanish.
+    """
+    product = torch.sub(probabilities, 0.5, out=scratch).abs_().add_(0.5).prod(1)
+    return torch.clamp(logits, min=0, out=scratch).sum(1).sub_(product.log_())
 
 
 class _SigmoidTerms(torch.autograd.Function):
@@ -122,38 +130,37 @@ class _SigmoidTerms(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, channels: Tensor, labelled: Tensor, pool: Pool
+        ctx: Any, logits: Tensor, channels: Tensor, labelled: Tensor, way: Pooling, factor: int
     ) -> tuple[Tensor, Tensor]:
         mask = labelled[:, None].to(_single(logits[:0]).dtype)
-        softplus = torch.zeros_like(mask[:, 0])
+        softplus, scratch = torch.zeros_like(mask[:, 0]), mask[:0]
         maps = []
         for group in _class_groups(logits):
             part = _single(logits[:, group])
-            softplus += F.softplus(part).sum(1)
-            maps.append(pool(part.sigmoid().mul_(mask)))
+            probabilities = part.sigmoid()
+            scratch = scratch if scratch.shape == part.shape else torch.empty_like(part)
+            softplus += _softplus_sum(part, probabilities, scratch)
+            maps.append(pooled(probabilities.mul_(mask), way, factor))
         own = _single(logits.gather(1, channels.clamp(max=logits.shape[1] - 1)[:, None]))[:, 0]
         scale = 1.0 / (labelled.sum() + 1)
         ctx.save_for_backward(logits, channels, mask, scale)
-        ctx.pool = pool
+        ctx.way, ctx.factor = way, factor
         return ((softplus - own) * mask[:, 0]).sum() * scale, torch.cat(maps, 1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor, of_maps: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, of_loss: Tensor, of_maps: Tensor) -> tuple[Tensor, None, None, None, None]:
         logits, channels, mask, scale = ctx.saved_tensors
         per_pixel = of_loss * scale
         gradient = torch.empty_like(logits)
         for group in _class_groups(logits):
             probabilities = _single(logits[:, group]).sigmoid().mul_(mask)
-            with torch.enable_grad():
-                leaf = probabilities.requires_grad_()
-                (change,) = torch.autograd.grad(ctx.pool(leaf), leaf, of_maps[:, group])
-            probabilities = probabilities.detach()
-            change = change.addcmul(change, probabilities, value=-1).add_(per_pixel).mul_(probabilities)
-            gradient[:, group] = change
+            change = spread(of_maps[:, group], probabilities, ctx.way, ctx.factor)
+            slope = (1.0 - probabilities).mul_(change).add_(per_pixel)
+            gradient[:, group] = slope.mul_(probabilities)
         own = (-per_pixel * mask).to(gradient.dtype)
         gradient.scatter_add_(1, channels.clamp(max=logits.shape[1] - 1)[:, None], own)
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 # Compiled code calls it as it stands, see `models.losses.regions`.

@@ -220,6 +220,8 @@ def test_terms_are_named_and_auxiliary_logits_have_cross_entropy() -> None:
     assert all(value.shape == () for value in losses.values())
 
 
+# The compiler looks at every tensor's gradient where it goes on after the part that stays as it is.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("form", PixelForm)
 def test_it_can_be_compiled(form: PixelForm) -> None:
     logits, target = example(11, 3, (32, 32))
