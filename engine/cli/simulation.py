@@ -92,7 +92,7 @@ class Simulation:
             images: folder of the sample's images.
             seconds: how long the annotator works.
             device: where the network runs.
-            seed: order of images and the annotator's hand.
+            seed: the annotator's hand, and the network's crops.
             progress: called with whole seconds.
             pace: simulated seconds per real second; above 1 the network has less time than in a real session.
             clock: real seconds.
@@ -108,7 +108,7 @@ class Simulation:
         names = list(self._session.order)
         count = max(1, round(len(names) * _HELD_OUT_SHARE))
         self._held_out = tuple(names[-count:])
-        self._queue = [str(name) for name in np.random.default_rng(seed).permutation(names[:-count])]
+        self._queue = names[:-count]
         self._rng = np.random.default_rng([seed, 1])
         self._rules = AnnotatorRules(rarity=_RARITY, strokes_per_image=_STROKES_PER_IMAGE)
         self._device = resolve_device(device)
