@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.configs import FcnConfig, SpgNetConfig, TinyConfig
+from models.configs import FcnConfig, McibiConfig, McibiPlusPlusConfig, SpgNetConfig, TinyConfig
+from models.memory_presets import tiny_mcibi, tiny_mcibipp
 from models.presets import tiny, tiny_fcn, tiny_spgnet
 
 
@@ -53,5 +54,23 @@ MODELS: tuple[ModelSpec, ...] = (
         config_type=SpgNetConfig,
         target="models.networks.spgnet:SpgNet",
         tiny=tiny_spgnet,
+    ),
+    ModelSpec(
+        name="mcibi",
+        title="MCIBI",
+        paper="Jin, Gong, Yu, Chu, Wang, Wang, Shao: Mining Contextual Information Beyond Image for Semantic "
+        "Segmentation. ICCV 2021.",
+        config_type=McibiConfig,
+        target="models.networks.mcibi:Mcibi",
+        tiny=tiny_mcibi,
+    ),
+    ModelSpec(
+        name="mcibi++",
+        title="MCIBI++",
+        paper="Jin, Yu, Chu, Wang, Jin, Luo: MCIBI++: Soft Mining Contextual Information Beyond Image for "
+        "Semantic Segmentation. TPAMI 2022.",
+        config_type=McibiPlusPlusConfig,
+        target="models.networks.mcibipp:McibiPlusPlus",
+        tiny=tiny_mcibipp,
     ),
 )

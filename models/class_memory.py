@@ -1,7 +1,7 @@
 """What a network remembers about every class over the whole data set.
 
-`ClassMemory` keeps vectors (MCIBI), `NormalMemory` two numbers per class (MCIBI++). Both are buffers, moved in
-`update` from what one batch showed; no class and no pixel is looped over, and nothing is read back from the
+`ClassMemory` keeps vectors (MCIBI), `NormalMemory` two numbers per class (MCIBI++). Both are buffers, moved
+in `update` by what one batch showed; no class and no pixel is looped over, and nothing is read back from the
 device.
 
 B batch, K classes, M slots per class, C channels, H W size of the target, h w size of the features,
@@ -62,7 +62,7 @@ class ClassMemory(FollowsClasses):
             (M, B, C, h, w), one mixture per slot, in the precision of `shares`; no gradient to the memory.
         """
         vectors = self.memory.permute(1, 2, 0).to(shares.dtype, copy=True)
-        mixed = vectors[:, None] @ shares.flatten(2)
+        mixed: Tensor = vectors[:, None] @ shares.flatten(2)
         return mixed.unflatten(3, shares.shape[-2:])
 
     def momentum(self, learning_rate: float) -> float:
@@ -142,9 +142,9 @@ class ClassMemory(FollowsClasses):
 class NormalMemory(FollowsClasses):
     """Mean and standard deviation of every class, and one fixed draw per class from the standard normal.
 
-    The class vector is mean + deviation * draw. The draws are those of the published code, which seeds torch's
-    CPU generator with the class channel before each; here they are made once, kept with the weights (they
-    depend on torch's generator), and follow their class when the class table changes.
+    The class vector is mean + deviation * draw. The draws are those of the published code, which seeds
+    torch's CPU generator with the class channel before each; here they are made once, kept with the weights
+    (they depend on torch's generator), and follow their class when the class table changes.
     """
 
     memory: Tensor
@@ -172,7 +172,7 @@ class NormalMemory(FollowsClasses):
 
     def mixture(self, shares: Tensor) -> Tensor:
         """Mixes the class vectors at every place: shares (B, K, h, w) to (B, C, h, w), same precision."""
-        mixed = self.vectors().T.to(shares.dtype) @ shares.flatten(2)
+        mixed: Tensor = self.vectors().T.to(shares.dtype) @ shares.flatten(2)
         return mixed.unflatten(2, shares.shape[-2:])
 
     def update(self, features: Tensor, target: Tensor) -> None:
@@ -271,7 +271,7 @@ def memory_views(memory: Tensor, coarse: Tensor, shares: Tensor) -> dict[str, In
         "memory": InspectionView(
             kind=InspectionKind.CLASS_MEMORY,
             title="Class memory",
-            explanation="The vectors by which the network remembers each class; all zero for a class never seen.",
+            explanation="What the network remembers of each class; all zero for a class never seen.",
             values=vectors.clone(),
         ),
         "similarity": InspectionView(

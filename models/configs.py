@@ -16,6 +16,7 @@ from models.backbone_configs import (
 )
 from models.described import check_bounds, described
 from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
+from models.memory_configs import McibiConfig, McibiPlusPlusConfig
 from models.spgnet_configs import SpgNetConfig
 
 # What other rooms know from here although it is defined elsewhere.
@@ -23,6 +24,8 @@ __all__ = [
     "BackboneConfig",
     "CrossEntropyConfig",
     "LossConfig",
+    "McibiConfig",
+    "McibiPlusPlusConfig",
     "NormKind",
     "OutputStride",
     "ResNetConfig",
@@ -78,4 +81,4 @@ class FcnConfig:
         check_bounds(self)
 
 
-NetworkConfig = TinyConfig | FcnConfig | SpgNetConfig
+NetworkConfig = TinyConfig | FcnConfig | SpgNetConfig | McibiConfig | McibiPlusPlusConfig

@@ -117,10 +117,12 @@ class FeaturePyramid(nn.Module):
         return torch.cat([resize(values, size) for values in levels], dim=1)
 
 
-def build_context(kind: ContextKind, channels: int, width: int) -> nn.Module | None:
+def build_context(
+    kind: ContextKind, channels: int, width: int, dilations: Sequence[int] = DILATIONS
+) -> nn.Module | None:
     """Returns the module of a kind of context, or None for none.
 
-    It maps (B, channels, h, w) to (B, width, h, w).
+    It maps (B, channels, h, w) to (B, width, h, w); `dilations` matter to ASPP only.
     """
     match kind:
         case ContextKind.NONE:
@@ -128,6 +130,6 @@ def build_context(kind: ContextKind, channels: int, width: int) -> nn.Module | N
         case ContextKind.PPM:
             return PyramidPooling(channels, width)
         case ContextKind.ASPP:
-            return AtrousPyramid(channels, width)
+            return AtrousPyramid(channels, width, dilations)
         case _ as never:
             assert_never(never)

@@ -92,6 +92,13 @@ class McibiConfig:
     context: ContextKind = described(
         ContextKind.ASPP, help="Context within the image, beside the memory's from beyond it."
     )
+    dilations: tuple[int, ...] = described(
+        (1, 12, 24, 36),
+        help="Reach of the convolutions of ASPP, one branch each.",
+        unit="cells",
+        low=1,
+        high=64,
+    )
     pyramid: bool = described(
         False, help="Refine the result with the finer features of earlier stages, as UPerNet does."
     )
@@ -105,9 +112,7 @@ class McibiConfig:
         False, help="Give a pixel the vector of its most probable class only, instead of a mixture."
     )
     memory: ClassMemoryConfig = described(ClassMemoryConfig(), help="Vectors kept for every class.")
-    auxiliary: bool = described(
-        True, help="Give stage 3 of the backbone a head of its own while training."
-    )
+    auxiliary: bool = described(True, help="Give stage 3 of the backbone a head of its own while training.")
     head_rate: float = described(
         1.0, help="Learning rate of the head relative to the backbone's.", low=0.1, high=100
     )
@@ -123,6 +128,13 @@ class McibiPlusPlusConfig:
     backbone: BackboneConfig = described(ResNetConfig(), help="Feature extractor.")
     context: ContextKind = described(
         ContextKind.PPM, help="Context within the image, beside the memory's from beyond it."
+    )
+    dilations: tuple[int, ...] = described(
+        (1, 12, 24, 36),
+        help="Reach of the convolutions of ASPP, one branch each.",
+        unit="cells",
+        low=1,
+        high=64,
     )
     pyramid: bool = described(
         False, help="Refine the result with the finer features of earlier stages, as UPerNet does."
@@ -154,11 +166,12 @@ class McibiPlusPlusConfig:
     )
     momentum: float = described(0.1, help="Share of the new value in the memory.", low=0.0, high=1.0)
     refinements: int = described(
-        0, help="Times a prediction is fed back to the memory and made anew; not while training.", low=0, high=8
+        0,
+        help="Times a prediction is fed back to the memory and made anew; not while training.",
+        low=0,
+        high=8,
     )
-    auxiliary: bool = described(
-        True, help="Give stage 3 of the backbone a head of its own while training."
-    )
+    auxiliary: bool = described(True, help="Give stage 3 of the backbone a head of its own while training.")
     head_rate: float = described(
         1.0, help="Learning rate of the head relative to the backbone's.", low=0.1, high=100
     )

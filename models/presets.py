@@ -14,6 +14,14 @@ from models.configs import (
     TinyBackboneConfig,
     TinyConfig,
 )
+from models.memory_presets import (
+    mcibi_quick,
+    mcibi_resnet18,
+    mcibi_resnet50,
+    mcibipp_quick,
+    mcibipp_resnet18,
+    mcibipp_resnet50,
+)
 
 
 def tiny() -> TinyConfig:
@@ -106,6 +114,48 @@ PRESETS: tuple[Preset, ...] = (
         help="For a GPU with at least 16 GB of memory.",
         network=spgnet_resnet50(),
         loss=CrossEntropyConfig(auxiliary_weight=1.0),
+    ),
+    Preset(
+        name="mcibi-resnet18",
+        title="MCIBI, ResNet-18",
+        help="Remembers classes over all images; for a GPU, or a patient CPU.",
+        network=mcibi_resnet18(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="mcibi-quick",
+        title="MCIBI, ResNet-50, few images",
+        help="Starts from ImageNet weights and adapts fast; for a GPU with at least 12 GB of memory.",
+        network=mcibi_quick(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="mcibi-resnet50",
+        title="MCIBI, ResNet-50, as published",
+        help="For a long training planned in advance, on a GPU with at least 16 GB of memory.",
+        network=mcibi_resnet50(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="mcibi++-resnet18",
+        title="MCIBI++, ResNet-18",
+        help="Remembers two numbers per class; for a GPU, or a patient CPU.",
+        network=mcibipp_resnet18(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="mcibi++-quick",
+        title="MCIBI++, ResNet-50, few images",
+        help="Starts from ImageNet weights and adapts fast; for a GPU with at least 12 GB of memory.",
+        network=mcibipp_quick(),
+        loss=CrossEntropyConfig(),
+    ),
+    Preset(
+        name="mcibi++-resnet50",
+        title="MCIBI++, ResNet-50, as published",
+        help="For a long training planned in advance, on a GPU with at least 16 GB of memory.",
+        network=mcibipp_resnet50(),
+        loss=CrossEntropyConfig(),
     ),
 )
 """Presets in the order in which they are offered; the first suits every computer."""

@@ -1,7 +1,6 @@
 """Slow, obvious versions of the memory updates: enlarge the features, then loop over classes and slots."""
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

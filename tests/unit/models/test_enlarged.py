@@ -39,7 +39,10 @@ def test_every_shape_agrees_with_interpolation(
     maps = torch.randn(2, 3, *cells, generator=generator)
     big_maps = F.interpolate(maps, size=pixels, mode="bilinear", align_corners=False)
     torch.testing.assert_close(
-        enlargement.pick(maps.flatten(2), index), big_maps.gather(1, group[:, None])[:, 0], rtol=1e-4, atol=1e-5
+        enlargement.pick(maps.flatten(2), index),
+        big_maps.gather(1, group[:, None])[:, 0],
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 

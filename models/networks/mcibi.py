@@ -1,0 +1,180 @@
+"""MCIBI: every pixel is helped by what the network remembers of each class over the whole data set.
+
+Jin, Gong, Yu, Chu, Wang, Wang, Shao: Mining Contextual Information Beyond Image for Semantic Segmentation.
+ICCV 2021. A memory keeps a vector per class (`models.class_memory`), updated outside back-propagation. The
+coarse prediction of a pixel mixes the vectors (beyond-image context), attention over the image corrects the
+mixture by position, and both are fused with the pixel's own features, optionally with a within-image context
+(PPM, ASPP) as well. A consistency loss keeps the memory recognisable to the last decoder.
+
+Departures from the published code, all about statistics: the update never loses a class to 0 / 0; momentum
+above 1 is cut off; processes share sums instead of averaging results; slots without a pixel do not decay;
+classes never seen stay out of the consistency loss, which uses the running statistics of the normalisation
+(both switchable). The trainer calls `observe` last, so that the consistency loss sees the memory as it was
+before the batch; the published code updates between forward and loss. It also overwrites the memory that its
+own backward pass still needs, and so computes the gradient of the coarse logits with the wrong vectors; here
+it is the true gradient. In the paper the memory starts with pixels drawn at random; here, as in the published
+code, a class starts with its mean in the first batch that shows it.
+
+The feature pyramid (UPerNet base) was published for the successor only. Here its top level is the fused
+context and a 3 x 3 convolution brings all levels back to C channels, because the consistency loss needs a
+decoder that reads C channels.
+
+B batch, K classes, M slots per class, C width, H W image size, h w size of the last features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.attention import AttentionBlock
+from models.base import MakeBackbone, SegmentationModel
+from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum
+from models.class_memory import ClassMemory, class_shares, memory_views, pad_target
+from models.context import FeaturePyramid, build_context
+from models.decoders import decoder
+from models.memory_configs import McibiConfig
+from models.output import InspectionView, SegmentationOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class McibiOutput(SegmentationOutput):
+    """What MCIBI's memory learns from.
+
+    Attributes:
+        features: (B, C, h, w) float of the padded image, detached.
+    """
+
+    features: Tensor
+
+
+class Mcibi(SegmentationModel[McibiOutput]):
+    """Coarse decoder, class memory with its fusion, and the decoder of the final logits."""
+
+    independent_classes = False
+
+    def __init__(self, config: McibiConfig, num_classes: int, make_backbone: MakeBackbone) -> None:
+        super().__init__(num_classes)
+        self.config = config
+        self.backbone = make_backbone(config.backbone)
+        channels, width = self.backbone.channels, config.width
+        slots = config.memory.slots
+        self.context = build_context(config.context, channels[3], width, config.dilations)
+        self.bottleneck = nn.Sequential(*conv_norm_act(channels[3], width))
+        self.coarse_decoder = decoder(width, width, num_classes, dropout=config.dropout)
+        self.memory = ClassMemory(num_classes, width, config.memory)
+        self.memory_attentions = nn.ModuleList(
+            AttentionBlock(width, config.attention_width, width) for _ in range(slots)
+        )
+        self.slot_fusion = nn.Sequential(*conv_norm_act(slots * width, width, 1)) if slots > 1 else None
+        self.memory_fusion = nn.Sequential(*conv_norm_act(2 * width, width))
+        self.context_attention: AttentionBlock | None = None
+        self.context_fusion: nn.Sequential | None = None
+        if self.context is not None:
+            self.context_attention = AttentionBlock(width, config.attention_width, width)
+            self.context_fusion = nn.Sequential(*conv_norm_act(2 * width, width))
+        self.pyramid = FeaturePyramid(channels[:3], width, width) if config.pyramid else None
+        self.pyramid_fusion = nn.Sequential(*conv_norm_act(4 * width, width)) if config.pyramid else None
+        self.decoder = decoder(width, width, num_classes, dropout=config.dropout)
+        self.auxiliary_decoder = (
+            decoder(channels[2], config.auxiliary_width, num_classes, dropout=config.dropout, kernel=3)
+            if config.auxiliary
+            else None
+        )
+
+    @property
+    def head_rate(self) -> float:
+        """Learning rate of the head relative to the backbone's."""
+        return self.config.head_rate
+
+    def forward(self, image: Tensor, *, inspect: bool = False) -> McibiOutput:
+        """Computes logits (B, K, H, W) of (B, 3, H, W) float; auxiliary logits in training only."""
+        padded = pad_to_minimum(image)
+        stages = self.backbone(padded)
+        features = self.bottleneck(stages[3])
+        coarse = self.coarse_decoder(features)
+        shares = class_shares(coarse, hard=self.config.hard_gathering)
+        fused = self._fuse(stages[3], features, shares)
+        if self.pyramid is not None and self.pyramid_fusion is not None:
+            fused = self.pyramid_fusion(self.pyramid(stages[:3], fused))
+        auxiliary: dict[str, Tensor] = {}
+        if self.training:
+            auxiliary["coarse"] = full_size(coarse, padded, image)
+            if self.auxiliary_decoder is not None:
+                auxiliary["stage3"] = full_size(self.auxiliary_decoder(stages[2]), padded, image)
+        return McibiOutput(
+            logits=full_size(self.decoder(fused), padded, image),
+            auxiliary_logits=auxiliary,
+            inspection=self._views(coarse, shares) if inspect else {},
+            features=features.detach(),
+        )
+
+    def _fuse(self, last: Tensor, features: Tensor, shares: Tensor) -> Tensor:
+        """Returns pixel, beyond-image and within-image features as one, (B, C, h, w)."""
+        mixtures = self.memory.mixture(shares).to(features.dtype)
+        beyond = [
+            attention(features, mixture)
+            for attention, mixture in zip(self.memory_attentions, mixtures.unbind(), strict=True)
+        ]
+        context = beyond[0] if self.slot_fusion is None else self.slot_fusion(torch.cat(beyond, dim=1))
+        fused: Tensor = self.memory_fusion(torch.cat([features, context], dim=1))
+        if self.context is None or self.context_attention is None or self.context_fusion is None:
+            return fused
+        within = self.context_attention(features, self.context(last))
+        result: Tensor = self.context_fusion(torch.cat([within, fused], dim=1))
+        return result
+
+    def extra_losses(self, output: McibiOutput, target: Tensor, step: int) -> Mapping[str, Tensor]:
+        """Returns the consistency loss once it has begun: the decoder must recognise every class vector."""
+        del output, target
+        memory = self.config.memory
+        if not memory.consistency_weight or step < memory.consistency_start:
+            return {}
+        return {"consistency": memory.consistency_weight * self._consistency()}
+
+    def _consistency(self) -> Tensor:
+        """Returns the mean cross-entropy of the decoder's reading of the class vectors, a float32 scalar."""
+        vectors = self.memory.memory.flatten(0, 1)[:, :, None, None].clone()
+        labels = torch.arange(self.num_classes, device=vectors.device)
+        labels = labels.repeat_interleave(self.config.memory.slots)
+        if self.config.memory.consistency_statistics:
+            logits = self.decoder(vectors)
+        else:
+            logits = self._frozen_decoder(vectors)
+        losses = F.cross_entropy(logits.flatten(1).float(), labels, reduction="none")
+        counted = self.memory.filled().flatten().float()
+        if self.config.memory.consistency_unseen:
+            counted = torch.ones_like(counted)
+        return (losses * counted).sum() / counted.sum().clamp(min=1)
+
+    def _frozen_decoder(self, vectors: Tensor) -> Tensor:
+        """Runs the decoder with the running statistics of its normalisation, which stay as they are."""
+        convolution, normalisation, *rest = self.decoder
+        if not isinstance(normalisation, BatchNorm):
+            raise TypeError(f"expected a batch normalisation, found {type(normalisation).__name__}")
+        values = F.batch_norm(
+            convolution(vectors),
+            _copy(normalisation.running_mean),
+            _copy(normalisation.running_var),
+            normalisation.weight,
+            normalisation.bias,
+            training=False,
+            eps=normalisation.eps,
+        )
+        for module in rest:
+            values = module(values)
+        return values
+
+    def observe(self, output: McibiOutput, target: Tensor, learning_rate: float) -> None:
+        """Moves the memory towards the features of this batch."""
+        self.memory.update(output.features, pad_target(target), learning_rate)
+
+    def _views(self, coarse: Tensor, shares: Tensor) -> dict[str, InspectionView]:
+        return memory_views(self.memory.memory, coarse, shares)
+
+
+def _copy(values: Tensor | None) -> Tensor | None:
+    """Copies a statistic: a later forward may change it in place while this graph still needs it."""
+    return None if values is None else values.clone()

@@ -1,0 +1,164 @@
+"""MCIBI++: the memory of a class is the mean and deviation of a normal distribution.
+
+Jin, Yu, Chu, Wang, Jin, Luo: MCIBI++: Soft Mining Contextual Information Beyond Image for Semantic
+Segmentation. TPAMI 2022. As in MCIBI, a coarse prediction mixes class vectors for every pixel and attention
+corrects the mixture by position; but a class vector is drawn from its distribution (with a fixed draw per
+class, `models.class_memory.NormalMemory`), the coarse prediction comes from the context within the image, and
+a prediction may be fed back to the memory (coarse-to-fine refinement).
+
+Departures from the published code: the draws are stored instead of seeding the global random generator in
+every forward pass; a prediction is fed back inside the network, for every view of an image by itself, where
+the published code first averages all views of test-time augmentation.
+
+B batch, K classes, C width, H W image size, h w size of the last features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import AttentionBlock
+from models.base import MakeBackbone, SegmentationModel
+from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
+from models.class_memory import NormalMemory, class_shares, memory_views, pad_target
+from models.context import FeaturePyramid, build_context
+from models.decoders import decoder
+from models.losses.cross_entropy import CrossEntropy
+from models.memory_configs import McibiPlusPlusConfig
+from models.output import SegmentationOutput
+
+_OWN, _FED_BACK = 2.0, 1.5
+"""Weights of the coarse logits and of a prediction fed back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class McibiPlusPlusOutput(SegmentationOutput):
+    """What MCIBI++'s memory and its second coarse decoder learn from.
+
+    Attributes:
+        features: (B, C, h, w) float of the padded image, detached.
+        within_logits: (B, K, H, W) prediction of the within-image context; None without one, and in
+            evaluation.
+    """
+
+    features: Tensor
+    within_logits: Tensor | None
+
+
+class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
+    """Coarse decoders on pixels and on context, class memory, and the decoder of the final logits."""
+
+    independent_classes = False
+
+    def __init__(self, config: McibiPlusPlusConfig, num_classes: int, make_backbone: MakeBackbone) -> None:
+        super().__init__(num_classes)
+        self.config = config
+        self.backbone = make_backbone(config.backbone)
+        channels, width = self.backbone.channels, config.width
+        kernel, dropout = config.decoder_kernel.value, config.dropout
+        self.context = build_context(config.context, channels[3], width, config.dilations)
+        self.bottleneck = nn.Sequential(*conv_norm_act(channels[3], width))
+        self.pixel_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=kernel)
+        self.context_decoder: nn.Sequential | None = None
+        self.within_attention: AttentionBlock | None = None
+        if self.context is not None:
+            self.context_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=kernel)
+            if config.within_attention:
+                self.within_attention = AttentionBlock(width, config.attention_width, width)
+        self.memory = NormalMemory(num_classes, width, config.momentum)
+        stride = config.attention_stride.value
+        self.downsample = nn.Sequential(*conv_norm_act(width, width, stride=stride)) if stride > 1 else None
+        self.memory_attention = AttentionBlock(width, config.attention_width, width)
+        self.memory_fusion = nn.Sequential(*conv_norm_act(2 * width, width))
+        top = width if self.context is None else 2 * width
+        self.pyramid = FeaturePyramid(channels[:3], top, config.pyramid_width) if config.pyramid else None
+        last = top + 3 * config.pyramid_width if config.pyramid else top
+        self.decoder = decoder(last, width, num_classes, dropout=dropout, kernel=kernel)
+        self.auxiliary_decoder = (
+            decoder(channels[2], config.auxiliary_width, num_classes, dropout=dropout, kernel=3)
+            if config.auxiliary
+            else None
+        )
+        self.within_loss = CrossEntropy()
+
+    @property
+    def head_rate(self) -> float:
+        """Learning rate of the head relative to the backbone's."""
+        return self.config.head_rate
+
+    def forward(self, image: Tensor, *, inspect: bool = False) -> McibiPlusPlusOutput:
+        """Computes logits (B, K, H, W) of (B, 3, H, W) float; auxiliary logits in training only."""
+        padded = pad_to_minimum(image)
+        stages = self.backbone(padded)
+        features = self.bottleneck(stages[3])
+        context = None if self.context is None else self.context(stages[3])
+        pixel_logits, within_logits = self._coarse(features, context)
+        own = pixel_logits if within_logits is None or self.config.gather_by_pixels else within_logits
+        gathering = own
+        logits = self._read_memory(stages[:3], features, context, gathering)
+        for _ in range(0 if self.training else self.config.refinements):
+            fed_back = resize(logits, own.shape[-2:])
+            gathering = (_OWN * own + _FED_BACK * fed_back) / (_OWN + _FED_BACK - 1)
+            logits = self._read_memory(stages[:3], features, context, gathering)
+        auxiliary: dict[str, Tensor] = {}
+        if self.training:
+            auxiliary["pixels"] = full_size(pixel_logits, padded, image)
+            if self.auxiliary_decoder is not None:
+                auxiliary["stage3"] = full_size(self.auxiliary_decoder(stages[2]), padded, image)
+        within = (
+            full_size(within_logits, padded, image) if self.training and within_logits is not None else None
+        )
+        vectors = self.memory.vectors()[:, None]
+        return McibiPlusPlusOutput(
+            logits=full_size(logits, padded, image),
+            auxiliary_logits=auxiliary,
+            inspection=memory_views(vectors, gathering, self._shares(gathering)) if inspect else {},
+            features=features.detach(),
+            within_logits=within,
+        )
+
+    def _coarse(self, features: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the logits of the pixels' own features and those of their context, (B, K, h, w) each."""
+        within = None if context is None or self.context_decoder is None else self.context_decoder(context)
+        return self.pixel_decoder(features), within
+
+    def _shares(self, gathering: Tensor) -> Tensor:
+        return class_shares(gathering, hard=self.config.hard_gathering)
+
+    def _read_memory(
+        self, stages: tuple[Tensor, ...], features: Tensor, context: Tensor | None, gathering: Tensor
+    ) -> Tensor:
+        """Returns the final logits (B, K, h, w) for coarse logits that choose from the memory."""
+        mixture = self.memory.mixture(self._shares(gathering)).to(features.dtype)
+        beyond = self._attend(features, mixture)
+        fused: Tensor = self.memory_fusion(torch.cat([features, beyond], dim=1))
+        if context is not None:
+            if self.within_attention is not None:
+                fused = self.within_attention(context, fused)
+            fused = torch.cat([fused, context], dim=1)
+        if self.pyramid is not None:
+            fused = self.pyramid(stages, fused)
+        logits: Tensor = self.decoder(fused)
+        return logits
+
+    def _attend(self, features: Tensor, mixture: Tensor) -> Tensor:
+        """Returns the mixture corrected by position, (B, C, h, w)."""
+        if self.downsample is None:
+            result: Tensor = self.memory_attention(features, mixture)
+            return result
+        small = self.memory_attention(self.downsample(features), self.downsample(mixture))
+        return resize(small, features.shape[-2:])
+
+    def extra_losses(self, output: McibiPlusPlusOutput, target: Tensor, step: int) -> Mapping[str, Tensor]:
+        """Returns the loss on the prediction of the within-image context."""
+        del step
+        if output.within_logits is None or not self.config.within_weight:
+            return {}
+        return {"within image": self.config.within_weight * self.within_loss(output.within_logits, target)}
+
+    def observe(self, output: McibiPlusPlusOutput, target: Tensor, learning_rate: float) -> None:
+        """Moves mean and deviation of the classes of this batch."""
+        del learning_rate
+        self.memory.update(output.features, pad_target(target))
