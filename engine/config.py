@@ -38,6 +38,15 @@ class OptimizerKind(Enum):
     SGD = "sgd"
 
 
+class Floor(Enum):
+    """How a falling learning rate meets its floor; d is the decay from 1 to 0."""
+
+    CUT = "cut"
+    """The larger of d and the floor."""
+    BLEND = "blend"
+    """d * (1 - floor) + floor, as in the papers' schedules."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropConfig:
     """How windows are cut from annotated images for training."""
@@ -117,8 +126,15 @@ class OptimizerConfig:
         low=1,
         high=10_000_000,
     )
+    repeats: bool = described(
+        True, help="Start the next cycle when one ends; otherwise the learning rate stays at its floor."
+    )
     floor: float = described(
         0.05, help="The learning rate never falls below this share of its start.", low=0.0, high=1.0
+    )
+    floor_way: Floor = described(
+        Floor.CUT,
+        help="Cut: falls, then stays at the floor. Blend: falls more slowly and meets it at the end.",
     )
     warmup_steps: int = described(
         10,
@@ -126,6 +142,18 @@ class OptimizerConfig:
         unit="steps",
         low=0,
         high=100_000,
+    )
+    warmup_start: float | None = described(
+        None,
+        help="Share of the learning rate at the first step of the warm-up; empty: the share of one step.",
+        low=0.0,
+        high=1.0,
+    )
+    decay_after_warmup: bool = described(
+        False, help="The learning rate starts to fall when the warm-up is over, not with it."
+    )
+    decay_everything: bool = described(
+        False, help="Weight decay pulls biases and the scales of normalisations too, as in some papers."
     )
     clip_norm: float = described(
         1.0, help="Largest allowed norm of the gradients; longer ones are shortened.", low=1e-3, high=1e6

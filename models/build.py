@@ -13,7 +13,8 @@ from models.backbones.pretrained import Notice, Progress
 from models.base import SegmentationModel
 from models.catalog import MODELS, ModelSpec
 from models.configs import BackboneConfig, NetworkConfig
-from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
+from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, RmiConfig
+from models.losses.affinity import AffinityField
 from models.losses.cross_entropy import CrossEntropy
 from models.losses.rmi import Rmi
 from models.losses.total import TotalLoss, WeightedLoss
@@ -91,6 +92,11 @@ def build_loss(config: LossConfig) -> TotalLoss:
         case RmiConfig():
             return TotalLoss(
                 terms=(WeightedLoss(name="rmi", weight=1.0, loss=Rmi(config)),),
+                auxiliary=_auxiliary(config.auxiliary_weight, CrossEntropy()),
+            )
+        case AffinityConfig():
+            return TotalLoss(
+                terms=(WeightedLoss(name="affinity", weight=1.0, loss=AffinityField(config)),),
                 auxiliary=_auxiliary(config.auxiliary_weight, CrossEntropy()),
             )
         case _ as never:

@@ -95,4 +95,20 @@ class RmiConfig:
             raise ConfigError("share", self.share, "between 0 and 1 where the balance is convex")
 
 
-LossConfig = CrossEntropyConfig | RmiConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffinityConfig:
+    """Affinity fields (Ke et al. 2018): neighbours agree within a class and differ across a boundary."""
+
+    distance: int = described(1, help="How far neighbours are apart.", unit="px", low=1, high=16)
+    margin: float = described(3.0, help="Divergence wanted across a boundary.", low=0.0, high=20)
+    within: float = described(1.0, help="Weight of agreement within a class.", low=0.0, high=100)
+    across: float = described(1.0, help="Weight of difference across boundaries.", low=0.0, high=100)
+    auxiliary_weight: float = described(
+        0.4, help="Weight of the cross-entropy on each set of auxiliary logits.", low=0.0, high=100
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+LossConfig = CrossEntropyConfig | RmiConfig | AffinityConfig

@@ -330,6 +330,8 @@ def make_optimizer(model: SegmentationModel[Any], config: OptimizerConfig) -> to
     groups = [dict(group) for group in model.parameter_groups(config.learning_rate, config.weight_decay)]
     for group in groups:
         group["initial_lr"] = group["lr"]
+        if config.decay_everything:
+            group["weight_decay"] = config.weight_decay
     match config.kind:
         case OptimizerKind.ADAMW:
             return torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -3,6 +3,8 @@
 B batch, K classes, H W image size.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +22,28 @@ class CrossEntropy(nn.Module):
         class_balance: 0 counts every labelled pixel alike; 1 weighs pixels by the inverse frequency of their
             class in the batch, so that every class present counts alike; values between are the exponent of
             that frequency.
+        class_weights: K weights of the classes; the weighted sum is divided by the sum of the weights of the
+            labelled pixels. None weighs all alike. Not together with `class_balance`.
+        divide_by_count: divide by the number of labelled pixels instead, whatever their weights.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, class_balance: float = 0.0) -> None:
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_balance: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        divide_by_count: bool = False,
+    ) -> None:
         super().__init__()
+        if class_weights is not None and class_balance:
+            raise ValueError("classes are weighted either by given weights or by their frequency")
         self.label_smoothing = label_smoothing
         self.class_balance = class_balance
+        self.divide_by_count = divide_by_count
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss, a float32 scalar.
@@ -38,14 +56,19 @@ class CrossEntropy(nn.Module):
             logits = logits.float()
         labelled = target != IGNORE_INDEX
         if self.class_balance == 0.0:
+            weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
             total = F.cross_entropy(
                 logits,
                 target,
+                weight=weights,
                 ignore_index=IGNORE_INDEX,
                 reduction="sum",
                 label_smoothing=self.label_smoothing,
             )
-            return total / labelled.sum().clamp(min=1)
+            if weights is None or self.divide_by_count:
+                return total / labelled.sum().clamp(min=1)
+            weight = (weights[torch.where(labelled, target, 0)] * labelled).sum()
+            return total / torch.where(weight > 0, weight, torch.ones_like(weight))
         losses = F.cross_entropy(
             logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
         )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import OptimizerConfig
+from engine.config import Floor, OptimizerConfig
 from engine.learn.schedule import Schedule
 
 
@@ -63,3 +63,23 @@ def test_a_new_config_keeps_the_share_of_the_cycle() -> None:
     assert schedule.position == 5
     schedule.restore(1e9)
     assert schedule.position == 10
+
+
+def test_a_schedule_that_does_not_repeat_runs_down_once() -> None:
+    config = OptimizerConfig(
+        cycle_steps=10, warmup_steps=0, poly_power=1.0, floor=0.1, floor_way=Floor.BLEND, repeats=False
+    )
+    schedule = Schedule(config)
+    factors = _factors(schedule, 5)
+    schedule.restart()
+    factors += _factors(schedule, 10)
+    assert factors == pytest.approx([0.9 * max(0.0, 1 - step / 10) + 0.1 for step in range(15)])
+
+
+def test_the_decay_may_wait_for_the_warm_up() -> None:
+    config = OptimizerConfig(
+        cycle_steps=12, warmup_steps=4, warmup_start=0.2, poly_power=1.0, floor=0.0, decay_after_warmup=True
+    )
+    factors = _factors(Schedule(config), 12)
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[4:] == pytest.approx([1 - step / 8 for step in range(8)])

@@ -132,3 +132,14 @@ def test_terms_without_weight_are_left_out() -> None:
     assert list(alone(output, target)) == ["a"]
     with pytest.raises(ValueError, match="no loss"):
         total({})
+
+
+def test_given_class_weights_without_a_labelled_pixel_are_zero() -> None:
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    value = CrossEntropy(class_weights=(1.0, 0.0, 2.0))(logits, torch.full((2, 4, 4), 255))
+    value.backward()
+    assert value.item() == 0.0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+    with pytest.raises(ValueError, match="either"):
+        CrossEntropy(class_balance=1.0, class_weights=(1.0, 1.0))
