@@ -211,7 +211,7 @@ class ClassesPanel(QWidget):
     def _menu(self, point: QPoint) -> None:
         index = self.view.indexAt(point)
         if index.isValid():
-            self.menu_for(index).exec(self.view.viewport().mapToGlobal(point))
+            self.menu_for(index).popup(self.view.viewport().mapToGlobal(point))
 
     def menu_for(self, index: QModelIndex) -> QMenu:
         """Return the context menu of a row."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint
+from PySide6.QtCore import QObject, QPoint, Qt
 from PySide6.QtWidgets import QMenu
 
 from app.actions import ACTIONS, CLASS_ACTS, Act, shown_key
@@ -252,6 +252,7 @@ class Intentions(QObject):
 
     def _context_menu(self, at: QPoint, point: tuple[float, float] | None) -> None:
         menu = QMenu(self._window)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         table = self._window.actions_table
         if point is not None:
             edit = self._editing
@@ -263,8 +264,7 @@ class Intentions(QObject):
             menu.addSeparator()
         for act in (Act.UNDO, Act.REDO, Act.FIT, Act.ACTUAL_SIZE):
             menu.addAction(table[act])
-        menu.exec(at)
-        menu.deleteLater()
+        menu.popup(at)
 
     # --- training ---------------------------------------------------------------------------------------
 
