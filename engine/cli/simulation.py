@@ -24,7 +24,7 @@ from engine.cli.pump import Pump
 from engine.config import Device
 from engine.errors import EngineError
 from engine.learn.device import resolve_device
-from engine.measure.annotator import (
+from engine.measure.actions import (
     AcceptImage,
     AcceptRegion,
     Action,
@@ -35,8 +35,8 @@ from engine.measure.annotator import (
     Relabel,
     Visit,
     moved,
-    next_action,
 )
+from engine.measure.annotator import next_action
 from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.messages import (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
-from engine.measure.annotator import (
+from engine.measure.actions import (
     AcceptImage,
     AcceptRegion,
     Action,
@@ -19,12 +19,9 @@ from engine.measure.annotator import (
     Paint,
     Relabel,
     Visit,
-    error_regions,
-    know,
     moved,
-    next_action,
-    shown_map,
 )
+from engine.measure.annotator import error_regions, know, next_action, shown_map
 from engine.measure.costs import T_KEY, CostModel, constants
 from engine.measure.medial import medial_path, path_length
 
