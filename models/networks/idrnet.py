@@ -1,0 +1,344 @@
+"""IDRNet: the classes of an image help each other, as far as deleting one of them hurts the others.
+
+Jin, Yuan, Gan, Zhou, Bai, Zhang, Wang, Luo: IDRNet: Intervention-Driven Relation Network for Semantic
+Segmentation. NeurIPS 2023. Pixels are grouped by a coarse prediction (`models.grouping`); each class vector
+is joined by the one of the whole data set; relations (`models.relation`) mix the vectors of the classes
+present; attention refines the mixtures (`models.refinement`), which finally join the pixels' own features.
+
+The pass with a class deleted is part of `forward` in training: it must see the very weights, normalisations
+and dropout of the pass it is compared with, and `observe` comes only after the optimizer has changed the
+weights. It runs without gradient, shares everything that does not depend on the deleted class, and changes
+nothing but running statistics of normalisations; `observe` then moves counter, relations and class vectors.
+
+Departures from the published code: dropout draws one mask for both passes on every device (there: on CUDA
+only); a batch seen by several processes is one batch (there: results are averaged); nothing is done at all
+where no pixel is labelled (there: not a number).
+
+B batch, K classes, C width, F width of the pyramid, H W image size, h w size of the last features, P = h * w.
+R features, D class vectors of the data set, G class vectors of the image, E mixtures of [G, D].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.attention import AttentionBlock
+from models.base import MakeBackbone, SegmentationModel
+from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
+from models.class_memory import pad_target
+from models.class_rows import Classifier
+from models.context import FeaturePyramid, build_context
+from models.decoders import decoder
+from models.grouping import Groups, group, group_vectors
+from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
+from models.inspection import InspectionKind
+from models.output import InspectionView, SegmentationOutput
+from models.refinement import ClassRefiner, PixelRefiner
+from models.relation import ClassRelations, pixel_losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdrnetOutput(SegmentationOutput):
+    """What IDRNet learns its relations from.
+
+    Attributes:
+        features: (B, C, h, w) R of the padded image, detached.
+        deleted: (B,) int64, class deleted in each image; None in evaluation.
+        logits_without: (B, K, h', w') logits of the padded image with that class deleted, without gradient;
+            None in evaluation.
+    """
+
+    features: Tensor
+    deleted: Tensor | None = None
+    logits_without: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What does not depend on which class is deleted.
+
+    Attributes:
+        features: R, (B, C, h, w).
+        within: context within the image (B, C', h', w'), or None.
+        coarse: coarse logits (B, K, h, w).
+        groups: pixels by coarse class.
+        vectors: [G, D], (B, K, 2C).
+        refined: what the refiner prepared.
+    """
+
+    features: Tensor
+    within: Tensor | None
+    coarse: Tensor
+    groups: Groups
+    vectors: Tensor
+    refined: Tensor
+
+
+class RelationContext(nn.Module):
+    """Everything between backbone and final decoder: the context module of the comparison tables."""
+
+    def __init__(self, config: IdrnetConfig, num_classes: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        pyramid = config.pyramid is not PyramidPlace.NONE
+        within = config.pyramid_width if pyramid else width
+        self.bottleneck = nn.Sequential(*conv_norm_act(channels[-1], width))
+        self.context = build_context(config.context, width, within, config.dilations)
+        self.context_refiner = (
+            None
+            if config.context_refinement is ContextRefinement.NONE
+            else AttentionBlock(within, config.context_attention_width, within)
+        )
+        self.pyramid = FeaturePyramid(channels[:-1], within, within) if pyramid else None
+        self.within_channels = 0 if self.context is None else within
+        coarse_channels = width if self.context is None else within
+        if self.pyramid is not None:
+            self.within_channels = self.pyramid.out_channels
+            if config.pyramid is PyramidPlace.BEFORE:
+                coarse_channels = self.within_channels
+        if config.coarse_from_features:
+            coarse_channels = width
+        if config.refinement is Refinement.PIXELS:
+            self.coarse_decoder = decoder(coarse_channels, width, num_classes, dropout=config.dropout)
+            self.refiner: PixelRefiner | ClassRefiner = PixelRefiner(width, config.attention_width)
+        else:
+            self.coarse_decoder = nn.Sequential(
+                nn.Dropout2d(config.dropout), Classifier(coarse_channels, num_classes)
+            )
+            self.refiner = ClassRefiner(width, config.attention_width)
+        self.relations = ClassRelations(
+            num_classes,
+            width,
+            relation_momentum=config.relation_momentum,
+            vector_momentum=config.vector_momentum,
+        )
+
+    def forward(self, *stages: Tensor) -> Tensor:
+        """Returns context (B, C, h, w) of the backbone's stages, finest first.
+
+        Without a pyramid the last stage alone will do.
+        """
+        prepared = self.prepare(stages)
+        return self.mix(prepared, prepared.groups.present)
+
+    def prepare(self, stages: Sequence[Tensor]) -> Prepared:
+        """Computes all that does not depend on which class is deleted."""
+        features = self.bottleneck(stages[-1])
+        within = None if self.context is None else self.context(features)
+        if within is not None:
+            within = self._refined(within, ContextRefinement.BEFORE)
+            within = self._with_pyramid(stages, within, PyramidPlace.BEFORE)
+        seen = features if within is None or self.config.coarse_from_features else within
+        coarse = resize(self.coarse_decoder(seen), features.shape[-2:])
+        if within is not None:
+            within = self._refined(within, ContextRefinement.AFTER)
+            within = self._with_pyramid(stages, within, PyramidPlace.AFTER)
+        groups = group(coarse)
+        own = group_vectors(coarse, features, groups)
+        remembered = self.relations.vectors.to(own.dtype).expand_as(own)
+        return Prepared(
+            features=features,
+            within=within,
+            coarse=coarse,
+            groups=groups,
+            vectors=torch.cat([own, remembered], dim=2),
+            refined=self.refiner.prepare(features, own),
+        )
+
+    def mix(self, prepared: Prepared, kept: Tensor) -> Tensor:
+        """Returns refined context (B, C, h, w) from the classes kept, (B, K) bool."""
+        by_mean, by_variance = self.relations.mixtures(kept)
+        vectors = prepared.vectors
+        mixtures = [relations.to(vectors.dtype) @ vectors for relations in (by_mean, by_variance)]
+        remembered = vectors[..., self.config.width :]
+        given = torch.cat([remembered, *mixtures], dim=2)
+        context: Tensor = self.refiner(prepared.refined, given, prepared.groups, kept)
+        return context
+
+    def _refined(self, within: Tensor, place: ContextRefinement) -> Tensor:
+        if self.context_refiner is None or self.config.context_refinement is not place:
+            return within
+        refined: Tensor = self.context_refiner(within, within)
+        return refined
+
+    def _with_pyramid(self, stages: Sequence[Tensor], within: Tensor, place: PyramidPlace) -> Tensor:
+        if self.pyramid is None or self.config.pyramid is not place:
+            return within
+        joined: Tensor = self.pyramid(stages[:-1], within)
+        return joined
+
+
+class Idrnet(SegmentationModel[IdrnetOutput]):
+    """Context between classes, and the decoder of the final logits."""
+
+    independent_classes = False
+
+    def __init__(self, config: IdrnetConfig, num_classes: int, make_backbone: MakeBackbone) -> None:
+        super().__init__(num_classes)
+        self.config = config
+        self.backbone = make_backbone(config.backbone)
+        channels, width = self.backbone.channels, config.width
+        self.context = RelationContext(config, num_classes, channels)
+        self.decoder = decoder(
+            2 * width + self.context.within_channels, width, num_classes, dropout=config.dropout
+        )
+        self.auxiliary_decoder = (
+            decoder(channels[2], config.auxiliary_width, num_classes, dropout=config.dropout, kernel=3)
+            if config.auxiliary
+            else None
+        )
+
+    @property
+    def head_rate(self) -> float:
+        """Learning rate of the head relative to the backbone's."""
+        return self.config.head_rate
+
+    def forward(self, image: Tensor, *, inspect: bool = False) -> IdrnetOutput:
+        """Computes logits (B, K, H, W) of (B, 3, H, W) float; in training also those with a class deleted."""
+        padded = pad_to_minimum(image)
+        stages = self.backbone(padded)
+        prepared = self.context.prepare(stages)
+        present = prepared.groups.present
+        fixed = self._fixed(prepared)
+        mask = self._mask(fixed)
+        logits = self._decode(fixed, self.context.mix(prepared, present), mask)
+        deleted, without = None, None
+        if self.training and self.config.relations is not RelationLearning.NONE:
+            with torch.no_grad():
+                deleted = self.draw(present)
+                without = self._without(prepared, fixed, mask, deleted)
+        final = full_size(logits, padded, image)
+        return IdrnetOutput(
+            logits=final,
+            auxiliary_logits=self._auxiliary(stages[2], prepared.coarse, padded, image),
+            inspection=self._views(prepared, logits) if inspect else {},
+            features=prepared.features.detach(),
+            deleted=deleted,
+            logits_without=without,
+        )
+
+    def draw(self, present: Tensor) -> Tensor:
+        """Draws the class to delete in each image, (B,) int64, among those present (B, K)."""
+        balanced = self.config.relations is RelationLearning.BALANCED_DELETION
+        return self.context.relations.draw(present, balanced=balanced)
+
+    def observe(self, output: IdrnetOutput, target: Tensor, learning_rate: float) -> None:
+        """Moves counter and relations by the deletion, and class vectors by the features, of one batch."""
+        del learning_rate
+        relations, size = self.context.relations, target.shape[-2:]
+        labels = pad_target(target)
+        if output.deleted is not None and output.logits_without is not None:
+            without = resize(output.logits_without, labels.shape[-2:])[..., : size[0], : size[1]]
+            relations.update(
+                output.deleted,
+                target,
+                pixel_losses(output.logits.detach(), target),
+                pixel_losses(without, target),
+            )
+        relations.update_vectors(output.features, labels)
+
+    def _auxiliary(self, stage: Tensor, coarse: Tensor, padded: Tensor, image: Tensor) -> dict[str, Tensor]:
+        if not self.training:
+            return {}
+        logits = {"coarse": full_size(coarse, padded, image)}
+        if self.auxiliary_decoder is not None:
+            logits["stage3"] = full_size(self.auxiliary_decoder(stage), padded, image)
+        return logits
+
+    def _fixed(self, prepared: Prepared) -> Tensor:
+        """Returns the decoder's first convolution of all its inputs but the context, (B, C, h', w').
+
+        A 1 x 1 convolution and a bilinear enlargement may change places, so R is convolved at its own size.
+        """
+        width, weight = self.config.width, self._first_weight()
+        result = F.conv2d(prepared.features, weight[:, :width])
+        if prepared.within is None:
+            return result
+        within = prepared.within
+        return resize(result, within.shape[-2:]) + F.conv2d(within, weight[:, 2 * width :])
+
+    def _first_weight(self) -> Tensor:
+        """Returns (C, 2C + channels of the context within the image, 1, 1): inputs R, context, within."""
+        weight: Tensor = self.decoder[0].get_parameter("weight")
+        return weight
+
+    def _mask(self, fixed: Tensor) -> Tensor:
+        """Returns the channels that dropout keeps, (B, C, 1, 1), one mask for both passes."""
+        kept: Tensor = self.decoder[3](fixed.new_ones(fixed.shape[0], fixed.shape[1], 1, 1))
+        return kept
+
+    def _decode(self, fixed: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Returns logits (B, K, h', w')."""
+        width = self.config.width
+        given = F.conv2d(context, self._first_weight()[:, width : 2 * width])
+        features = self.decoder[1:3](fixed + resize(given, fixed.shape[-2:]))
+        logits: Tensor = self.decoder[4](features * mask if self.training else features)
+        return logits
+
+    def _without(self, prepared: Prepared, fixed: Tensor, mask: Tensor, deleted: Tensor) -> Tensor:
+        """Returns logits (B, K, h', w') with class `deleted` (B,) taken out of each image."""
+        classes = torch.arange(self.num_classes, device=deleted.device)
+        kept = prepared.groups.present & (classes != deleted[:, None])
+        moved = [] if self.config.deletion_statistics else _statistics(self.context.refiner, self.decoder)
+        before = [values.clone() for values in moved]
+        logits = self._decode(fixed, self.context.mix(prepared, kept), mask)
+        for values, old in zip(moved, before, strict=True):
+            values.copy_(old)
+        return logits
+
+    def _views(self, prepared: Prepared, logits: Tensor) -> dict[str, InspectionView]:
+        relations = self.context.relations
+        coarse = prepared.coarse.detach().float().softmax(dim=1)
+        return {
+            "pseudo_label": InspectionView(
+                kind=InspectionKind.LABEL_MAP,
+                title="Pseudo-label",
+                explanation="The class of the first, coarse prediction, by which pixels are grouped.",
+                values=prepared.groups.label,
+            ),
+            "coarse_confidence": InspectionView(
+                kind=InspectionKind.HEATMAP,
+                title="Coarse confidence",
+                explanation="How sure the first prediction is, before the classes have helped each other.",
+                values=coarse.amax(dim=1),
+            ),
+            "confidence": InspectionView(
+                kind=InspectionKind.HEATMAP,
+                title="Final confidence",
+                explanation="How sure the final prediction is; compare it with the coarse one.",
+                values=logits.detach().float().softmax(dim=1).amax(dim=1),
+            ),
+            "relation_mean": InspectionView(
+                kind=InspectionKind.CLASS_MATRIX,
+                title="Relation, mean",
+                explanation="How much the error of the column's class rises when the row's class is deleted.",
+                values=relations.mean.clone(),
+            ),
+            "relation_variance": InspectionView(
+                kind=InspectionKind.CLASS_MATRIX,
+                title="Relation, variance",
+                explanation="How much more the column's error varies when the row's class is deleted.",
+                values=relations.variance.clone(),
+            ),
+            "deletions": InspectionView(
+                kind=InspectionKind.CLASS_VALUES,
+                title="Deletions",
+                explanation="How often each class was deleted to see who needs it.",
+                values=relations.counter.clone(),
+            ),
+            "class_vectors": InspectionView(
+                kind=InspectionKind.CLASS_VECTORS,
+                title="Class vectors",
+                explanation="What the network remembers of each class over all images; zero if never seen.",
+                values=relations.vectors.clone(),
+            ),
+        }
+
+
+def _statistics(*modules: nn.Module) -> list[Tensor]:
+    """Returns the running statistics of all normalisations inside; neither module has other buffers."""
+    return [values for module in modules for values in module.buffers()]
