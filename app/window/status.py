@@ -41,6 +41,7 @@ class StatusLine(QStatusBar):
         self.image = label(kind="muted")
         self._dot = Dot()
         self.saved = label()
+        self.saved.setMinimumWidth(self.saved.fontMetrics().horizontalAdvance("read-only") + 12)
         self.bell = QToolButton()
         self.bell.setProperty("flat", True)
         self.bell.setAccessibleName("Notices")

@@ -473,6 +473,17 @@ def test_the_command_palette_finds_and_does(desk: Desk) -> None:
     assert palette.list.item(0).text() == "Class: tree"
     palette.line.returnPressed.emit()
     assert desk.window.editing.active_class == 3
+    palette.line.setText("")
+    palette.show()
+    for key, row in (
+        (Qt.Key.Key_Down, 1),
+        (Qt.Key.Key_PageDown, 9),
+        (Qt.Key.Key_Up, 8),
+        (Qt.Key.Key_PageUp, 0),
+    ):
+        QTest.keyClick(palette.line, key)
+        assert palette.list.currentRow() == row
+    assert not palette.grab().isNull()
     palette.line.setText("zzzz")
     assert "Nothing fits" in palette.list.item(0).text()
     palette.deleteLater()

@@ -5,16 +5,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtTest import QTest
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.panels.class_model import ClassModel, share_text
 from app.theme import Look
 from app.widgets.chart import LineChart, nice_ceiling, thinned
 from app.widgets.form import ConfigForm, VariantForm, field_title
 from app.widgets.inline_field import InlineField
 from app.widgets.notices import Level, NoticeCenter
+from engine.annotate.classes import ClassTable
 from engine.catalog import PRESETS, ConfigError, describe, loss_types, network_types
 from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
 
@@ -129,8 +131,15 @@ def test_the_chart_draws_and_tells(qtbot: QtBot) -> None:
     assert len(chart.losses) == 5
     chart.add_score(20, 0.9)  # an older checkpoint was loaded
     assert chart.scores == ((10.0, 0.1), (20.0, 0.9))
-    QTest.mouseMove(chart, QPoint(200, 90))
-    chart.grab()
+    plain = chart.grab().toImage()
+    place = QPointF(200, 90)
+    none = Qt.MouseButton.NoButton
+    chart.mouseMoveEvent(
+        QMouseEvent(QEvent.Type.MouseMove, place, place, none, none, Qt.KeyboardModifier.NoModifier)
+    )
+    assert chart.grab().toImage() != plain  # the value under the pointer is written
+    chart.leaveEvent(QEvent(QEvent.Type.Leave))
+    assert chart.grab().toImage() == plain
     chart.clear()
     assert chart.scores == ()
 
@@ -171,3 +180,33 @@ def test_notices_are_read_counted_and_withdrawn() -> None:
     assert [notice.cause for notice in center.notices] == ["b"]
     center.clear()
     assert center.notices == ()
+
+
+def test_the_sparkline_has_no_words(qtbot: QtBot) -> None:
+    chart = LineChart(Look(), compact=True)
+    qtbot.addWidget(chart)
+    chart.add_score(10, 0.5)
+    assert "0.500" in chart.toolTip()
+    assert chart.sizeHint().height() < 60
+    assert chart.minimumSizeHint().width() <= chart.sizeHint().width()
+
+
+def test_class_rows_say_everything_in_words() -> None:
+    model = ClassModel()
+    table = ClassTable().add("sky").add("road")
+    model.set_classes(table)
+    assert "Key 1" in model.data(model.index(0), Qt.ItemDataRole.ToolTipRole)
+    renamed = table.rename(0, "heaven").with_flags(0, hidden=True, locked=True)
+    changed: list[object] = []
+    model.dataChanged.connect(lambda *where: changed.append(where))
+    model.set_classes(renamed)
+    assert len(changed) == 1  # the same rows: nothing is rebuilt, so that the choice stays
+    words = model.data(model.index(0), Qt.ItemDataRole.AccessibleTextRole)
+    assert "Hidden" in words
+    assert "Locked" in words
+    assert model.data(model.index(5)) is None
+    assert model.row_of(9) == -1
+    assert not model.setData(model.index(0), "  ")
+    assert not model.dropMimeData(QMimeData(), Qt.DropAction.MoveAction, 0, 0, model.index(0))
+    assert model.mimeTypes() == list(model.mimeData([model.index(0)]).formats())
+    assert [share_text(share) for share in (0.0, 0.004, 0.314)] == ["–", "<1 %", "31 %"]
