@@ -62,8 +62,9 @@ class ClassMemory(FollowsClasses):
             (M, B, C, h, w), one mixture per slot, in the precision of `shares`; no gradient to the memory.
         """
         vectors = self.memory.permute(1, 2, 0).to(shares.dtype, copy=True)
-        mixed: Tensor = vectors[:, None] @ shares.flatten(2)
-        return mixed.unflatten(3, shares.shape[-2:])
+        mixed = vectors[:, None] @ shares.flatten(2)
+        result: Tensor = mixed.unflatten(3, shares.shape[-2:])
+        return result
 
     def momentum(self, learning_rate: float) -> float:
         """Returns the weight of the new value, 0..1, for an update done with this learning rate."""
@@ -172,8 +173,9 @@ class NormalMemory(FollowsClasses):
 
     def mixture(self, shares: Tensor) -> Tensor:
         """Mixes the class vectors at every place: shares (B, K, h, w) to (B, C, h, w), same precision."""
-        mixed: Tensor = self.vectors().T.to(shares.dtype) @ shares.flatten(2)
-        return mixed.unflatten(2, shares.shape[-2:])
+        mixed = self.vectors().T.to(shares.dtype) @ shares.flatten(2)
+        result: Tensor = mixed.unflatten(2, shares.shape[-2:])
+        return result
 
     def update(self, features: Tensor, target: Tensor) -> None:
         """Moves mean and deviation of the classes present towards those of their mean feature.

@@ -143,8 +143,12 @@ class McibiPlusPlusConfig:
     pyramid_width: int = described(512, help="Channels of each level of the pyramid.", low=4, high=2048)
     attention_width: int = described(256, help="Channels inside attention.", low=2, high=2048)
     auxiliary_width: int = described(512, help="Channels of the auxiliary head.", low=4, high=2048)
+    coarse_kernel: DecoderKernel = described(
+        DecoderKernel.SIZE1,
+        help="Size of the convolution before the classifiers that choose from the memory.",
+    )
     decoder_kernel: DecoderKernel = described(
-        DecoderKernel.SIZE1, help="Size of the convolution before each classifier."
+        DecoderKernel.SIZE1, help="Size of the convolution before the last classifier."
     )
     dropout: float = described(
         0.1, help="Share of head channels switched off while training.", low=0.0, high=0.9

@@ -57,14 +57,14 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         self.config = config
         self.backbone = make_backbone(config.backbone)
         channels, width = self.backbone.channels, config.width
-        kernel, dropout = config.decoder_kernel.value, config.dropout
+        coarse_kernel, dropout = config.coarse_kernel.value, config.dropout
         self.context = build_context(config.context, channels[3], width, config.dilations)
         self.bottleneck = nn.Sequential(*conv_norm_act(channels[3], width))
-        self.pixel_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=kernel)
+        self.pixel_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=coarse_kernel)
         self.context_decoder: nn.Sequential | None = None
         self.within_attention: AttentionBlock | None = None
         if self.context is not None:
-            self.context_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=kernel)
+            self.context_decoder = decoder(width, width, num_classes, dropout=dropout, kernel=coarse_kernel)
             if config.within_attention:
                 self.within_attention = AttentionBlock(width, config.attention_width, width)
         self.memory = NormalMemory(num_classes, width, config.momentum)
@@ -75,7 +75,7 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         top = width if self.context is None else 2 * width
         self.pyramid = FeaturePyramid(channels[:3], top, config.pyramid_width) if config.pyramid else None
         last = top + 3 * config.pyramid_width if config.pyramid else top
-        self.decoder = decoder(last, width, num_classes, dropout=dropout, kernel=kernel)
+        self.decoder = decoder(last, width, num_classes, dropout=dropout, kernel=config.decoder_kernel.value)
         self.auxiliary_decoder = (
             decoder(channels[2], config.auxiliary_width, num_classes, dropout=dropout, kernel=3)
             if config.auxiliary
