@@ -84,6 +84,21 @@ class Patch:
         for name in ("before", "after", "provenance_before", "provenance_after"):
             object.__setattr__(self, name, _plane(getattr(self, name), mask, name))
 
+    @classmethod
+    def owning(cls, box: Box, mask: NDArray[np.bool_], planes: Sequence[NDArray[np.uint8]]) -> Patch:
+        """Return a patch that takes fresh arrays over instead of copying them; nobody else may hold them.
+
+        Args:
+            box: The box the arrays cover.
+            mask: (h, w) bool.
+            planes: before, after, provenance before and after, each (h, w) uint8 and 0 outside the mask.
+        """
+        patch = cls.__new__(cls)
+        values = (box.top, box.left, _frozen(mask), *(_frozen(plane) for plane in planes))
+        for name, value in zip(cls.__slots__, values, strict=True):
+            object.__setattr__(patch, name, value)
+        return patch
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Patch):
             return NotImplemented
@@ -259,7 +274,7 @@ def _joined(patches: Sequence[Patch], box: Box) -> Patch:
         np.copyto(after[part], patch.after, where=patch.mask)
         np.copyto(provenance_after[part], patch.provenance_after, where=patch.mask)
         seen |= patch.mask
-    return Patch(box.top, box.left, mask, before, after, provenance_before, provenance_after)
+    return Patch.owning(box, mask, (before, after, provenance_before, provenance_after))
 
 
 def merge(patches: Sequence[Patch]) -> Patch | None:

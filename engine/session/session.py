@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from engine.annotate.classes import UNLABELLED, ClassTable
+import numpy as np
+
+from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.annotate.geometry import Box
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
@@ -191,8 +193,8 @@ class Session(SessionView):
 
     def _record_changed(self, image_id: str, patch: Patch, opened: OpenImage) -> None:
         record = self.manifest.images[image_id]
-        seen = {int(value) for value in set(patch.after[patch.mask].tolist())} - {UNLABELLED}
-        labelled = tuple(sorted(set(record.labelled) | seen))
+        painted = np.flatnonzero(np.bincount(patch.after[patch.mask], minlength=256)).tolist()
+        labelled = tuple(sorted({*record.labelled, *painted} - {UNLABELLED, VOID}))
         split = review.split_of_new(self.manifest.images) if record.split is Split.NONE else record.split
         status = ImageStatus.STARTED if record.status is ImageStatus.NEW else record.status
         self._update_record(
