@@ -19,7 +19,7 @@ maskloop VERB …          work without a window; `maskloop --help` lists the ve
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 failed, 2 misuse."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and wants_no_window(given[0]):
+    if given and wants_no_window(given):
         from engine import cli
 
         return cli.run(given)
@@ -29,15 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return open_window(Path(given[0]) if given else None)
 
 
-def wants_no_window(first: str) -> bool:
-    """Say whether the first argument is a verb or an option; what exists as a folder is a folder."""
+def wants_no_window(given: Sequence[str]) -> bool:
+    """Say whether a command line asks for a verb or an option.
+
+    A single word that is both a verb and a folder here is the folder; a verb with arguments is the verb.
+    """
+    first = given[0]
     if first.startswith("-"):
         return True
-    if Path(first).is_dir():
-        return False
     from engine import cli
 
-    return first in cli.VERBS
+    return first in cli.VERBS and (len(given) > 1 or not Path(first).is_dir())
 
 
 def prepare_environment() -> None:
