@@ -18,6 +18,8 @@ _MODULES = {
     "export": "engine.cli.export",
     "import": "engine.cli.import_masks",
     "check": "engine.cli.check",
+    "networks": "engine.cli.list_networks",
+    "bench": "engine.cli.bench",
 }
 
 VERBS: tuple[str, ...] = tuple(_MODULES)

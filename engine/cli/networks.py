@@ -9,7 +9,7 @@ from engine.annotate.classes import ClassTable
 from engine.catalog import networks
 from engine.config import Device, Precision, PredictConfig
 from engine.learn.checkpoint import CheckpointAbout, read_checkpoint, restore
-from engine.learn.device import ResolvedDevice, choose_precision, resolve_device
+from engine.learn.device import ResolvedDevice, choose_precision, limit_threads, resolve_device
 from engine.predict.predictor import Predictor
 from models.base import SegmentationModel
 from models.build import build_model
@@ -46,6 +46,7 @@ def load_network(checkpoint: Path, device: Device, notice: Callable[[str], None]
     """
     content = read_checkpoint(checkpoint)
     about = content.about
+    limit_threads()
     resolved = resolve_device(device)
     if resolved.notice:
         notice(resolved.notice)

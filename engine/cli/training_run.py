@@ -15,7 +15,7 @@ from engine.config import Device, TrainingConfig
 from engine.exchange.base import storage_errors
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, restore, save_checkpoint
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, SUFFIX, checkpoint_path
-from engine.learn.device import resolve_device
+from engine.learn.device import limit_threads, resolve_device
 from engine.learn.evaluator import EvaluationResult, EvaluationSample, evaluate
 from engine.learn.pool import Pool
 from engine.learn.trainer import Trainer
@@ -61,6 +61,7 @@ class TrainingRun:
             material.project.manifest.loss if material.project is not None else CrossEntropyConfig()
         )
         self._config = config
+        limit_threads()
         self._device = resolve_device(device)
         if self._device.notice:
             self.notes.append(self._device.notice)

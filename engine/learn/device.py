@@ -75,13 +75,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def limit_threads(threads: int) -> None:
-    """Let torch use so many processor threads when called from this thread.
+def limit_threads(threads: int | None = None) -> None:
+    """Let torch use so many processor threads when called from this thread; None takes all cores but one.
 
-    All cores but one is the measured choice: with all of them a window stalls, and training itself
-    collapses as soon as anything else is busy.
+    That is the measured choice: with all of them a window stalls, and training itself collapses as soon
+    as anything else is busy.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, available_cores() - 1) if threads is None else threads)
 
 
 def choose_precision(wanted: Precision, model: SegmentationModel[Any], device: torch.device) -> Precision:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from engine.errors import EngineError
-from engine.learn.device import available_cores, limit_threads
+from engine.learn.device import limit_threads
 from engine.messages import (
     AnnotationChanged,
     CancelExport,
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def run_loop(emit: Callable[[Event], None], inbox: Inbox, threads: int | None) -> None:
     """Serve the inbox until `Shutdown`: the worker thread's whole life after torch was imported."""
-    limit_threads(threads if threads is not None else max(1, available_cores() - 1))
+    limit_threads(threads)
     Loop(emit, inbox).run()
 
 
