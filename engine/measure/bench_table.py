@@ -1,0 +1,105 @@
+"""Comparison tables as text, as CSV and as a picture."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.measure.bench import Measured
+from engine.measure.bench_rows import Published
+from engine.opencv import cv2
+
+_COLUMNS = (
+    ("parameters", "M parameters", "{:.3f}"),
+    ("operations", "G operations", "{:.3f}"),
+    ("milliseconds", "ms", "{:.1f}"),
+    ("memory_mb", "MB", "{:.1f}"),
+)
+_PAPER, _INK, _FAINT = (250, 250, 248), (40, 44, 52), (214, 216, 218)
+_BARS = ((0, 114, 178), (230, 159, 0))
+_ROW, _LEFT, _WIDTH, _TOP = 44, 330, 440, 92
+
+
+def as_text(rows: Sequence[Measured]) -> str:
+    """Returns an aligned table; published figures stand in brackets beside ours, gaps are dashes."""
+    shown = _shown_columns(rows)
+    lines = [["", *(title for _, title, _ in shown)]]
+    lines += [[row.title, *(_cell(row, name, form) for name, _, form in shown)] for row in rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(shown) + 1)]
+    text = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in lines
+    ]
+    if any(row.published != Published() for row in rows):
+        text.append("In brackets: published; time and memory there were those of the authors' graphics card.")
+    text += [f"{row.title}: {row.note}" for row in rows if row.note]
+    return "\n".join(text)
+
+
+def as_csv(rows: Sequence[Measured]) -> str:
+    """Returns a line per row, ours and the published figures in columns of their own, gaps empty."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    names = [name for name, _, _ in _COLUMNS]
+    writer.writerow(["title", *names, *(f"published_{name}" for name in names), "note"])
+    for row in rows:
+        ours = [_number(getattr(row, name)) for name in names]
+        theirs = [_number(getattr(row.published, name)) for name in names]
+        writer.writerow([row.title, *ours, *theirs, row.note])
+    return output.getvalue()
+
+
+def draw_table(rows: Sequence[Measured], title: str) -> NDArray[np.uint8]:
+    """Returns (H, W, 3) uint8 RGB: a group of bars per column, ours blue, published orange.
+
+    Published times and memory come from other machines and are left out of the bars.
+    """
+    shown = _shown_columns(rows)
+    height = _TOP + _ROW * max(1, len(rows)) + 24
+    sheet = np.full((height, _LEFT + _WIDTH * len(shown), 3), _PAPER, np.uint8)
+    _write(sheet, (16, 34), title, 0.8)
+    for place, row in enumerate(rows):
+        _write(sheet, (16, _TOP + place * _ROW + 24), row.title, 0.55)
+    for column, (name, heading, form) in enumerate(shown):
+        left = _LEFT + column * _WIDTH
+        _write(sheet, (left, 70), heading, 0.6)
+        _bars(sheet, rows, left, name, form)
+    return sheet
+
+
+def _bars(sheet: NDArray[np.uint8], rows: Sequence[Measured], left: int, name: str, form: str) -> None:
+    comparable = name in ("parameters", "operations")
+    pairs = [(getattr(row, name), getattr(row.published, name) if comparable else None) for row in rows]
+    most = max((value for pair in pairs for value in pair if value is not None), default=1.0) or 1.0
+    for place, pair in enumerate(pairs):
+        top = _TOP + place * _ROW
+        cv2.line(sheet, (left, top - 4), (left + _WIDTH - 20, top - 4), _FAINT, 1)
+        for line, value in enumerate(pair):
+            if value is None:
+                continue
+            y, length = top + 2 + 17 * line, round((_WIDTH - 150) * value / most)
+            cv2.rectangle(sheet, (left, y), (left + max(1, length), y + 13), _BARS[line], -1)
+            _write(sheet, (left + length + 8, y + 12), form.format(value), 0.45)
+
+
+def _write(sheet: NDArray[np.uint8], place: tuple[int, int], text: str, size: float) -> None:
+    # OpenCV's letters are ASCII only.
+    plain = text.replace("×", "x").encode("ascii", "replace").decode()
+    cv2.putText(sheet, plain, place, cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
+
+
+def _shown_columns(rows: Sequence[Measured]) -> tuple[tuple[str, str, str], ...]:
+    """Returns the columns in which some row has a figure of ours."""
+    return tuple(item for item in _COLUMNS if any(getattr(row, item[0]) is not None for row in rows))
+
+
+def _cell(row: Measured, name: str, form: str) -> str:
+    ours, theirs = getattr(row, name), getattr(row.published, name)
+    own = "–" if ours is None else form.format(ours)
+    return own if theirs is None else f"{own} [{theirs:g}]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
