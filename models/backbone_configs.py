@@ -47,6 +47,9 @@ class TinyBackboneConfig:
         False,
         help="Tell the network where in the crop a pixel is. Helps only if crops are nearly whole images.",
     )
+    dilated: bool = described(
+        False, help="Keep the last features at an eighth of the image size: finer and slower."
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -14,25 +14,49 @@ from models.backbone_configs import (
     ResNetDepth,
     TinyBackboneConfig,
 )
+from models.baseline_configs import (
+    AnnConfig,
+    CcNetConfig,
+    DaNetConfig,
+    DeepLabV3Config,
+    DeepLabV3PlusConfig,
+    DenseAsppConfig,
+    DnlConfig,
+    OcrNetConfig,
+    PspNetConfig,
+    UperNetConfig,
+)
 from models.described import check_bounds, described
+from models.idrnet_configs import IdrnetConfig
 from models.loss_configs import CrossEntropyConfig, LossConfig, RmiConfig
 from models.memory_configs import McibiConfig, McibiPlusPlusConfig
 from models.spgnet_configs import SpgNetConfig
 
 # What other rooms know from here although it is defined elsewhere.
 __all__ = [
+    "AnnConfig",
     "BackboneConfig",
+    "CcNetConfig",
     "CrossEntropyConfig",
+    "DaNetConfig",
+    "DeepLabV3Config",
+    "DeepLabV3PlusConfig",
+    "DenseAsppConfig",
+    "DnlConfig",
+    "IdrnetConfig",
     "LossConfig",
     "McibiConfig",
     "McibiPlusPlusConfig",
     "NormKind",
+    "OcrNetConfig",
     "OutputStride",
+    "PspNetConfig",
     "ResNetConfig",
     "ResNetDepth",
     "RmiConfig",
     "SpgNetConfig",
     "TinyBackboneConfig",
+    "UperNetConfig",
 ]
 
 
@@ -81,4 +105,21 @@ class FcnConfig:
         check_bounds(self)
 
 
-NetworkConfig = TinyConfig | FcnConfig | SpgNetConfig | McibiConfig | McibiPlusPlusConfig
+NetworkConfig = (
+    TinyConfig
+    | FcnConfig
+    | IdrnetConfig
+    | SpgNetConfig
+    | McibiConfig
+    | McibiPlusPlusConfig
+    | PspNetConfig
+    | DeepLabV3Config
+    | DeepLabV3PlusConfig
+    | UperNetConfig
+    | OcrNetConfig
+    | AnnConfig
+    | CcNetConfig
+    | DnlConfig
+    | DaNetConfig
+    | DenseAsppConfig
+)

@@ -32,14 +32,16 @@ class ResidualBlock(nn.Module):
 
 
 class TinyBackbone(Backbone):
-    """Features at strides 2, 4, 8 and 16; with `coordinates`, two more input channels tell row and column."""
+    """Features at strides 2, 4, 8 and 16, or 8 once more if dilated.
 
-    strides = (2, 4, 8, 16)
+    With `coordinates`, two more input channels tell row and column.
+    """
 
     def __init__(self, config: TinyBackboneConfig) -> None:
         super().__init__()
         width, kind = config.width, config.norm
         self.channels = (max(4, width // 2), width, width * 2, width * 8 // 3)
+        self.strides = (2, 4, 8, 8 if config.dilated else 16)
         self.coordinates = config.coordinates
         stem, fine, middle, coarse = self.channels
         self.stem = nn.Sequential(*conv_norm_act(5 if config.coordinates else 3, stem, stride=2, kind=kind))
@@ -49,12 +51,12 @@ class TinyBackbone(Backbone):
             *(ResidualBlock(middle, kind=kind) for _ in range((config.depth + 1) // 2)),
         )
         self.stage16 = nn.Sequential(
-            *conv_norm_act(middle, coarse, stride=2, kind=kind),
+            *conv_norm_act(middle, coarse, stride=1 if config.dilated else 2, kind=kind),
             *(ResidualBlock(coarse, dilation=1 + number % 2, kind=kind) for number in range(config.depth)),
         )
 
     def forward(self, image: Tensor) -> Features:
-        """Returns features at strides 2, 4, 8, 16."""
+        """Returns the features of the four stages."""
         if self.coordinates:
             image = torch.cat([image, _coordinates(image)], dim=1)
         stem = self.stem(image)
