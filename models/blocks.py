@@ -3,6 +3,9 @@
 B batch, C channels, h w size of a feature map.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,6 +46,19 @@ def norm(kind: NormKind, channels: int) -> nn.Module:
         case NormKind.GROUP:
             groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
             return nn.GroupNorm(groups, channels)
+
+
+@contextmanager
+def unmoved(*modules: nn.Module) -> Iterator[None]:
+    """Keeps the running statistics of batch normalisations where they are, in training too."""
+    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def conv_norm_act(

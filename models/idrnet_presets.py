@@ -11,6 +11,9 @@ def tiny_idrnet() -> IdrnetConfig:
     """Returns an IDRNet small enough for tests and very slow computers."""
     return IdrnetConfig(
         backbone=TinyBackboneConfig(width=12, depth=1),
+        context=ContextKind.PPM,
+        pyramid=PyramidPlace.AFTER,
+        pyramid_width=8,
         width=16,
         attention_width=8,
         auxiliary_width=16,
@@ -72,7 +75,7 @@ def idrnet_ppm() -> IdrnetConfig:
 
 
 def idrnet_ppm_cityscapes() -> IdrnetConfig:
-    """Returns IDRNet on pyramid pooling as published for Cityscapes: wide, coarse prediction from features."""
+    """Returns IDRNet on pyramid pooling as published for Cityscapes: wide, features predict coarsely."""
     return IdrnetConfig(
         backbone=_RESNET50,
         context=ContextKind.PPM,

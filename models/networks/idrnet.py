@@ -19,6 +19,7 @@ R features, D class vectors of the data set, G class vectors of the image, E mix
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from models.attention import AttentionBlock
 from models.base import MakeBackbone, SegmentationModel
-from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
+from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize, unmoved
 from models.class_memory import pad_target
 from models.class_rows import Classifier
 from models.context import FeaturePyramid, build_context
@@ -283,12 +284,9 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         """Returns logits (B, K, h', w') with class `deleted` (B,) taken out of each image."""
         classes = torch.arange(self.num_classes, device=deleted.device)
         kept = prepared.groups.present & (classes != deleted[:, None])
-        moved = [] if self.config.deletion_statistics else _statistics(self.context.refiner, self.decoder)
-        before = [values.clone() for values in moved]
-        logits = self._decode(fixed, self.context.mix(prepared, kept), mask)
-        for values, old in zip(moved, before, strict=True):
-            values.copy_(old)
-        return logits
+        moving = nullcontext() if self.config.deletion_statistics else unmoved(self.context, self.decoder)
+        with moving:
+            return self._decode(fixed, self.context.mix(prepared, kept), mask)
 
     def _views(self, prepared: Prepared, logits: Tensor) -> dict[str, InspectionView]:
         relations = self.context.relations
@@ -337,8 +335,3 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
                 values=relations.vectors.clone(),
             ),
         }
-
-
-def _statistics(*modules: nn.Module) -> list[Tensor]:
-    """Returns the running statistics of all normalisations inside; neither module has other buffers."""
-    return [values for module in modules for values in module.buffers()]

@@ -106,7 +106,7 @@ def _refinement(state: Mapping[str, Tensor]) -> ContextRefinement:
 
 
 def _from_features(coarse: int, width: int, within: int, file: str) -> bool:
-    """Whether the coarse decoder reads the features: its inputs tell, or the file's name if they are equal."""
+    """Whether the coarse decoder reads features: its inputs tell, or the name of the file if they do not."""
     if within != width:
         return coarse == width
     return "ppm" in file and "cityscapes" in file
