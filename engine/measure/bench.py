@@ -6,6 +6,7 @@ memory are measured at an input the caller chooses, which is the published one o
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from engine.measure.bench_rows import (
     ModuleRow,
     Published,
 )
+from models.configs import Supervision
 
 if TYPE_CHECKING:
     import torch
@@ -117,6 +119,14 @@ def _resolve(target: str) -> Callable[[], Any]:
     return found
 
 
+def _without_auxiliary(config: Any) -> Any:
+    """Returns the network without the head that only training needs: the papers do not count it."""
+    names = {item.name for item in dataclasses.fields(config)}
+    if "auxiliary" in names:
+        return dataclasses.replace(config, auxiliary=False)
+    return dataclasses.replace(config, supervision=Supervision.NONE) if "supervision" in names else config
+
+
 def _module(row: ModuleRow, device: torch.device, edge: int, runs: int) -> Measured:
     import torch
 
@@ -148,7 +158,7 @@ def _network(row: ModuleRow, device: torch.device, size: tuple[int, int], runs: 
     from models.cost import measure_cost, without_weights
     from models.speed import measure_speed
 
-    config = without_weights(_resolve(row.target)())
+    config = _without_auxiliary(without_weights(_resolve(row.target)()))
     cost = measure_cost(lambda: build_model(config, _CLASSES), NETWORK_INPUT)
     speed = None
     if all(size):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.loss_configs import AffinityConfig
+from models.precision import as_given
 
 _CLIP = 1e-4
 # One of each pair of opposite directions: a pair of pixels is looked at both ways.
@@ -40,7 +41,7 @@ class AffinityField(nn.Module):
         config, num_classes = self.config, logits.shape[1]
         labelled = (target >= 0) & (target < num_classes)
         channels = torch.where(labelled, target, num_classes)
-        with torch.autocast(logits.device.type, enabled=False):
+        with as_given(logits):
             wide = logits if logits.dtype == torch.float64 else logits.float()
             logarithms = F.log_softmax(wide, dim=1)
             pixel = F.nll_loss(logarithms, channels, ignore_index=num_classes, reduction="sum")

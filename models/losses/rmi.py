@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from models.loss_configs import Balance, PixelForm, Pooling, RmiConfig
 from models.losses.pooling import fully_labelled, pooled, pooled_constant, pooled_one_hot, spread
 from models.losses.regions import region_bound
+from models.precision import as_given
 
 CLIP = 1e-6
 """Added to every probability."""
@@ -55,7 +56,7 @@ class Rmi(nn.Module):
         pixels, regions = 1.0, config.share
         if config.balance is Balance.CONVEX:
             pixels, regions = config.share, 1.0 - config.share
-        with torch.autocast(logits.device.type, enabled=False):
+        with as_given(logits):
             pixel, regional = self.parts(logits, target)
         return {config.form.value: pixels * pixel, "regions": regions * regional}
 
