@@ -54,7 +54,10 @@ def test_networks_cost_what_was_published() -> None:
     assert spgnet.operations == pytest.approx(655.06, abs=5e-3)
     danet = rows["DANet, ResNet-101"]
     assert danet.parameters == pytest.approx(66.45, abs=5e-3)
-    assert danet.operations == pytest.approx(2878.9, abs=0.05)
+    # The paper counts the classifiers of both branches, which ours computes while training only.
+    branches = 2 * 19 * (512 + 1) * 129 * 257 / 1e9
+    assert danet.operations is not None
+    assert danet.operations + branches == pytest.approx(2878.9, abs=0.05)
 
 
 def test_losses_are_timed() -> None:
