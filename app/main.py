@@ -63,6 +63,7 @@ def open_window(folder: Path | None) -> int:
     from app.preferences import PreferenceStore
     from app.theme import Look
     from app.window import MainWindow, Services
+    from app.window.interrupts import Interrupts
 
     application = QApplication(sys.argv[:1])
     application.setApplicationName("maskloop")
@@ -78,10 +79,12 @@ def open_window(folder: Path | None) -> int:
     look.apply(store.value.theme)
     window = MainWindow(Services(Bridge(), look, store, feed))
     reporter.connect_dialog(lambda summary, report, path: crash_dialog(summary, report, path, window).open())
+    interrupts = Interrupts(application.closeAllWindows)
     window.show()
     if folder is not None:
         # After the first paint, so that a slow disk never looks like a program that does not start.
         QTimer.singleShot(0, lambda: window.opening.open(folder.expanduser().absolute()))
     status = application.exec()
+    interrupts.uninstall()
     reporter.uninstall()
     return status

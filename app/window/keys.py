@@ -33,6 +33,7 @@ _WATCHED = frozenset(
         QEvent.Type.KeyPress,
         QEvent.Type.KeyRelease,
         QEvent.Type.WindowDeactivate,
+        QEvent.Type.Enter,
     }
 )
 _PRESS_KEYS = {
@@ -80,6 +81,8 @@ class KeyGate(QObject):
             return False
         if kind == QEvent.Type.WindowDeactivate and watched is self._window:
             self._release()
+        if kind == QEvent.Type.Enter and watched is self._canvas:
+            self._take_keys_from_idle_field()
         if not isinstance(event, QKeyEvent) or not self._is_ours(watched):
             return False
         if kind == QEvent.Type.ShortcutOverride:
@@ -94,11 +97,25 @@ class KeyGate(QObject):
             return self._space(event)
         return False
 
+    def _take_keys_from_idle_field(self) -> None:
+        """Give the keys to the canvas under the pointer, unless something typed would be left behind."""
+        focused = QApplication.focusWidget()
+        if focused is None or not self._is_ours(focused) or self._canvas.isAncestorOf(focused):
+            return
+        is_pending = isinstance(focused, QLineEdit) and bool(focused.text())
+        if is_text_field(focused) and not is_pending:
+            self._canvas.setFocus(Qt.FocusReason.MouseFocusReason)
+
     def _is_ours(self, watched: QObject) -> bool:
         return isinstance(watched, QWidget) and watched.window() is self._window
 
     def _override(self, watched: QObject, event: QKeyEvent) -> bool:
         """Keep a key from the shortcuts where the focused widget has a use for it."""
+        if watched is self._canvas and event.key() == Qt.Key.Key_Alt:
+            # Alt erases here. The menu bar would take the focus when it comes up, and with it the next keys;
+            # Alt+F and F10 still open the menus.
+            event.accept()
+            return True
         if is_text_field(watched):
             combination = QKeySequence(event.keyCombination()).toString()
             plain = not event.modifiers() & ~(

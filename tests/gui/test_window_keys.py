@@ -1,8 +1,8 @@
 """Keys: one owner for each, none for the canvas while somebody types, Q and Space held and tapped."""
 
 import pytest
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QEnterEvent, QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -164,3 +164,46 @@ def test_escape_gives_the_inline_field_up(desk: Desk) -> None:
     desk.key(Qt.Key.Key_Escape)
     assert not desk.window.area.field.is_asking
     assert len(desk.session.classes) == 4
+
+
+def enter(desk: Desk) -> None:
+    """Move the pointer from elsewhere onto the canvas."""
+    centre = QPointF(desk.window.area.view.rect().center())
+    QApplication.sendEvent(desk.window.area.view, QEnterEvent(centre, centre, centre))
+    desk.settle()
+
+
+def test_the_pointer_takes_the_keys_from_an_empty_field(desk: Desk) -> None:
+    desk.focus(desk.window.classes.add_line)
+    desk.key("m")
+    desk.key(Qt.Key.Key_Return)
+    assert desk.window.classes.add_line.hasFocus()
+    enter(desk)
+    desk.key(Qt.Key.Key_2)
+    assert desk.window.classes.add_line.text() == ""
+    assert desk.window.editing.active_class == 1
+
+
+def test_the_pointer_leaves_a_field_alone_that_holds_text_or_asks(desk: Desk) -> None:
+    line = desk.window.classes.add_line
+    desk.focus(line)
+    desk.key("m")
+    enter(desk)
+    assert line.hasFocus()
+    desk.window.intentions.add_class()
+    enter(desk)
+    assert desk.window.area.field.line.hasFocus()
+
+
+def test_alt_over_the_canvas_does_not_go_to_the_menu_bar(desk: Desk) -> None:
+    view = desk.window.area.view
+    desk.focus(view)
+    for kind in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+        modifier = (
+            Qt.KeyboardModifier.AltModifier
+            if kind != QEvent.Type.KeyRelease
+            else Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(view, QKeyEvent(kind, Qt.Key.Key_Alt, modifier))
+        desk.settle()
+    assert view.hasFocus()
