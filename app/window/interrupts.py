@@ -45,7 +45,7 @@ class Interrupts(QObject):
 
     @staticmethod
     def _ignore(_number: int, _frame: FrameType | None) -> None:
-        """Do nothing here: this runs between any two lines of Python. The byte in the socket does the work."""
+        """Do nothing here, between any two lines of Python: the byte in the socket does the work."""
 
     def _woken(self) -> None:
         received = b""
