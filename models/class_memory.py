@@ -98,12 +98,13 @@ class ClassMemory(FollowsClasses):
             filled = self.filled()
             full = filled.all(dim=1)
             settled = full[label]
-            first_empty = filled.to(torch.uint8).argmin(dim=1)[label]
-            slot, weight = self._assigned(features, pixels, label)
-            slot = torch.where(settled, slot, first_empty)
+            index = pixels.index(label * slots, classes * slots)
+            slot, weight = self._assigned(features, pixels, index)
             weight = torch.where(settled, weight, 1.0) * labelled
-            index = pixels.index(label * slots + slot, classes * slots)
             cells = features.shape[2] * features.shape[3]
+            if slots > 1:
+                first_empty = filled.to(torch.uint8).argmin(dim=1)[label]
+                index = index + torch.where(settled, slot, first_empty) * cells
             shares = pixels.gather(weight, index, (target.shape[0], classes * slots, cells))
             value, weights = _mean_features(shares, features)
             value = value.view(classes, slots, channels)
@@ -112,30 +113,36 @@ class ClassMemory(FollowsClasses):
             moved = torch.lerp(self.memory, value, momentum)
             self.memory.copy_(torch.where(changed[:, :, None], moved, self.memory))
 
-    def _assigned(self, features: Tensor, pixels: Enlargement, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns slot (int64) and weight (float32) of every pixel, (B, H, W), if its class were full."""
-        slots = self.memory.shape[1]
-        if slots == 1 and self.config.update is MemoryUpdate.MEAN:
-            return torch.zeros_like(label), torch.ones_like(label, dtype=torch.float32)
-        closest, cosine = self._closest(features, pixels, label)
+    def _assigned(self, features: Tensor, pixels: Enlargement, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns slot (int64) and weight (float32) of every pixel, (B, H, W), if its class were full.
+
+        Args:
+            features: (B, C, h, w) float32.
+            pixels: how features are enlarged.
+            index: (4, B, H, W), where the first slot of the pixel's class lies.
+        """
+        if self.memory.shape[1] == 1 and self.config.update is MemoryUpdate.MEAN:
+            return torch.zeros_like(index[0]), torch.ones_like(index[0], dtype=torch.float32)
+        closest, cosine = self._closest(features, pixels, index)
         if self.config.update is MemoryUpdate.MEAN:
             return closest, torch.ones_like(cosine)
         return closest, (1 - cosine).clamp(min=_LEAST_WEIGHT)
 
-    def _closest(self, features: Tensor, pixels: Enlargement, label: Tensor) -> tuple[Tensor, Tensor]:
+    def _closest(self, features: Tensor, pixels: Enlargement, index: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the slot of its class most similar to each pixel, and the cosine, (B, H, W) each.
 
         F . m of an enlarged feature F is the enlarged map of R . m, so memory and features are multiplied
         first, cell by cell, and only the map of the pixel's own class is enlarged.
         """
-        classes, slots, channels = self.memory.shape
+        slots, channels = self.memory.shape[1:]
+        cells = features.shape[2] * features.shape[3]
         rows = nn.functional.normalize(self.memory.view(-1, channels), eps=1e-8)
-        products = rows @ features.flatten(2)
+        products = (rows @ features.flatten(2)).flatten()
         length = pixels.squared_norm(features).sqrt().clamp(min=1e-8)
-        per_slot = [
-            pixels.pick(products, pixels.index(label * slots + slot, classes * slots)) / length
-            for slot in range(slots)
-        ]
+        # The maps of the slots of a class lie one after the other.
+        per_slot = [pixels.pick(products[slot * cells :], index) / length for slot in range(slots)]
+        if slots == 1:
+            return torch.zeros_like(index[0]), per_slot[0]
         cosine, closest = torch.stack(per_slot).max(dim=0)
         return closest, cosine
 

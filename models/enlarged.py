@@ -68,14 +68,15 @@ class Enlargement:
         """Enlarges, at every pixel, only the map of its own group.
 
         Args:
-            maps: (B, G, P) float.
+            maps: (B, G, P) float, or the same flat.
             index: (4, B, H, W) from `index`.
 
         Returns:
             (B, H, W) float.
         """
-        picked = maps.reshape(-1)[index]
-        return (picked * self.weights[:, None]).sum(dim=0)
+        picked = maps.reshape(-1).index_select(0, index.reshape(-1)).view(index.shape)
+        result: Tensor = torch.linalg.vecdot(picked, self.weights[:, None], dim=0)
+        return result
 
     def gather(self, values: Tensor, index: Tensor, shape: tuple[int, int, int]) -> Tensor:
         """Adjoint of `pick`: gives every cell its share of the values of its pixels.

@@ -196,3 +196,32 @@ def test_meta_tensors_pass() -> None:
         shares = torch.empty(2, K, 3, 4)
         assert memory.mixture(shares).shape == (1, 2, C, 3, 4)
         assert normal.mixture(shares).shape == (2, C, 3, 4)
+
+
+def test_two_processes_together_see_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process holds half of the batch; the exchange is imitated by adding what the other one sent."""
+    features, target = batch(0)
+    halves = (slice(0, 1), slice(1, 3))
+    whole = ClassMemory(K, C, ClassMemoryConfig(momentum=0.3))
+    parts = [ClassMemory(K, C, ClassMemoryConfig(momentum=0.3)) for _ in halves]
+    for seed in range(2):
+        features, target = batch(seed)
+        sent: list[Tensor] = []
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        monkeypatch.setattr(
+            torch.distributed, "all_reduce", lambda values, sent=sent: sent.append(values.clone())
+        )
+        for half in halves:
+            copy = ClassMemory(K, C, ClassMemoryConfig(momentum=0.3))
+            copy.memory.copy_(parts[0].memory)
+            copy.update(features[half], target[half], 0.01)
+        for number, half in enumerate(halves):
+            other = sent[1 - number]
+            monkeypatch.setattr(
+                torch.distributed, "all_reduce", lambda values, other=other: values.add_(other)
+            )
+            parts[number].update(features[half], target[half], 0.01)
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: False)
+        whole.update(features, target, 0.01)
+        for part in parts:
+            torch.testing.assert_close(part.memory, whole.memory, rtol=1e-4, atol=1e-5)
