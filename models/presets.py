@@ -26,6 +26,7 @@ from models.configs import (
     OutputStride,
     ResNetConfig,
     ResNetDepth,
+    RmiConfig,
     SpgNetConfig,
     TinyBackboneConfig,
     TinyConfig,
@@ -322,6 +323,27 @@ PRESETS: tuple[Preset, ...] = (
     *(
         Preset(name=name, title=title, help=words, network=network, loss=CrossEntropyConfig())
         for name, title, words, network in _COMPARED
+    ),
+    Preset(
+        name="rmi-resnet18",
+        title="DeepLabV3, ResNet-18, region loss",
+        help="Learns shapes of regions, not pixels alone; for images labelled in large parts.",
+        network=deeplabv3_resnet18(),
+        loss=RmiConfig(factor=2, only_labelled=True),
+    ),
+    Preset(
+        name="rmi-quick",
+        title="DeepLabV3, ResNet-50, region loss, few images",
+        help="Starts from ImageNet weights and learns shapes of regions; for a GPU with at least 12 GB.",
+        network=deeplabv3_resnet50(),
+        loss=RmiConfig(factor=2, only_labelled=True),
+    ),
+    Preset(
+        name="rmi-resnet50",
+        title="DeepLabV3, ResNet-50, region loss as published",
+        help="For completely labelled images and a long training, on a GPU with at least 12 GB of memory.",
+        network=deeplabv3_resnet50(),
+        loss=RmiConfig(),
     ),
 )
 """Presets in the order in which they are offered; the first suits every computer."""
