@@ -1,8 +1,8 @@
 """Memory updates against the straightforward reading of the paper: enlarge the features, loop over classes.
 
-Batch 2, 512 channels, features 64 x 64, target 512 x 512 in blocks of 64 pixels. Measured on one of two shared
-CPU cores, ours : loop: 19 classes, 12 in an image: 87 : 6935 ms; 150 classes, 25 in an image: 67 : 5036 ms.
-The largest tensor of ours has 16 MiB, that of the loop 1 GiB.
+Batch 2, 512 channels, features 64 x 64, target 512 x 512 in blocks of 64 pixels. Measured on one of two
+shared CPU cores, ours : loop: 19 classes, 12 in an image: 87 : 6935 ms; 150 classes, 25 in an image:
+67 : 5036 ms. The largest tensor of ours has 16 MiB, that of the loop 1 GiB.
 """
 
 import time
