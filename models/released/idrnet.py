@@ -84,7 +84,7 @@ def idrnet_config(state: Mapping[str, Tensor], backbone: BackboneConfig, *, file
         width=width,
         attention_width=len(state["idcontext_refiner.value_project.0.weight"]),
         context_attention_width=len(state[inner]) if inner in state else defaults.context_attention_width,
-        pyramid_width=within,
+        pyramid_width=defaults.pyramid_width if pyramid is PyramidPlace.NONE else within,
         auxiliary=auxiliary is not None,
         auxiliary_width=defaults.auxiliary_width if auxiliary is None else len(auxiliary),
     )

@@ -1,0 +1,374 @@
+"""IDRNet: costs and sizes of the papers, the deletion pass, and the variants."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.attention import AttentionBlock
+from models.backbones.base import Backbone, Features
+from models.base import IGNORE_INDEX
+from models.blocks import MINIMUM_SIZE
+from models.build import build_model
+from models.context_configs import ContextKind
+from models.cost import Cost, measure_cost
+from models.decoders import decoder
+from models.described import ConfigError
+from models.grouping import group, group_vectors, spread
+from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
+from models.idrnet_presets import (
+    idrnet_aspp,
+    idrnet_fcn,
+    idrnet_fcn_ade20k,
+    idrnet_light,
+    idrnet_ppm,
+    idrnet_ppm_cityscapes,
+    idrnet_upernet,
+    tiny_idrnet,
+)
+from models.networks.idrnet import Idrnet, IdrnetOutput, RelationContext
+from models.refinement import ClassRefiner, PixelRefiner
+
+CHANNELS = (256, 512, 1024, 2048)
+FEATURES = (1, 2048, 128, 128)
+K = 4
+
+
+class NoBackbone(Backbone):
+    """Stands for a ResNet-50 whose parameters do not count."""
+
+    channels = (256, 512, 1024, 2048)
+    strides = (4, 8, 8, 8)
+
+    def forward(self, image: Tensor) -> Features:
+        raise NotImplementedError
+
+
+def build(seed: int = 0, **changes: Any) -> Idrnet:
+    model = build_model(dataclasses.replace(tiny_idrnet(), **changes), K, seed=seed)
+    assert isinstance(model, Idrnet)
+    return model
+
+
+def batch(seed: int = 3) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, K, (2, 64, 64), generator=generator)
+    target[:, :20] = IGNORE_INDEX
+    return torch.randn(2, 3, 64, 64, generator=generator), target
+
+
+def module_cost(config: IdrnetConfig) -> Cost:
+    return measure_cost(lambda: RelationContext(config, 150, CHANNELS), FEATURES)
+
+
+# ------------------------------------------------------------------------------------------------- costs
+
+
+def test_refined_by_class_it_costs_what_the_paper_says() -> None:
+    cost = module_cost(idrnet_light())
+    assert round(cost.parameters / 1e6, 2) == 10.79
+    # The paper's figure counts convolutions and normalisations, but neither ReLUs nor biases.
+    assert round((cost.convolutions + 2 * cost.normalisations) / 1e9, 2) == 155.89
+    assert round(cost.module_operations / 1e9, 1) == 155.9
+
+
+def test_on_pyramid_pooling_it_costs_what_the_paper_says() -> None:
+    cost = module_cost(dataclasses.replace(idrnet_light(), context=ContextKind.PPM))
+    assert round(cost.parameters / 1e6, 2) == 23.65
+    operations = cost.convolutions + 2 * cost.normalisations + cost.poolings
+    assert round(operations / 1e9, 2) == 349.23
+
+
+class AskingItself(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = AttentionBlock(6 * 512, 256, 512)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = self.attention(features, features)
+        return result
+
+
+def test_refined_by_pixel_it_has_the_released_size_at_less_than_the_released_cost() -> None:
+    ours = module_cost(idrnet_fcn())
+    assert round(ours.parameters / 1e6, 2) == 12.40
+    parts: tuple[tuple[Callable[[], nn.Module], int], ...] = (
+        (lambda: RelationContext(idrnet_fcn(), 150, CHANNELS).bottleneck, 2048),
+        (lambda: decoder(512, 512, 150, dropout=0.1), 512),
+        (AskingItself, 6 * 512),
+    )
+    costs = [measure_cost(make, (1, channels, 128, 128)) for make, channels in parts]
+    assert sum(cost.parameters for cost in costs) == ours.parameters
+    released = sum(cost.module_operations for cost in costs)
+    assert round(released / 1e9) == 203
+    assert round(ours.module_operations / 1e9) == 171
+
+
+@pytest.mark.parametrize(
+    ("config", "classes", "head", "entries", "elements"),
+    [
+        (idrnet_fcn(), 19, 12.88, None, None),
+        (idrnet_fcn_ade20k(), 150, 27.65, 400, 56_037_825),
+        (idrnet_ppm(), 150, 26.90, 466, 55_292_364),
+        (idrnet_aspp(), 150, 33.45, 472, 61_848_013),
+        (idrnet_upernet(), 150, 42.24, 508, 70_642_131),
+        (idrnet_ppm_cityscapes(), 19, 80.83, 466, 109_161_674),
+    ],
+)
+def test_published_networks_have_the_published_size(
+    config: IdrnetConfig, classes: int, head: float, entries: int | None, elements: int | None
+) -> None:
+    backbone_entries, backbone_elements = 330, 23_580_567  # ResNet-50 with deep stem
+    with torch.device("meta"):
+        state = Idrnet(config, classes, lambda _: NoBackbone()).state_dict()
+    counted = [
+        values.numel()
+        for name, values in state.items()
+        if not name.startswith("auxiliary") and "running_" not in name and "num_batches" not in name
+    ]
+    assert sum(counted) / 1e6 == pytest.approx(head, abs=0.005)
+    if entries is not None:
+        assert len(state) + backbone_entries == entries
+        assert sum(values.numel() for values in state.values()) + backbone_elements == elements
+
+
+# ------------------------------------------------------------------------------------------- refinement
+
+
+def grouped(width: int, classes: int = 5) -> tuple[Tensor, Tensor, Any]:
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(2, width, 4, 6, generator=generator, requires_grad=True)
+    vectors = torch.randn(2, classes, 5 * width, generator=generator, requires_grad=True)
+    return features, vectors, group(torch.randn(2, classes, 4, 6, generator=generator))
+
+
+def test_work_shared_by_the_pixels_of_a_class_changes_no_result_and_no_gradient() -> None:
+    torch.manual_seed(0)
+    refiner = PixelRefiner(8, 4).double().train()
+    features, vectors, groups = grouped(8)
+    inputs = (features.double().detach().requires_grad_(), vectors.double().detach().requires_grad_())
+    everything = torch.cat([inputs[0], spread(inputs[1], groups)], dim=1)
+    plain = refiner.attention(everything, everything)
+    ours = refiner(refiner.prepare(inputs[0], vectors), inputs[1], groups, groups.present)
+    torch.testing.assert_close(ours, plain)
+    weights = torch.randn_like(plain)
+    leaves = (*inputs, *refiner.parameters())
+    expected = torch.autograd.grad((plain * weights).sum(), leaves)
+    found = torch.autograd.grad((ours * weights).sum(), leaves)
+    torch.testing.assert_close(found, expected)
+
+
+def test_refined_by_class_all_pixels_of_a_class_agree_and_deleted_classes_answer_nothing() -> None:
+    torch.manual_seed(0)
+    refiner = ClassRefiner(8, 4)
+    features, vectors, groups = grouped(8)
+    own = group_vectors(torch.randn(2, 5, 4, 6), features, groups)
+    prepared = refiner.prepare(features, own)
+    kept = groups.present.clone()
+    kept[:, 2] = False
+    context = refiner(prepared, vectors, groups, kept)
+    for image, label in zip(context, groups.label, strict=True):
+        for c in label.unique():
+            pixels = image[:, label == c]
+            torch.testing.assert_close(pixels, pixels[:, :1].expand_as(pixels))
+    others = (groups.label != 2)[:, None].expand_as(context)
+    changed = prepared.clone()
+    changed[:, 2] += 1.0
+    torch.testing.assert_close(refiner(changed, vectors, groups, kept)[others], context[others])
+    alone = refiner(prepared, vectors, groups, torch.zeros_like(kept))
+    torch.testing.assert_close(alone, refiner.out.bias.view(1, 8, 1, 1).expand_as(alone))
+
+
+# -------------------------------------------------------------------------------------------- deletion
+
+
+@pytest.mark.parametrize("refinement", list(Refinement))
+def test_deleting_a_class_that_is_not_there_changes_nothing_dropout_included(
+    refinement: Refinement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(dropout=0.5, refinement=refinement).train()
+    image, _ = batch()
+    with torch.no_grad():
+        model.context.coarse_decoder[-1].get_parameter("bias")[1] = -1e4
+    monkeypatch.setattr(model, "draw", lambda present: torch.ones(2, dtype=torch.int64))
+    output = model(image)
+    assert output.logits_without is not None
+    final = nn.functional.interpolate(output.logits_without, (64, 64), mode="bilinear")
+    torch.testing.assert_close(final, output.logits.detach())
+
+
+@pytest.mark.parametrize("refinement", list(Refinement))
+def test_deleting_a_class_moves_the_logits_of_others(refinement: Refinement) -> None:
+    model = build(refinement=refinement).train()
+    output = model(batch()[0])
+    assert output.deleted is not None
+    assert output.logits_without is not None
+    assert not output.logits_without.requires_grad
+    final = nn.functional.interpolate(output.logits_without, (64, 64), mode="bilinear")
+    assert (final - output.logits).abs().max() > 1e-4
+
+
+def test_an_image_of_a_single_class_can_lose_it() -> None:
+    model = build().train()
+    with torch.no_grad():
+        model.context.coarse_decoder[-1].get_parameter("bias")[2] = 1e4
+    output = model(batch()[0])
+    assert output.deleted is not None
+    assert output.logits_without is not None
+    assert output.deleted.tolist() == [2, 2]
+    assert torch.isfinite(output.logits_without).all()
+    assert model.context.relations.mixtures(torch.zeros(1, K, dtype=torch.bool))[0].sum() == 0
+
+
+def test_running_statistics_move_twice_as_published_or_once() -> None:
+    image, _ = batch()
+    moved = {}
+    for published in (True, False):
+        model = build(deletion_statistics=published).train()
+        state = model.state_dict()
+        output = model(image)
+        moved[published] = output.logits
+        counts = {name: int(n) for name, n in state.items() if name.endswith("num_batches_tracked")}
+        twice = {name for name, n in counts.items() if n == 2}
+        assert set(counts.values()) == ({1, 2} if published else {1})
+        assert all(name.startswith(("context.refiner.", "decoder.")) for name in twice)
+        assert model.context.refiner.training
+        assert all(m.track_running_stats for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    assert torch.equal(moved[True], moved[False])
+
+
+def test_evaluation_deletes_nothing() -> None:
+    model = build().eval()
+    output = model(batch()[0])
+    assert output.deleted is None
+    assert output.logits_without is None
+    before = model.context.relations.mean.clone()
+    model.observe(output, batch()[1], 0.1)
+    assert torch.equal(model.context.relations.mean, before)
+    assert (model.context.relations.vectors != 0).any()
+
+
+def test_without_learning_relations_stay_and_class_vectors_move() -> None:
+    model = build(relations=RelationLearning.NONE).train()
+    output = model(batch()[0])
+    assert output.deleted is None
+    model.observe(output, batch()[1], 0.1)
+    relations = model.context.relations
+    assert torch.equal(relations.mean, torch.eye(K))
+    assert torch.equal(relations.counter, torch.full((K,), 1e-6))
+    assert (relations.vectors != 0).any()
+
+
+def test_observing_is_the_update_of_the_relations(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build().train()
+    image, target = batch()
+    output: IdrnetOutput = model(image)
+    seen: list[tuple[Tensor, ...]] = []
+    monkeypatch.setattr(type(model.context.relations), "update", lambda self, *given: seen.append(given))
+    model.observe(output, target, 0.1)
+    deleted, labels, losses, without = seen[0]
+    assert deleted is output.deleted
+    assert labels is target
+    cross_entropy = nn.functional.cross_entropy(output.logits, target, ignore_index=255, reduction="none")
+    torch.testing.assert_close(losses, cross_entropy.detach())
+    assert losses.shape == without.shape == target.shape
+    assert (losses != without).any()
+
+
+def test_small_images_are_padded_and_the_padding_teaches_nothing() -> None:
+    model = build().train()
+    image = torch.randn(2, 3, 20, 16)
+    target = torch.zeros(2, 20, 16, dtype=torch.int64)
+    output = model(image)
+    model.observe(output, target, 0.1)
+    padded = torch.full((2, MINIMUM_SIZE, MINIMUM_SIZE), IGNORE_INDEX)
+    padded[:, :20, :16] = 0
+    enlarged = nn.functional.interpolate(output.features, padded.shape[1:], mode="bilinear")
+    mean = enlarged.permute(0, 2, 3, 1)[padded == 0].mean(dim=0)
+    torch.testing.assert_close(model.context.relations.vectors[0], 0.1 * mean, rtol=1e-4, atol=1e-6)
+    assert (model.context.relations.vectors[1:] == 0).all()
+
+
+# -------------------------------------------------------------------------------------------- variants
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {"context": ContextKind.NONE, "pyramid": PyramidPlace.NONE},
+    "by class": {"refinement": Refinement.CLASSES, "deletion_statistics": False},
+    "aspp, before": {
+        "context": ContextKind.ASPP,
+        "pyramid": PyramidPlace.NONE,
+        "context_refinement": ContextRefinement.BEFORE,
+        "dilations": (1, 2, 3),
+    },
+    "after, from features": {
+        "context_refinement": ContextRefinement.AFTER,
+        "coarse_from_features": True,
+        "width": 24,
+    },
+    "pyramid first": {"pyramid": PyramidPlace.BEFORE, "context_refinement": ContextRefinement.BEFORE},
+    "random": {"relations": RelationLearning.RANDOM_DELETION, "auxiliary": False},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_trains(name: str) -> None:
+    model = build(**VARIANTS[name], context_attention_width=8).train()
+    image, target = batch()
+    output = model(image)
+    loss = output.logits.square().mean()
+    for logits in output.auxiliary_logits.values():
+        loss = loss + logits.square().mean()
+    loss.backward()
+    untouched = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert untouched == []
+    model.observe(output, target, 0.1)
+    assert all(torch.isfinite(values).all() for values in model.buffers())
+    assert model.eval()(image).logits.shape == (2, K, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"pyramid": PyramidPlace.AFTER}, "pyramid"),
+        ({"context_refinement": ContextRefinement.AFTER}, "context_refinement"),
+        (
+            {
+                "context": ContextKind.PPM,
+                "pyramid": PyramidPlace.BEFORE,
+                "context_refinement": ContextRefinement.AFTER,
+            },
+            "context_refinement",
+        ),
+    ],
+)
+def test_variants_that_make_no_network_are_refused(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        IdrnetConfig(**changes)
+    assert caught.value.field == field
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("published", [True, False])
+def test_a_training_step_compiles_as_one_graph(published: bool) -> None:
+    image, target = batch()
+    model, other = build(deletion_statistics=published), build(deletion_statistics=published)
+
+    def step(images: Tensor) -> tuple[Tensor, Tensor | None]:
+        output = other(images)
+        return output.logits, output.logits_without
+
+    torch._dynamo.reset()
+    compiled = torch.compile(step, backend="eager", fullgraph=True)
+    torch.manual_seed(1)
+    expected = model(image)
+    torch.manual_seed(1)
+    logits, without = compiled(image)
+    torch._dynamo.reset()
+    torch.testing.assert_close(logits, expected.logits)
+    torch.testing.assert_close(without, expected.logits_without)
+    torch.testing.assert_close(dict(other.named_buffers()), dict(model.named_buffers()))
+    del target
