@@ -13,7 +13,8 @@ from engine.learn.device import ResolvedDevice, choose_precision, limit_threads,
 from engine.predict.predictor import Predictor
 from models.base import SegmentationModel
 from models.build import build_model
-from models.configs import FcnConfig, NetworkConfig, ResNetConfig
+from models.configs import NetworkConfig
+from models.cost import without_weights
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,8 +71,6 @@ def make_predictor(model: SegmentationModel[Any], classes: ClassTable, device: R
 
 
 def without_download(network: NetworkConfig) -> NetworkConfig:
-    """The same network with a backbone that starts untrained."""
-    if isinstance(network, FcnConfig) and isinstance(network.backbone, ResNetConfig):
-        backbone = dataclasses.replace(network.backbone, pretrained=False)
-        return dataclasses.replace(network, backbone=backbone)
-    return network
+    """The same network with backbones that start untrained."""
+    plain: NetworkConfig = without_weights(network)
+    return plain

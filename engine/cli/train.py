@@ -19,6 +19,7 @@ EXAMPLE = (
     "  maskloop train data/train --network fcn --backbone resnet18 --out fcn.pt"
 )
 
+LOSSES = ("cross-entropy", "rmi", "affinity")
 BACKBONES = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
 
 
@@ -39,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--val-images", type=Path, metavar="DIR", help="images to measure on")
     data.add_argument("--val-masks", type=Path, metavar="DIR", help="their masks")
     network = parser.add_argument_group("network and training")
+    network.add_argument(
+        "--preset", metavar="NAME", help="network and loss that go together; `maskloop networks` lists them"
+    )
     network.add_argument("--network", choices=("tiny", "fcn"), help="default: the project's, or tiny")
     network.add_argument("--backbone", choices=BACKBONES, help="backbone of fcn (default: resnet18)")
     network.add_argument(
@@ -46,6 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="start from ImageNet weights",
+    )
+    network.add_argument(
+        "--loss", choices=LOSSES, help="default: the preset's or project's, or cross-entropy"
+    )
+    network.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a paper's training, such as idrnet-ade20k, at its length unless --seconds or --steps say "
+        "otherwise; or quick and quick-cpu, for a few images",
     )
     network.add_argument(
         "--start-from", type=Path, metavar="F", help="checkpoint to continue from, matched by class name"
@@ -65,23 +78,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, print the curve, write the checkpoint."""
+    from engine.cli.chosen import choose
     from engine.cli.materials import open_material
     from engine.cli.training_run import Limits, TrainingRun
     from engine.config import Device
 
     _check(arguments)
     with open_material(arguments) as material:
-        network = _network(arguments, material)
-        run_ = TrainingRun(material, network, _config(arguments, material), Device(arguments.device))
+        choice = choose(arguments, material)
+        network = choice.network or _network(arguments, material)
+        config = _config(arguments, choice.training)
+        run_ = TrainingRun(material, network, config, Device(arguments.device), loss=choice.loss)
         if arguments.start_from is not None:
             run_.continue_from(arguments.start_from)
         for note in run_.notes:
             complain(note)
         say(material.summary)
-        limits = Limits(
-            seconds=arguments.seconds if arguments.seconds or arguments.steps else 300.0,
-            steps=arguments.steps,
-        )
+        steps = arguments.steps or (None if arguments.seconds else config.max_steps)
+        limits = Limits(seconds=arguments.seconds if arguments.seconds or steps else 300.0, steps=steps)
         run_.train(limits)
         say(f"Checkpoint: {run_.save(arguments.out)}")
     return 0
@@ -97,6 +111,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise EngineError("--val-images and --val-masks belong together.", hint="Give both or none.")
     if arguments.backbone not in (None, "tiny") and arguments.network == "tiny":
         raise EngineError("The network “tiny” has its own backbone.", hint="Choose --network fcn.")
+    if arguments.preset and (arguments.network or arguments.backbone):
+        raise EngineError("A preset names its network.", hint="Leave out --network and --backbone.")
 
 
 def _network(arguments: argparse.Namespace, material: "Material") -> "NetworkConfig":
@@ -121,13 +137,12 @@ def _network(arguments: argparse.Namespace, material: "Material") -> "NetworkCon
     return chosen if arguments.pretrained else without_download(chosen)
 
 
-def _config(arguments: argparse.Namespace, material: "Material") -> "TrainingConfig":
-    """The project's training choices with the options laid over."""
+def _config(arguments: argparse.Namespace, config: "TrainingConfig") -> "TrainingConfig":
+    """Training choices with the options laid over."""
     import dataclasses
 
     from models.described import ConfigError
 
-    config = material.training
     try:
         crop = dataclasses.replace(config.crop, size=arguments.crop or config.crop.size)
         optimizer = dataclasses.replace(

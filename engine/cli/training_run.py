@@ -46,9 +46,15 @@ class TrainingRun:
     """
 
     def __init__(
-        self, material: Material, network: NetworkConfig, config: TrainingConfig, device: Device
+        self,
+        material: Material,
+        network: NetworkConfig,
+        config: TrainingConfig,
+        device: Device,
+        *,
+        loss: LossConfig | None = None,
     ) -> None:
-        """Build everything.
+        """Build everything; without a loss it is the project's, or cross-entropy.
 
         Raises:
             TrainingRefusedError: nothing can be learnt from the material.
@@ -57,9 +63,8 @@ class TrainingRun:
         self.result: EvaluationResult | None = None
         self._material = material
         self._network = network
-        self._loss: LossConfig = (
-            material.project.manifest.loss if material.project is not None else CrossEntropyConfig()
-        )
+        project = material.project
+        self._loss = loss or (CrossEntropyConfig() if project is None else project.manifest.loss)
         self._config = config
         limit_threads()
         self._device = resolve_device(device)
@@ -148,7 +153,9 @@ class TrainingRun:
         save_checkpoint(target, Checkpoint(about=about, weights=self._model.state_dict()))
         if path is None and project is not None:
             name = target.relative_to(project.folder).as_posix()
-            project.update(dataclasses.replace(project.manifest, checkpoint=name, network=self._network))
+            project.update(
+                dataclasses.replace(project.manifest, checkpoint=name, network=self._network, loss=self._loss)
+            )
             project.save()
         return target
 

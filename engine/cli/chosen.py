@@ -1,0 +1,69 @@
+"""What ``--preset``, ``--loss`` and ``--recipe`` of the train verb stand for."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from engine.cli.materials import Material
+from engine.cli.networks import without_download
+from engine.config import TrainingConfig
+from engine.errors import EngineError
+from engine.learn.recipes import QUICK, QUICK_CPU, RECIPES
+from models.configs import NetworkConfig
+from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, RmiConfig
+from models.presets import PRESETS
+
+_LOSSES: dict[str, LossConfig] = {
+    "cross-entropy": CrossEntropyConfig(),
+    "rmi": RmiConfig(only_labelled=True),
+    "affinity": AffinityConfig(),
+}
+_T = TypeVar("_T")
+_QUICK = {"quick": QUICK, "quick-cpu": QUICK_CPU}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the options choose.
+
+    Attributes:
+        network: of the preset, or None where other options or the project decide.
+        loss: the loss, or None where the project decides.
+        training: the recipe's training, or the project's.
+    """
+
+    network: NetworkConfig | None
+    loss: LossConfig | None
+    training: TrainingConfig
+
+
+def choose(arguments: argparse.Namespace, material: Material) -> Choice:
+    """The choice of the options; ``--loss`` beats the recipe's loss, which beats the preset's.
+
+    Raises:
+        EngineError: there is no preset or recipe of that name.
+    """
+    network, loss = None, None
+    if arguments.preset is not None:
+        preset = _named(arguments.preset, {item.name: item for item in PRESETS}, "preset")
+        network, loss = preset.network, preset.loss
+        network = network if arguments.pretrained else without_download(network)
+    training = material.training
+    if arguments.recipe in _QUICK:
+        training = _QUICK[arguments.recipe]
+    elif arguments.recipe is not None:
+        recipe = _named(arguments.recipe, {item.name: item for item in RECIPES}, "recipe")
+        training, loss = recipe.training(), recipe.loss
+        if network is not None and hasattr(network, "head_rate"):
+            changes: dict[str, Any] = {"head_rate": recipe.head_rate}  # not every network has the field
+            network = replace(network, **changes)
+    if arguments.loss is not None:
+        loss = _LOSSES[arguments.loss]
+    return Choice(network=network, loss=loss, training=training)
+
+
+def _named(name: str, known: Mapping[str, _T], kind: str) -> _T:
+    if name not in known:
+        raise EngineError(f"There is no {kind} “{name}”.", hint=f"Choose one of: {', '.join(known)}.")
+    return known[name]
