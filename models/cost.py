@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one forward pass in evaluation costs.
+    """What one forward pass costs.
 
     Attributes:
         parameters: number of elements of all parameters, shared ones once; buffers are not counted.
@@ -58,15 +58,16 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def measure_cost(make: Callable[[], nn.Module], *shapes: Sequence[int]) -> Cost:
-    """Counts the forward pass in evaluation of a module.
+def measure_cost(make: Callable[[], nn.Module], *shapes: Sequence[int], training: bool = False) -> Cost:
+    """Counts the forward pass of a module.
 
     Args:
         make: builds the module; called with the meta device as default device, so it must not load weights.
         shapes: shape of each tensor that the module is called with, e.g. (1, 3, 1025, 2049).
+        training: count what runs in training, auxiliary heads included, instead of evaluation.
     """
     with torch.device("meta"):
-        module = make().eval()
+        module = make().train(training)
         inputs = [torch.empty(tuple(shape)) for shape in shapes]
     new: Callable[[], _Counter] = _Counter  # torch's own constructor carries no types
     counter = new()
