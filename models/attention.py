@@ -11,6 +11,15 @@ from torch import Tensor, nn
 from models.blocks import conv_norm_act
 
 
+def places(values: Tensor) -> Tensor:
+    """Turns (B, T, h, w) into (B, 1, P, T), one head, as torch's attention wants it.
+
+    The channels of a place lie side by side in memory afterwards. Without that, torch falls back from its
+    fused kernel to one that holds the P x P weights, several times slower.
+    """
+    return values.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
+
+
 class AttentionBlock(nn.Module):
     """Every place of one feature map asks every place of another, one head.
 
@@ -59,12 +68,7 @@ class AttentionBlock(nn.Module):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Returns (B, O, h, w) from projected queries (B, T, h, w), keys and values (B, T, h', w')."""
-        mixed = F.scaled_dot_product_attention(_places(query), _places(key), _places(value))
+        mixed = F.scaled_dot_product_attention(places(query), places(key), places(value))
         size = query.shape[-2:]
         result: Tensor = self.out(mixed.squeeze(1).transpose(1, 2).unflatten(2, size))
         return result
-
-
-def _places(values: Tensor) -> Tensor:
-    """Turns (B, T, h, w) into (B, 1, P, T)."""
-    return values.flatten(2).transpose(1, 2).unsqueeze(1)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.attention import places
 from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import AnnConfig
@@ -24,7 +25,7 @@ BINS = (1, 3, 6, 8)
 def averages(values: Tensor) -> Tensor:
     """Returns (B, S, C), the averages of (B, C, h, w) over the cells of all grids."""
     grids = [F.adaptive_avg_pool2d(values, count).flatten(2) for count in BINS]
-    return torch.cat(grids, dim=2).transpose(1, 2)
+    return torch.cat(grids, dim=2).transpose(1, 2).contiguous()
 
 
 class AsymmetricAttention(nn.Module):
@@ -49,7 +50,7 @@ class AsymmetricAttention(nn.Module):
         query = self.query(asking)
         key = query if self.key is None else self.key(answering)
         mixed = F.scaled_dot_product_attention(
-            query.flatten(2).transpose(1, 2).unsqueeze(1),
+            places(query),
             averages(key).unsqueeze(1),
             averages(self.value(answering)).unsqueeze(1),
         )

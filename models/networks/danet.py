@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.attention import places
 from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import DaNetConfig
@@ -23,7 +24,8 @@ from models.precision import as_given
 class PositionAttention(nn.Module):
     """Every place asks every other, one head, not scaled (equations 1 and 2).
 
-    The P x P weights exist only inside torch's fused kernel.
+    Values are wider than queries, as published, which torch's fused kernels for processors do not take: there
+    the P x P weights are held.
 
     Args:
         channels: F.
@@ -44,9 +46,9 @@ class PositionAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Returns (B, F, h, w): the features with what the other places add."""
         mixed = F.scaled_dot_product_attention(
-            _places(self.query(features)),
-            _places(self.key(features)),
-            _places(self.value(features)),
+            places(self.query(features)),
+            places(self.key(features)),
+            places(self.value(features)),
             scale=1.0,
         )
         context: Tensor = mixed.squeeze(1).transpose(1, 2).unflatten(2, features.shape[-2:])
@@ -75,11 +77,6 @@ class ChannelAttention(nn.Module):
         context = weights.to(channels.dtype) @ channels
         added: Tensor = self.strength * context.unflatten(2, features.shape[-2:])
         return features + added
-
-
-def _places(values: Tensor) -> Tensor:
-    """Turns (B, T, h, w) into (B, 1, P, T)."""
-    return values.flatten(2).transpose(1, 2).unsqueeze(1)
 
 
 class DualAttention(nn.Module):

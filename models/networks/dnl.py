@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.attention import places
 from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import DnlConfig
@@ -48,10 +49,10 @@ class DisentangledAttention(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Returns features with context (B, F, h, w), and the unary weights (B, h, w), 0..1, sum 1."""
-        value = _places(self.value(features))
+        value = places(self.value(features))
         pairwise = F.scaled_dot_product_attention(
-            _centred(_places(self.query(features))),
-            _centred(_places(self.key(features))),
+            _centred(places(self.query(features))),
+            _centred(places(self.key(features))),
             value,
             scale=self.scale,
         )
@@ -60,11 +61,6 @@ class DisentangledAttention(nn.Module):
         size = features.shape[-2:]
         context = (pairwise + unary).squeeze(1).transpose(1, 2).unflatten(2, size)
         return features + self.out(context), mask.squeeze(1).unflatten(1, size)
-
-
-def _places(values: Tensor) -> Tensor:
-    """Turns (B, T, h, w) into (B, 1, P, T)."""
-    return values.flatten(2).transpose(1, 2).unsqueeze(1)
 
 
 def _centred(places: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.attention import AttentionBlock
 from models.base import normalise
 from models.baseline_configs import CcNetConfig, DenseAsppConfig
 from models.baseline_presets import (
@@ -26,6 +27,7 @@ from models.networks.deeplabv3plus import SeparablePyramid
 from models.networks.denseaspp import DensePyramid
 from models.networks.dnl import DisentangledAttention
 from models.networks.ocrnet import OcrNetOutput, gather_regions
+from models.speed import measure_speed
 
 Array = NDArray[np.float64]
 SIZE = (5, 7)
@@ -148,6 +150,21 @@ def test_biases_that_cancel_are_not_trained() -> None:
             layer.bias += 3.0
             assert not layer.bias.requires_grad
     torch.testing.assert_close(module(features)[0], before, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["pairs", "disentangled"])
+def test_weights_of_all_pairs_of_places_are_never_held(attention: str) -> None:
+    edge = 32
+    features = torch.randn(1, 16, edge, edge)
+    block = AttentionBlock(16, 16, 16)
+    disentangled = DisentangledAttention(16, 16, temperature=0.05)
+
+    def call() -> None:
+        result = block(features, features) if attention == "pairs" else disentangled(features)[0]
+        result.sum().backward()
+
+    speed = measure_speed(call, torch.device("cpu"), runs=1)
+    assert speed.memory_mb * 2**20 < edge**4 * 4
 
 
 def test_averages_of_four_grids_are_asked() -> None:
