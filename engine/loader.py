@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
-from engine.errors import EngineError
+from engine.errors import AnnotationError, EngineError
 from engine.messages import Event, ImageFailed, ImageLoaded, Problem, ThumbnailReady
 from engine.project.images import decode_image, thumbnail
 from engine.project.pyramid import ImagePyramid, build_pyramid
@@ -210,17 +210,20 @@ class Loader:
     def _with_annotation(self, request: _Request, decoded: _Decoded) -> Event:
         annotation: LoadedAnnotation | None = None
         problem: Problem | None = None
+        damaged = False
         if request.store is not None:
             try:
                 annotation = request.store.load(request.image_id, decoded.pyramid.size, request.classes)
             except EngineError as error:
                 problem = Problem.from_error(error)
+                damaged = isinstance(error, AnnotationError)
         return ImageLoaded(
             image_id=request.image_id,
             size=decoded.pyramid.size,
             pyramid=decoded.pyramid,
             annotation=annotation,
             annotation_problem=problem,
+            annotation_damaged=damaged,
             notes=decoded.notes,
         )
 

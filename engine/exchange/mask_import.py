@@ -6,7 +6,7 @@ back.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from engine.annotate.geometry import Box
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule
-from engine.errors import AnnotationError, EngineError, ExchangeError
+from engine.errors import AnnotationError, EngineError, ExchangeError, StorageError
 from engine.exchange.mask_files import MaskFile, MaskKind, MaskValue, read_mask_file
 from engine.exchange.mask_preview import (
     ImportImage,
@@ -143,15 +143,16 @@ def import_masks(
     *,
     rule: PaintRule = PaintRule.OVER_PREDICTIONS,
     progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> ImportReport:
     """Write masks into the annotation files; on the thread that owns them. Damaged annotations are skipped.
 
     The manifest's class table must already be ``preview.classes``, and its records are the caller's to
-    update.
+    update. Where the disk refuses or ``cancelled`` says so, the import ends there: what was done so far
+    stays, and the report says it.
 
     Raises:
         ExchangeError: the mapping names an index that is no class.
-        StorageError: the disk refuses; images done so far stay.
     """
     images: list[ImportedMask] = []
     problems: list[ImportProblem] = []
@@ -163,8 +164,15 @@ def import_masks(
                 images.append(_import_one(store, matched, labels, preview.classes, rule))
             except AnnotationError as error:
                 problems.append(ImportProblem(path=matched.path, message=error.message))
+            except StorageError as error:
+                problems.append(ImportProblem(path=matched.path, message=f"{error.message} {error.hint}"))
+                break
         if progress is not None:
             progress(done, len(preview.matched))
+        if cancelled() and done < len(preview.matched):
+            message = f"Cancelled: {len(preview.matched) - done} masks were left out."
+            problems.append(ImportProblem(path=matched.path, message=message))
+            break
     return ImportReport(images=tuple(images), problems=tuple(problems))
 
 

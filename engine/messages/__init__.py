@@ -23,6 +23,7 @@ from engine.messages.commands import (
     StopTraining,
 )
 from engine.messages.events import (
+    AnnotationSetAside,
     AnnotationStored,
     CheckpointSaved,
     ClassDeleted,
@@ -32,6 +33,7 @@ from engine.messages.events import (
     ExportDone,
     ImageFailed,
     ImageLoaded,
+    ImagesRelinked,
     LoaderEvent,
     ManifestStored,
     MasksImported,
@@ -39,6 +41,7 @@ from engine.messages.events import (
     Notice,
     PredictionReady,
     Progress,
+    RenamedFound,
     SnapshotStored,
     StateChanged,
     StepsDone,
@@ -59,6 +62,7 @@ from engine.messages.values import (
 
 __all__ = [
     "AnnotationChanged",
+    "AnnotationSetAside",
     "AnnotationStored",
     "CancelExport",
     "CheckpointSaved",
@@ -74,6 +78,7 @@ __all__ = [
     "ExportItem",
     "ImageFailed",
     "ImageLoaded",
+    "ImagesRelinked",
     "LoadCheckpoint",
     "LoaderEvent",
     "ManifestStored",
@@ -87,6 +92,7 @@ __all__ = [
     "PredictionReady",
     "Problem",
     "Progress",
+    "RenamedFound",
     "SaveCheckpoint",
     "Shutdown",
     "SnapshotStored",

@@ -183,6 +183,25 @@ class MasksImported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationSetAside:
+    """The damaged annotation of an image lies in `folder` now; the image can be annotated anew."""
+
+    image_id: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesRelinked:
+    """Annotations of renamed images belong to the new names: present image id by missing image id.
+
+    `notes` says which could not be given.
+    """
+
+    pairs: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestStored:
     """The manifest is on disk."""
 
@@ -215,6 +234,7 @@ class ImageLoaded:
         pyramid: The image in falling sizes.
         annotation: What is stored about it; None without a project or where it is damaged.
         annotation_problem: Why the annotation cannot be read; None where it can.
+        annotation_damaged: The files of the annotation are there and cannot be used; they can be set aside.
         notes: Remarks of the reader, such as "16 bit, shown as 8 bit".
     """
 
@@ -223,6 +243,7 @@ class ImageLoaded:
     pyramid: ImagePyramid
     annotation: LoadedAnnotation | None = None
     annotation_problem: Problem | None = None
+    annotation_damaged: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -232,6 +253,13 @@ class ImageFailed:
 
     image_id: str
     problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamedFound:
+    """The search for missing annotated images is over: present image id by missing image id."""
+
+    found: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -261,8 +289,10 @@ WriterEvent = (
     | ManifestStored
     | ClassDeleted
     | MasksImported
+    | AnnotationSetAside
+    | ImagesRelinked
     | WriteFailed
     | WriteRecovered
 )
-LoaderEvent = ImageLoaded | ImageFailed | ThumbnailReady
+LoaderEvent = ImageLoaded | ImageFailed | ThumbnailReady | RenamedFound
 Event = WorkerEvent | WriterEvent | LoaderEvent

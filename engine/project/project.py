@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -217,7 +217,11 @@ class Project:
             self._manifest = before
             self.store.move(present_id, missing_id)
             raise
-        self.missing = {name: kept for name, kept in self.missing.items() if name != missing_id}
+        self.found_again({missing_id})
+
+    def found_again(self, missing_ids: Collection[str]) -> None:
+        """Forget missing images whose annotations belong to others now; the manifest is the caller's."""
+        self.missing = {name: kept for name, kept in self.missing.items() if name not in missing_ids}
 
     def complete(self, manifest: Manifest, *, without: str | None = None) -> Manifest:
         """Return a manifest with the records of missing images added: what goes to disk forgets nobody."""

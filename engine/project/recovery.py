@@ -26,8 +26,9 @@ def recovered(
 ) -> Manifest:
     """Return the manifest with the records of annotations that are newer than it brought up to date.
 
-    Looks only into journals that were written after the manifest. Annotations that cannot be read are left to
-    whoever opens them.
+    Looks only into journals that were written after the manifest, and into those of images that it calls
+    unannotated: a crash came between giving them the annotation of a renamed image and saying so.
+    Annotations that cannot be read are left to whoever opens them.
 
     Args:
         manifest: as it was read; its images are those of the folder.
@@ -36,7 +37,9 @@ def recovered(
         images_folder: the folder of images.
     """
     saved = manifest_path.stat().st_mtime if manifest_path.exists() else 0.0
-    for image_id in store.journals_since(saved - _CLOCK_S):
+    newer = set(store.journals_since(saved - _CLOCK_S))
+    unknown = {name for name in store.journals_since(0.0) if not _is_known(manifest, name)}
+    for image_id in sorted(newer | unknown):
         record = manifest.images.get(image_id)
         if record is None:
             continue
@@ -48,6 +51,11 @@ def recovered(
         if loaded.annotation.revision > record.revision:
             manifest = manifest.with_record(_up_to_date(record, loaded))
     return manifest
+
+
+def _is_known(manifest: Manifest, image_id: str) -> bool:
+    record = manifest.images.get(image_id)
+    return record is None or record.revision > 0
 
 
 def _up_to_date(record: ImageRecord, loaded: LoadedAnnotation) -> ImageRecord:

@@ -66,8 +66,7 @@ class AnnotationStore:
     Args:
         folder: the project folder.
         expected: revisions known from the manifest by image id; an annotation that is older is reported as
-            lost
-            instead of being shown empty.
+            lost instead of being shown empty.
         read_only: refuse every write.
     """
 
@@ -166,6 +165,11 @@ class AnnotationStore:
                 _REMEDY,
             )
         if label_map.revision < self._expected.get(image_id, 0):
+            if not self.folder.is_dir():
+                raise StorageError(
+                    f"The project folder “{self.folder}” is gone.",
+                    "Connect the drive again, then open the image once more.",
+                )
             raise AnnotationError(
                 f"The annotation of “{image_id}” is lost or older than it was: step {label_map.revision} "
                 f"instead of {self._expected[image_id]}.",
@@ -246,6 +250,7 @@ class AnnotationStore:
             self._tails.pop(image_id, None)
             append_durable(path, record)
             self._tails[image_id] = Tail(tail.length + len(record), revision)
+            self._expected[image_id] = revision  # so that a folder that goes is not taken for an empty one
 
     def write_snapshot(
         self, image_id: str, label_map: NDArray[np.uint8], provenance: NDArray[np.uint8], revision: int

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from engine.annotate.classes import UNLABELLED
 from engine.errors import EngineError
 from engine.exchange.mask_files import MaskValue
 from engine.exchange.mask_import import ImportReport, import_masks
-from engine.exchange.mask_preview import ImportPreview
+from engine.exchange.mask_preview import ImportImage, ImportPreview
 from engine.messages import CommandFailed, Event, MasksImported, Problem, Progress
+from engine.project.images import probe
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
+from engine.project.project import Project
 from engine.project.store import AnnotationStore
 from engine.session.review import split_of_new
+
+
+def import_images(project: Project) -> tuple[ImportImage, ...]:
+    """Return every image with its true size; none where it cannot be read. Slow: opens the new ones."""
+    return tuple(_import_image(project, record) for record in project.manifest.images.values())
+
+
+def _import_image(project: Project, record: ImageRecord) -> ImportImage:
+    size = record.size
+    if size is None:
+        with suppress(EngineError):
+            size = probe(project.image_path(record.image_id)).size
+    return ImportImage(image_id=record.image_id, size=size)
 
 
 def importing(
@@ -21,6 +37,7 @@ def importing(
     preview: ImportPreview,
     mapping: Mapping[MaskValue, int],
     emit: Callable[[Event], None],
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Callable[[], None]:
     """Return the disk thread's work of an import. What is refused ends it; images done so far stay.
 
@@ -29,6 +46,7 @@ def importing(
         preview: What was found.
         mapping: Class index of each mask value, `UNLABELLED` for "nothing said".
         emit: Gets `Progress` after each image, at the end `MasksImported` or `CommandFailed`.
+        cancelled: Asked after each image; True ends the import there.
     """
 
     def progress(done: int, total: int) -> None:
@@ -36,7 +54,7 @@ def importing(
 
     def work() -> None:
         try:
-            report = import_masks(store, preview, mapping, progress=progress)
+            report = import_masks(store, preview, mapping, progress=progress, cancelled=cancelled)
         except EngineError as error:
             emit(CommandFailed(command="ImportMasks", problem=Problem.from_error(error)))
             emit(_imported(ImportReport(images=(), problems=())))

@@ -25,13 +25,15 @@ class OpenImage:
         revision: Number of the newest journal record.
         history: Undo history as it was on disk when the image was opened.
         problem: Why the image or its annotation cannot be used, if so.
-        pins: Writes under way.
+        damaged: The files of the annotation are there and cannot be used.
+        pinned: Writes are under way.
     """
 
     annotation: Annotation | None = None
     revision: int = 0
     history: History = field(default_factory=History)
     problem: Problem | None = None
+    damaged: bool = False
     pinned: bool = False
 
 
@@ -60,6 +62,7 @@ class OpenImages:
         if opened is None or opened.annotation is not None:
             return
         opened.problem = event.annotation_problem
+        opened.damaged = event.annotation_damaged
         if event.annotation is not None:
             opened.annotation = event.annotation.annotation
             opened.revision = event.annotation.annotation.revision
@@ -80,6 +83,10 @@ class OpenImages:
         opened = self._images.get(image_id)
         if opened is not None:
             opened.pinned = False
+
+    def forget(self, image_id: str) -> None:
+        """Read this image anew the next time."""
+        self._images.pop(image_id, None)
 
     def forget_all(self) -> None:
         """Read everything anew: the files were changed by something larger than a patch."""

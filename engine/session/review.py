@@ -6,7 +6,12 @@ Pure functions over the image records of the manifest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from engine.annotate.classes import UNLABELLED, VOID
+from engine.annotate.patch import Patch
 from engine.project.manifest import ImageRecord, ImageStatus, Split
 
 HELD_OUT_EVERY = 5
@@ -48,3 +53,21 @@ def next_unreviewed(
     if backwards:
         rotated.reverse()
     return next((name for name in rotated if records[name].status is not ImageStatus.REVIEWED), None)
+
+
+def record_after(images: Mapping[str, ImageRecord], image_id: str, patch: Patch) -> ImageRecord:
+    """Return an image's record after a patch: its classes, its status, and a split if it had none.
+
+    Args:
+        images: All records.
+        image_id: The image that was changed.
+        patch: The change.
+    """
+    record = images[image_id]
+    painted = np.flatnonzero(np.bincount(patch.after[patch.mask], minlength=256)).tolist()
+    return replace(
+        record,
+        labelled=tuple(sorted({*record.labelled, *painted} - {UNLABELLED, VOID})),
+        split=split_of_new(images) if record.split is Split.NONE else record.split,
+        status=ImageStatus.STARTED if record.status is ImageStatus.NEW else record.status,
+    )

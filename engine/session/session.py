@@ -8,24 +8,23 @@ else looks at it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from engine.annotate.classes import UNLABELLED, VOID, ClassTable
+from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.config import Device, TrainingConfig
 from engine.errors import EngineError, TrainingRefusedError
 from engine.exchange.mask_files import MaskValue
-from engine.exchange.mask_preview import ImportImage, ImportPreview, preview_import
+from engine.exchange.mask_preview import ImportPreview, preview_import
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, CheckpointInfo, list_checkpoints
 from engine.loader import Loader
 from engine.messages import (
+    AnnotationSetAside,
     AnnotationStored,
     CheckpointSaved,
     ClassDeleted,
@@ -33,17 +32,16 @@ from engine.messages import (
     ExportItem,
     ImageFailed,
     ImageLoaded,
+    ImagesRelinked,
     MasksImported,
     PredictionReady,
     WriteFailed,
     WriteRecovered,
 )
-from engine.project.images import probe
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.project import Project
-from engine.session import class_changes, review
-from engine.session.mask_changes import importing, manifest_with
-from engine.session.open_images import OpenImage
+from engine.session import class_changes, repairs, review
+from engine.session.mask_changes import import_images, importing, manifest_with
 from engine.session.training import TrainingControl
 from engine.session.view import SessionView
 from engine.writer import Writer
@@ -61,6 +59,8 @@ class Session(SessionView):
         self._writer = Writer(emit)
         self._loader = Loader(emit)
         self._waiting: dict[str, int] = {}
+        self._closing = threading.Event()
+        self._import_cancelled = threading.Event()
         self.worker = TrainingControl(project, emit, device)
         self._writer.start()
         for image_id in project.recovered:  # a crash came between their first stroke and the manifest
@@ -104,16 +104,26 @@ class Session(SessionView):
                 self._predictions.add(event.prediction)
             case CheckpointSaved():
                 self._checkpoint_saved(event)
-            case ClassDeleted():
-                self._class_deleted(event)
-            case MasksImported():
-                self._masks_imported(event)
+            case ClassDeleted() | MasksImported() | AnnotationSetAside() | ImagesRelinked():
+                self._replaced(event)
             case WriteFailed():
                 self.save_problem = event.problem
             case WriteRecovered():
                 self.save_problem = None
             case _:
                 self.worker.handle(event)
+
+    def _replaced(self, event: ClassDeleted | MasksImported | AnnotationSetAside | ImagesRelinked) -> None:
+        """Follow a change of annotations that is larger than a patch."""
+        match event:
+            case ClassDeleted():
+                self._class_deleted(event)
+            case MasksImported():
+                self._masks_imported(event)
+            case AnnotationSetAside():
+                self._annotation_set_aside(event)
+            case ImagesRelinked():
+                self._images_relinked(event)
 
     def _image_loaded(self, event: ImageLoaded) -> None:
         self._sizes[event.image_id] = event.size
@@ -172,8 +182,7 @@ class Session(SessionView):
         """Journal a change that `apply` made: at mouse-up, and after an undo or redo. Returns at once.
 
         Args:
-            patch: For `PATCH` the whole gesture; for `UNDO` and `REDO` the step that was taken back or
-                redone.
+            patch: For `PATCH` the whole gesture; for `UNDO` and `REDO` the step taken back or redone.
             kind: What the journal shall say.
         """
         opened = self._shown()
@@ -189,24 +198,8 @@ class Session(SessionView):
             self.project.store, image_id, kind, opened.revision, patch if kind is RecordKind.PATCH else None
         )
         self._writer.snapshot(self.project.store, image_id, opened.annotation.size)
-        self._record_changed(image_id, patch, opened)
-
-    def _record_changed(self, image_id: str, patch: Patch, opened: OpenImage) -> None:
-        record = self.manifest.images[image_id]
-        painted = np.flatnonzero(np.bincount(patch.after[patch.mask], minlength=256)).tolist()
-        labelled = tuple(sorted({*record.labelled, *painted} - {UNLABELLED, VOID}))
-        split = review.split_of_new(self.manifest.images) if record.split is Split.NONE else record.split
-        status = ImageStatus.STARTED if record.status is ImageStatus.NEW else record.status
-        self._update_record(
-            replace(
-                record,
-                size=opened.annotation.size if opened.annotation else record.size,
-                revision=opened.revision,
-                labelled=labelled,
-                split=split,
-                status=status,
-            )
-        )
+        record = review.record_after(self.manifest.images, image_id, patch)
+        self._update_record(replace(record, size=opened.annotation.size, revision=opened.revision))
 
     def set_reviewed(self, image_id: str, reviewed: bool) -> None:
         """Mark an image as reviewed, or as not reviewed again."""
@@ -254,6 +247,39 @@ class Session(SessionView):
         self._predictions.clear()
         self._update(class_changes.manifest_without(self.manifest, event.index, event.merge_into))
         self.worker.classes_changed(self.classes)
+
+    # --- repairs ------------------------------------------------------------------------------------------
+
+    def find_renamed(self) -> None:
+        """Look for the `missing` images under other names; `RenamedFound` follows, from another thread."""
+        if self.missing:
+            repairs.search_renamed(self.project, self._emit, self._closing)
+
+    def relink(self, pairs: Mapping[str, str]) -> None:
+        """Give annotations of missing images to the files that were found; `ImagesRelinked` follows.
+
+        Returns at once; until the disk thread is done nothing can be painted.
+        """
+        if not self.read_only:
+            self._busy = "Giving annotations to renamed images; a moment."
+            self._writer.run("annotations", repairs.relinking(self.project.store, pairs, self._emit))
+
+    def _images_relinked(self, event: ImagesRelinked) -> None:
+        self._busy = ""
+        self._opened.forget_all()
+        manifest = repairs.manifest_relinked(self.manifest, self.project.missing, event.pairs)
+        self.project.found_again(event.pairs)
+        self._update(manifest)
+
+    def start_anew(self) -> None:
+        """Move the damaged annotation on screen away, deleting nothing; `AnnotationSetAside` follows."""
+        if self.current is not None and self.annotation_damaged:
+            work = repairs.setting_aside(self.project.store, self.current, self._emit)
+            self._writer.run(f"annotation of “{self.current}”", work)
+
+    def _annotation_set_aside(self, event: AnnotationSetAside) -> None:
+        self._opened.forget(event.image_id)
+        self._update(repairs.manifest_set_aside(self.manifest, event.image_id))
 
     # --- training -----------------------------------------------------------------------------------------
 
@@ -309,19 +335,23 @@ class Session(SessionView):
 
         The order goes through the disk thread, so the export holds every stroke made before it.
         """
+        chosen = [record for record in self.images if fill_with_prediction or record.split is not Split.NONE]
         items = tuple(
-            ExportItem(
-                image_id=record.image_id,
-                image_path=str(self.project.image_path(record.image_id)),
-                size=record.size,
-            )
-            for record in self.images
-            if fill_with_prediction or record.split is not Split.NONE
+            ExportItem(image_id=r.image_id, image_path=str(self.project.image_path(r.image_id)), size=r.size)
+            for r in chosen
         )
         self.worker.ensure_started()
         self._writer.run(
             "export", lambda: self.worker.export(items, format_name, folder, fill=fill_with_prediction)
         )
+
+    def cancel_export(self) -> None:
+        """End a running export; what an earlier one wrote stays. `CommandFailed` says so."""
+        self.worker.cancel_export()
+
+    def cancel_import(self) -> None:
+        """End a running import after the image it is at; `MasksImported` tells what was done."""
+        self._import_cancelled.set()
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything is on disk; False if it is not after `timeout` seconds."""
@@ -329,6 +359,7 @@ class Session(SessionView):
 
     def close(self, timeout: float = 30.0) -> bool:
         """Stop the worker, save everything, release the lock; return whether all was saved in time."""
+        self._closing.set()
         self._loader.stop()
         self.worker.close(timeout)
         saved = self._writer.flush(timeout)
@@ -342,16 +373,7 @@ class Session(SessionView):
         Raises:
             ExchangeError: Nothing there can be imported; the message says why.
         """
-        images = tuple(self._import_image(record) for record in self.images)
-        return preview_import(images, masks_folder, self.classes, class_file=class_file)
-
-    def _import_image(self, record: ImageRecord) -> ImportImage:
-        """Return an image with its true size; one that cannot be read has none."""
-        size = record.size
-        if size is None:
-            with suppress(EngineError):
-                size = probe(self.project.image_path(record.image_id)).size
-        return ImportImage(image_id=record.image_id, size=size)
+        return preview_import(import_images(self.project), masks_folder, self.classes, class_file=class_file)
 
     def import_masks(self, preview: ImportPreview, mapping: Mapping[MaskValue, int]) -> None:
         """Write masks into the annotations, undoable per image. `Progress`, then `MasksImported` follow.
@@ -362,7 +384,10 @@ class Session(SessionView):
             return
         self._busy = "Importing masks; a moment."
         self.set_classes(preview.classes)
-        self._writer.run("imported masks", importing(self.project.store, preview, mapping, self._emit))
+        self._import_cancelled.clear()
+        cancelled = self._import_cancelled.is_set
+        work = importing(self.project.store, preview, mapping, self._emit, cancelled)
+        self._writer.run("imported masks", work)
 
     def _masks_imported(self, event: MasksImported) -> None:
         self._busy = ""

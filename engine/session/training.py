@@ -14,6 +14,7 @@ from engine.annotate.geometry import Box
 from engine.config import Device
 from engine.messages import (
     AnnotationChanged,
+    CancelExport,
     ClassesChanged,
     Command,
     EvaluationDone,
@@ -188,6 +189,10 @@ class TrainingControl:
                 store_folder=str(self._project.folder),
             )
         )
+
+    def cancel_export(self) -> None:
+        """End a running export."""
+        self._post(CancelExport())
 
     def handle(self, event: Event) -> None:
         """Remember what the worker said."""

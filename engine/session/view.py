@@ -84,6 +84,22 @@ class SessionView:
         return opened.problem if opened else None
 
     @property
+    def annotation_damaged(self) -> bool:
+        """Whether the annotation on screen is damaged and may be set aside to start anew."""
+        opened = self._shown()
+        return opened is not None and opened.damaged and not self.read_only
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing about the folder, such as files that were left out."""
+        return self.project.notes
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Ids of annotated images whose file is not there."""
+        return tuple(self.project.missing)
+
+    @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) of the image on screen, once it is loaded."""
         return self._sizes.get(self.current) if self.current else None

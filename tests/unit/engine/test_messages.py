@@ -70,6 +70,9 @@ SAMPLES: tuple[Any, ...] = (
     ),
     messages.WriteFailed(target="a.png", problem=PROBLEM),
     messages.WriteRecovered(target="a.png"),
+    messages.AnnotationSetAside(image_id="a.png", folder="/x/maskloop/set-aside/1"),
+    messages.ImagesRelinked(pairs={"old.png": "new.png"}, notes=("a",)),
+    messages.RenamedFound(found={"old.png": "new.png"}),
     messages.ImageLoaded(
         image_id="a.png",
         size=(4, 6),

@@ -93,8 +93,10 @@ def test_journal_cut_anywhere_gives_the_state_of_its_last_whole_record(store: An
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
         known = max(place for place, length in enumerate(lengths) if length <= cut)
-        assert state_of(store.load(IMAGE, SIZE)) == states[known]
+        assert state_of(AnnotationStore(store.folder).load(IMAGE, SIZE)) == states[known]
         assert path.read_bytes() == whole[:cut]
+    with pytest.raises(AnnotationError, match="lost or older"):
+        store.load(IMAGE, SIZE)  # who wrote the steps misses them
 
 
 def test_painting_goes_on_after_a_torn_record(store: AnnotationStore) -> None:
