@@ -18,7 +18,9 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from models.weights import load_state
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in total (0 if the server does not say)."""
@@ -54,6 +56,34 @@ def load_published(url: str, *, progress: Progress | None = None) -> Mapping[str
         url, map_location="cpu", progress=False, weights_only=True
     )
     return state
+
+
+def start_from(
+    module: nn.Module,
+    url: str,
+    *,
+    own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    progress: Progress | None = None,
+    notice: Notice | None = None,
+) -> None:
+    """Loads published weights into a backbone; says in one sentence if they cannot be had.
+
+    Args:
+        module: the backbone, changed in place.
+        url: as in `load_published`.
+        own: returns the published tensors under the names of `module`, classifier left out.
+        progress: as in `load_published`.
+        notice: called with the sentence; the backbone is then untrained.
+    """
+    try:
+        state = own(load_published(url, progress=progress))
+    except PretrainedUnavailableError as error:
+        if notice is not None:
+            notice(f"{error} The network starts untrained and needs more corrections.")
+        return
+    report = load_state(module, state)
+    if not report.complete and notice is not None:
+        notice(f"The published weights fit only in part: {report.summary()}")
 
 
 def cached_path(url: str) -> Path:
