@@ -18,6 +18,7 @@ from models.enlarged import Enlargement
 from models.inspection import InspectionKind
 from models.memory_configs import ClassMemoryConfig, MemoryUpdate, MomentumSchedule
 from models.output import InspectionView
+from models.precision import as_given
 
 _LEAST_WEIGHT = 1e-12
 """Weight of a pixel that points exactly where the memory does. Not 0: a class of nothing but such pixels then
@@ -90,7 +91,7 @@ class ClassMemory(FollowsClasses):
             target: (B, H, W) int64; everything outside 0..K-1 is ignored.
             learning_rate: rate of this iteration.
         """
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        with torch.no_grad(), as_given(features):
             classes, slots, channels = self.memory.shape
             features = features.float()
             pixels = Enlargement(_size(features), _size(target), features.device)
@@ -191,7 +192,7 @@ class NormalMemory(FollowsClasses):
             features: (B, C, h, w) of any precision, read as if enlarged to the target; C at least 2.
             target: (B, H, W) int64; everything outside 0..K-1 is ignored.
         """
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        with torch.no_grad(), as_given(features):
             classes = self.memory.shape[0]
             features = features.float()
             pixels = Enlargement(_size(features), _size(target), features.device)

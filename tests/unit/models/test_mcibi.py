@@ -33,6 +33,7 @@ from models.output import check_view
 from models.released import mcibi as released
 
 K = 4
+LOSS = build_loss(CrossEntropyConfig())
 RESNET50_ENTRIES, RESNET50_ELEMENTS = 330, 23_580_567
 
 
@@ -185,6 +186,39 @@ def test_the_context_has_a_loss_of_its_own() -> None:
     assert not model.extra_losses(model.eval()(image), target, 0)
     without = build_model(replace(tiny_mcibipp(), within_weight=0.0), K, seed=0)
     assert not without.extra_losses(without(image), target, 0)
+
+
+def training_step(model: SegmentationModel[Any], image: Tensor, target: Tensor) -> Tensor:
+    """Returns the total loss of a step whose memory has moved."""
+    output = model(image)
+    losses = LOSS(output, target)
+    losses |= dict(model.extra_losses(output, target, 5))
+    model.observe(output, target, 0.01)
+    return total(losses)
+
+
+@pytest.mark.parametrize("config", [tiny_mcibi(), tiny_mcibipp()])
+def test_a_training_step_never_reads_back(config: McibiConfig | McibiPlusPlusConfig) -> None:
+    """Whatever asked for a value would fail on the meta device, which has none."""
+    image, target = batch()
+    with torch.device("meta"):
+        model = build_model(config, K)
+        assert training_step(model, image.to("meta"), target.to("meta")).shape == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [tiny_mcibi(), tiny_mcibipp()])
+def test_a_training_step_is_one_graph(config: McibiConfig | McibiPlusPlusConfig) -> None:
+    image, target = batch()
+    model = build_model(config, K, seed=0)
+    torch._dynamo.reset()
+    compiled = torch.compile(training_step, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        value = compiled(model, image, target)
+    torch._dynamo.reset()
+    with torch.no_grad():
+        expected = training_step(build_model(config, K, seed=0), image, target)
+    torch.testing.assert_close(value, expected)
 
 
 class Widths(Backbone):
