@@ -12,6 +12,7 @@ from torch import Tensor
 from models.build import build_loss
 from models.described import ConfigError
 from models.loss_configs import Balance, PixelForm, Pooling, RmiConfig
+from models.losses import regions
 from models.losses.regions import LOG_FLOOR, RIDGE, posterior_covariance, region_bound
 from models.losses.rmi import Rmi
 from models.output import SegmentationOutput
@@ -202,6 +203,26 @@ def test_half_precision_logits_and_autocast(dtype: torch.dtype) -> None:
         assert half.grad is not None
         assert half.grad.dtype == dtype
         assert torch.isfinite(half.grad).all()
+
+
+@pytest.mark.parametrize("only_labelled", [False, True])
+def test_leaving_absent_classes_out_changes_nothing(
+    only_labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU all maps are solved, in larger chunks; here both ways run on the processor."""
+    logits, target = example(12, 6, (48, 40), 0.02)
+    target[target == 3] = 1
+    target[1][target[1] == 0] = 2
+    config = RmiConfig(factor=2, only_labelled=only_labelled)
+    leaves = [logits.clone().requires_grad_() for _ in range(2)]
+    left_out = loss_of(config, leaves[0], target)
+    monkeypatch.setattr(regions, "_worth_solving", lambda _: None)
+    monkeypatch.setattr(regions, "_CPU_BYTES", 256 << 20)
+    solved = loss_of(config, leaves[1], target)
+    torch.testing.assert_close(left_out, solved, rtol=1e-7, atol=1e-7)
+    left_out.backward()
+    solved.backward()
+    torch.testing.assert_close(leaves[0].grad, leaves[1].grad, rtol=1e-5, atol=1e-9)
 
 
 def test_the_posterior_covariance_is_symmetric_and_positive() -> None:
