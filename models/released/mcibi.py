@@ -23,6 +23,8 @@ from models.released.names import Prefixes, renamed
 
 _COMMON: Prefixes = (
     ("backbone_net.", "backbone."),
+    ("norm_layers.", "backbone.norms."),
+    ("downsample_backbone.", "backbone.downsample."),
     ("context_within_image_module.", "context."),
     ("lateral_convs.", "pyramid.lateral_convs."),
     ("fpn_convs.", "pyramid.fpn_convs."),

@@ -386,3 +386,10 @@ def test_the_file_tells_the_base_rate(file: str, rate: float) -> None:
     found = released.mcibi_config(published(model, names), TinyBackboneConfig(), file=file)
     assert isinstance(found, McibiConfig)
     assert found.memory.base_rate == rate
+
+
+def test_what_published_networks_do_between_backbone_and_head_belongs_to_the_backbone() -> None:
+    memory = {"memory_module.memory": torch.zeros(K, 1, 8)}
+    more = {"norm_layers.2.weight": torch.ones(8), "downsample_backbone.0.weight": torch.ones(8, 8, 3, 3)}
+    names = set(released.own_state(memory | more))
+    assert names == {"memory.memory", "backbone.norms.2.weight", "backbone.downsample.0.weight"}
