@@ -14,11 +14,11 @@ which is the published formula without its cancellation: M stays positive whatev
 factorisation cannot fail. The same residual gives the gradient, -(W F)^T (y - F q) with W = (M + e I)^-1, so
 value and gradient come out of one pass over the regions.
 
-Products are in float64, because in float32 S_qq loses the digits that stand against e, the more the larger the
-maps. Measured against float64: maps of 129 x 129 from logits up to 5: value 1e-7, gradient 1e-5; 512 x 512 maps of
-0.2 and 0.8: value 7e-4, gradient 1e-2; saturated predictions: gradient 0.23 on 128 x 128 and 6 on 512 x 512 (all
-relative). The maps stay float32, and regions are laid out for a few maps at a time, so that double precision
-costs little memory.
+Products are in float64, because in float32 S_qq loses the digits that stand against e, the more the larger
+the maps. Measured against float64: maps of 129 x 129 from logits up to 5: value 1e-7, gradient 1e-5; 512 x
+512 maps of 0.2 and 0.8: value 7e-4, gradient 1e-2; saturated predictions: gradient 0.23 on 128 x 128 and 6
+on 512 x 512 (all relative). The maps stay float32, and regions are laid out for a few maps at a time, so
+that double precision costs little memory.
 """
 
 import math
