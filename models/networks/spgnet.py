@@ -52,7 +52,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the block's features, after the ReLU of the sum."""
-        return F.relu(self.body(features) + self.shortcut(features))
+        return F.relu(self.body(features) + self.shortcut(features), inplace=True)
 
 
 class Decoder(nn.Module):
@@ -119,8 +119,8 @@ class Guidance(nn.Module):
         gate = self.excitation(logits)
         if self.sigmoid:
             gate = gate.sigmoid()
-        guided = features * gate
-        return logits, gate, features + guided if self.identity else guided
+        guided = torch.addcmul(features, features, gate) if self.identity else features * gate
+        return logits, gate, guided
 
 
 class LaterStage(nn.Module):
@@ -164,7 +164,7 @@ class LaterStage(nn.Module):
                 return features
             own, other = self.from_encoder[level - 1], self.from_decoder[level - 1]
             taken.append(own(before[level]) + other(decoded[level]))
-            return F.relu(features + taken[-1])
+            return F.relu(features + taken[-1], inplace=True)
 
         encoded = self.encoder(self.entry(guided), aggregate)
         finest, levels = self.decoder(encoded)
