@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchvision.models import densenet161
 
 from models import compared
 from models.backbone_configs import ResNetConfig, ResNetDepth
@@ -13,6 +14,7 @@ from models.baseline_configs import (
     DaNetConfig,
     DeepLabV3Config,
     DeepLabV3PlusConfig,
+    DenseAsppConfig,
     DnlConfig,
     OcrNetConfig,
     PspNetConfig,
@@ -22,6 +24,7 @@ from models.build import build_model
 from models.configs import FcnConfig, NetworkConfig
 from models.cost import Cost, count_parameters, measure_cost
 from models.networks.danet import DaNet
+from models.networks.denseaspp import DensePyramid
 
 INPUT = (1, 2048, 128, 128)
 RESNET50 = ResNetConfig(depth=ResNetDepth.RESNET50, pretrained=False)
@@ -94,6 +97,34 @@ def test_danet_has_the_published_size() -> None:
     assert round(cost.parameters / 1e6, 2) == 66.45
     assert round(cost.multiply_accumulates / 1e9, 1) == 2878.9
     assert danet(training=False).multiply_accumulates < cost.multiply_accumulates
+
+
+class DenseNet161(nn.Module):
+    """DenseNet-161 at output stride 8 with the pyramid and classifier of DenseASPP, as published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = densenet161(weights=None).features
+        self.features.transition2.pool = nn.Identity()
+        self.features.transition3.pool = nn.Identity()
+        for block, dilation in ((self.features.denseblock3, 2), (self.features.denseblock4, 4)):
+            for layer in block.modules():
+                if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                    layer.dilation = layer.padding = (dilation, dilation)
+        self.features.norm5 = nn.Sequential(
+            nn.BatchNorm2d(2208), nn.ReLU(), nn.Conv2d(2208, 1104, 1, bias=False), nn.BatchNorm2d(1104)
+        )
+        self.context = DensePyramid(1104, DenseAsppConfig())
+        self.classifier = nn.Conv2d(self.context.out_channels, 19, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.classifier(self.context(self.features(image)))
+
+
+def test_denseaspp_has_the_published_size_on_the_published_backbone() -> None:
+    cost = measure_cost(DenseNet161, (1, 3, 1025, 2049))
+    assert round(cost.parameters / 1e6, 1) == 35.4
+    assert round(cost.convolutions / 1e9, 1) == 1240.1
 
 
 def test_criss_cross_attention_grows_with_the_edge_not_with_the_area_squared() -> None:
