@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.attention import AttentionBlock
 
@@ -33,6 +34,15 @@ def test_fused_and_plain_attention_agree_with_gradients(size: tuple[int, int]) -
         torch.autograd.grad((found * weights).sum(), leaves),
         torch.autograd.grad((expected * weights).sum(), leaves),
     )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_fused_kernel_is_used(layout: torch.memory_format) -> None:
+    block = AttentionBlock(6, 8, 8)
+    features = torch.randn(2, 6, 5, 7).to(memory_format=layout).requires_grad_()
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where the inputs do not allow it
+        block(features, features).sum().backward()
+    assert features.grad is not None
 
 
 def test_first_projections_can_be_computed_elsewhere() -> None:

@@ -1,12 +1,16 @@
 """Grouping, mixing and the statistics of IDRNet, against slow loops and by what they promise."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.class_rows import follow
 from models.grouping import group, group_vectors, masked_softmax, spread
 from models.relation import ClassRelations, pixel_losses
 from tests.support import slow_relations as slow
@@ -178,8 +182,6 @@ def test_the_random_draw_takes_all_alike() -> None:
 
 
 def test_a_new_class_starts_as_in_a_new_network() -> None:
-    from models.class_rows import follow
-
     relations = relations_of(3, 2)
     relations.mean.copy_(torch.arange(9.0).view(3, 3))
     relations.counter.copy_(torch.tensor([5.0, 6.0, 7.0]))
@@ -188,3 +190,37 @@ def test_a_new_class_starts_as_in_a_new_network() -> None:
     assert relations.mean.tolist() == [[8, 0, 6], [0, 1, 0], [2, 0, 0]]
     assert relations.counter.tolist() == pytest.approx([7, 1e-6, 5])
     assert relations.vectors.tolist() == [[1, 1], [0, 0], [1, 1]]
+
+
+def _process(rank: int, folder: str) -> None:
+    """One of two processes, each of which sees half of a batch."""
+    store = dist.FileStore(f"{folder}/store", 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    try:
+        relations = relations_of(3, 2)
+        deleted, target, losses, without, features = _joint_batch()
+        half = slice(2 * rank, 2 * rank + 2)
+        relations.update(deleted[half], target[half], losses[half], without[half])
+        relations.update_vectors(features[half], target[half])
+        torch.save(relations.state_dict(), f"{folder}/{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def _joint_batch() -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(4)
+    target = slow.random_target((4, 8, 8), 3, 4)
+    target[:2][target[:2] == 2] = 255  # class 2 is seen by the second process only
+    losses, without = (torch.rand(4, 8, 8, generator=generator) for _ in range(2))
+    return torch.tensor([0, 1, 0, 0]), target, losses, without, torch.rand(4, 2, 3, 3, generator=generator)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_the_joint_batch(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    relations = relations_of(3, 2)
+    deleted, target, losses, without, features = _joint_batch()
+    relations.update(deleted, target, losses, without)
+    relations.update_vectors(features, target)
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(relations.state_dict()))
