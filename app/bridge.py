@@ -20,7 +20,16 @@ from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.config import Device, TrainingConfig
 from engine.errors import EngineError
-from engine.messages import ClassDeleted, Event, MasksImported, Problem, StateChanged, WorkerState
+from engine.messages import (
+    AnnotationSetAside,
+    ClassDeleted,
+    Event,
+    ImagesRelinked,
+    MasksImported,
+    Problem,
+    StateChanged,
+    WorkerState,
+)
 from engine.session import Session
 
 SAVED_CHECK_MS = 200
@@ -66,6 +75,9 @@ class Bridge(QObject):
     snapshot_stored = Signal(object)
     class_deleted = Signal(object)
     masks_imported = Signal(object)
+    annotation_set_aside = Signal(object)
+    images_relinked = Signal(object)
+    renamed_found = Signal(object)
     manifest_stored = Signal(object)
     write_failed = Signal(object)
     write_recovered = Signal(object)
@@ -167,7 +179,7 @@ class Bridge(QObject):
         session.handle(event)
         if isinstance(event, StateChanged):
             self._state = event.state
-        if isinstance(event, ClassDeleted | MasksImported):
+        if isinstance(event, ClassDeleted | MasksImported | AnnotationSetAside | ImagesRelinked):
             self._annotations_replaced()
         signal_of(self, type(event)).emit(event)
         self.refresh_saved()

@@ -8,7 +8,7 @@ from app.dialogs.frame import PlainDialog
 from app.dialogs.problem import ProblemDialog
 from app.theme import Look
 from app.widgets.marks import label
-from app.widgets.notices import Level, Notice, NoticeCenter
+from app.widgets.notices import Level, Notice, NoticeAction, NoticeCenter
 
 _TOKENS = {Level.INFO: ("info", "accent"), Level.WARN: ("warning", "warn"), Level.BAD: ("error", "bad")}
 
@@ -65,5 +65,16 @@ class NoticesDialog(PlainDialog):
                 lambda: ProblemDialog(notice.text, notice.hint, notice.report, self).exec()
             )
             row.addWidget(button)
+        if notice.action is not None:
+            row.addWidget(self._action_button(notice.action))
         row.addWidget(when)
         return card
+
+    def _action_button(self, action: NoticeAction) -> QPushButton:
+        def leave_and_do() -> None:
+            self.accept()
+            action.do()
+
+        button = QPushButton(action.text)
+        button.clicked.connect(leave_and_do)
+        return button

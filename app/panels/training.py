@@ -22,6 +22,8 @@ from app.theme import Look
 from app.widgets.chart import LineChart
 from app.widgets.marks import Dot, label, rule
 from engine.messages import (
+    EXPORT_TASK,
+    IMPORT_TASK,
     CheckpointSaved,
     EvaluationDone,
     NetworkOpened,
@@ -206,6 +208,8 @@ class TrainingStrip(QFrame):
         self._refresh(event.reason)
 
     def _progressed(self, event: Progress) -> None:
+        if event.task in (EXPORT_TASK, IMPORT_TASK):
+            return  # shown over the image, where it can be cancelled
         busy = event.done < event.total
         self.progress.setVisible(busy)
         self.progress.setRange(0, max(1, event.total))

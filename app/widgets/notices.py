@@ -32,6 +32,19 @@ class Level(Enum):
     BAD = "bad"
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeAction:
+    """What a person can do about a notice.
+
+    Attributes:
+        text: What the button says.
+        do: Called when it is pressed.
+    """
+
+    text: str
+    do: Callable[[], object]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something the person should know.
@@ -42,6 +55,7 @@ class Notice:
         hint: What to do; may be empty.
         level: How much it matters.
         report: Details for a bug report; may be empty.
+        action: What can be done at once, or None.
         count: How often it came.
         at: Local time of the last one.
     """
@@ -51,6 +65,7 @@ class Notice:
     hint: str = ""
     level: Level = Level.INFO
     report: str = ""
+    action: NoticeAction | None = None
     count: int = 1
     at: dt.datetime | None = None
 
@@ -88,7 +103,14 @@ class NoticeCenter(QObject):
         return len(self._unread)
 
     def post(
-        self, cause: str, text: str, *, hint: str = "", level: Level = Level.INFO, report: str = ""
+        self,
+        cause: str,
+        text: str,
+        *,
+        hint: str = "",
+        level: Level = Level.INFO,
+        report: str = "",
+        action: NoticeAction | None = None,
     ) -> None:
         """Tell something; the same cause replaces the older notice and counts up."""
         older = self._notices.pop(cause, None)
@@ -98,6 +120,7 @@ class NoticeCenter(QObject):
             hint=hint,
             level=level,
             report=report,
+            action=action,
             count=older.count + 1 if older else 1,
             at=dt.datetime.now().astimezone(),
         )
@@ -105,6 +128,10 @@ class NoticeCenter(QObject):
         self._unread.add(cause)
         self.posted.emit(notice)
         self.changed.emit()
+
+    def holds(self, cause: str) -> bool:
+        """Say whether there is a notice of this cause."""
+        return cause in self._notices
 
     def withdraw(self, cause: str) -> None:
         """Forget a notice whose cause is gone."""
@@ -154,12 +181,16 @@ class NoticeCard(QFrame):
         self._details = QPushButton("Details")
         self._details.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._details.clicked.connect(self._open_details)
+        self._act = QPushButton()
+        self._act.setProperty("primary", True)
+        self._act.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._act.clicked.connect(self._do)
         close = QToolButton()
         close.setProperty("flat", True)
         close.setToolTip("Close this notice; it stays in the list under the bell.")
         close.setIcon(look.icon("close"))
         close.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        close.clicked.connect(self.hide)
+        close.clicked.connect(self._close_clicked)
         self._close = close
         words = QVBoxLayout()
         words.setSpacing(2)
@@ -171,11 +202,15 @@ class NoticeCard(QFrame):
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(words, 1)
         row.addWidget(self._details, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._act, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.hide)
+        self._timer.timeout.connect(self._lapse)
+        self._center = center
+        self._covered: Notice | None = None
         center.posted.connect(self.show_notice)
+        center.changed.connect(self._forget_withdrawn)
         look.changed.connect(self._recolor)
         self.hide()
 
@@ -185,12 +220,17 @@ class NoticeCard(QFrame):
         return self._notice
 
     def show_notice(self, notice: Notice) -> None:
-        """Show a notice in place of the one before."""
+        """Show a notice in place of the one before, which comes back if it matters more."""
+        older = self._notice
+        if self.isVisible() and older is not None and _stays(older) and older.cause != notice.cause:
+            self._covered = older
         self._notice = notice
         self._text.setText(replace(notice, hint="").sentence)
         self._hint.setText(notice.hint)
         self._hint.setVisible(bool(notice.hint))
         self._details.setVisible(bool(notice.report))
+        self._act.setVisible(notice.action is not None)
+        self._act.setText(notice.action.text if notice.action else "")
         self.setProperty("level", notice.level.value)
         restyle(self)
         self._recolor()
@@ -198,7 +238,7 @@ class NoticeCard(QFrame):
         self.raise_()
         self.adjustSize()
         self._timer.stop()
-        if notice.level is Level.INFO:
+        if not _stays(notice):
             self._timer.start(SHOWN_MS)
 
     def _recolor(self) -> None:
@@ -207,9 +247,34 @@ class NoticeCard(QFrame):
         name = {Level.INFO: "info", Level.WARN: "warning", Level.BAD: "error"}[level]
         self._icon.setPixmap(self._look.pixmap(name, _COLOR_OF[level], 20, self.devicePixelRatioF()))
 
+    def _close_clicked(self) -> None:
+        self._timer.stop()
+        self._lapse()
+
+    def _lapse(self) -> None:
+        """Go, and make room for what was covered."""
+        self.hide()
+        covered, self._covered = self._covered, None
+        if covered is not None and self._center.holds(covered.cause):
+            self.show_notice(covered)
+
+    def _forget_withdrawn(self) -> None:
+        if self._notice is not None and self.isVisible() and not self._center.holds(self._notice.cause):
+            self._lapse()
+
+    def _do(self) -> None:
+        self.hide()
+        if self._notice is not None and self._notice.action is not None:
+            self._notice.action.do()
+
     def _open_details(self) -> None:
         if self._notice is not None:
             self._show_details(self._notice)
+
+
+def _stays(notice: Notice) -> bool:
+    """Say whether a notice stays until it is closed."""
+    return notice.level is not Level.INFO or notice.action is not None
 
 
 _COLOR_OF = {Level.INFO: "accent", Level.WARN: "warn", Level.BAD: "bad"}

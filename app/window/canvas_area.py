@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.canvas.view import CanvasView
 from app.panels.class_strip import ClassStrip
@@ -12,14 +14,15 @@ from app.panels.start import SideNote
 from app.theme import Look
 from app.widgets.inline_field import InlineField
 from app.widgets.marks import label
-from app.widgets.notices import NoticeCard
+from app.widgets.notices import NoticeAction, NoticeCard
+from app.widgets.progress_card import ProgressCard
 
 MARGIN = 14
 CARD_WIDTH = 560
 
 
 class Banner(QFrame):
-    """One line over the canvas that says why this image or project cannot be changed."""
+    """One line over the canvas: why this image or project cannot be changed, and what to do about it."""
 
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,7 +31,8 @@ class Banner(QFrame):
         self._icon = label()
         self.text = label()
         self.text.setWordWrap(True)
-        row = QHBoxLayout(self)
+        self.buttons: list[QPushButton] = []
+        row = self._row = QHBoxLayout(self)
         row.setContentsMargins(14, 8, 14, 8)
         row.setSpacing(10)
         row.addWidget(self._icon)
@@ -37,10 +41,21 @@ class Banner(QFrame):
         self._recolor()
         self.hide()
 
-    def say(self, text: str) -> None:
-        """Show a text; an empty one hides the banner."""
+    def say(self, text: str, actions: Sequence[NoticeAction] = ()) -> None:
+        """Show a text with a button for each action; an empty text hides the banner."""
         self.text.setText(text)
+        for button in self.buttons:
+            self._row.removeWidget(button)
+            button.deleteLater()
+        self.buttons = [self._button(action) for action in actions]
         self.setVisible(bool(text))
+
+    def _button(self, action: NoticeAction) -> QPushButton:
+        button = QPushButton(action.text)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.clicked.connect(action.do)
+        self._row.addWidget(button)
+        return button
 
     def _recolor(self) -> None:
         self._icon.setPixmap(self._look.pixmap("warning", "warn", 18, self.devicePixelRatioF()))
@@ -65,7 +80,8 @@ class CanvasArea(QWidget):
         self.field = InlineField(self.view)
         self.card = card
         card.setParent(self.view)
-        for floating in (self.strip, self.side_note, card, self.field):
+        self.work = ProgressCard(self.view)
+        for floating in (self.strip, self.side_note, card, self.work, self.field):
             floating.setCursor(Qt.CursorShape.ArrowCursor)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -88,6 +104,11 @@ class CanvasArea(QWidget):
         self.card.setFixedWidth(min(CARD_WIDTH, max(200, width - 2 * MARGIN)))
         self.card.adjustSize()
         self.card.move((width - self.card.width()) // 2, MARGIN)
+
+        self.work.setFixedWidth(min(CARD_WIDTH, max(200, width - 2 * MARGIN)))
+        self.work.adjustSize()
+        above = self.strip.height() + MARGIN if self.strip.isVisible() else 0
+        self.work.move((width - self.work.width()) // 2, height - self.work.height() - MARGIN - above)
 
     def pointer_position(self) -> QPoint:
         """Return where the pointer is on the canvas, or its middle."""

@@ -22,7 +22,7 @@ from app.dialogs.shortcuts import ShortcutSheet
 from app.panels.layers import OPACITY_STEP
 from app.window.opening import masks_near
 from app.window.review import Review
-from engine.messages import WorkerState
+from engine.messages import EXPORT_TASK, IMPORT_TASK, WorkerState
 
 if TYPE_CHECKING:
     from app.window.main_window import MainWindow
@@ -313,6 +313,7 @@ class Intentions(QObject):
         if dialog.exec():
             choice = dialog.choice()
             store.change(export_folder=str(choice.folder))
+            self._window.long_work.begin(EXPORT_TASK, "Exporting masks", session.cancel_export)
             self._bridge.attempt(
                 "The export could not start",
                 lambda: session.export(
@@ -334,6 +335,7 @@ class Intentions(QObject):
         dialog = ImportDialog(session, folder, self._window)
         if dialog.exec() and dialog.preview is not None:
             preview, mapping = dialog.preview, dialog.mapping()
+            self._window.long_work.begin(IMPORT_TASK, "Importing masks", session.cancel_import)
             self._bridge.attempt(
                 "The masks could not be imported", lambda: session.import_masks(preview, mapping)
             )

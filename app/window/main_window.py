@@ -32,8 +32,10 @@ from app.window.canvas_area import CanvasArea
 from app.window.closing import may_close
 from app.window.intentions import Intentions
 from app.window.keys import KeyGate
+from app.window.long_work import LongWork
 from app.window.menus import add_docks_to, build_menus, build_tool_bar, command_button
 from app.window.opening import Opening, local
+from app.window.repairs import Repairs
 from app.window.review import Review
 from app.window.status import StatusLine
 
@@ -87,6 +89,8 @@ class MainWindow(QMainWindow):
         self.editing = EditController(self.bridge, self.area.view, self.histories, self)
         self.asking = Asking(self)
         self.opening = Opening(self)
+        self.repairs = Repairs(self)
+        self.long_work = LongWork(self)
         self.review = Review(self)
         self.intentions = Intentions(self)
         self._finish_menus()

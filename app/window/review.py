@@ -31,6 +31,20 @@ if TYPE_CHECKING:
     from app.window.main_window import MainWindow
 
 
+FAILED = {
+    "Export": "The export failed",
+    "ImportMasks": "The import failed",
+    "OpenNetwork": "The network could not be opened",
+    "ClassesChanged": "The network could not take the new classes",
+    "StartTraining": "Training could not start",
+    "Predict": "The image could not be predicted",
+    "Evaluate": "The held-out images could not be measured",
+    "SaveCheckpoint": "The checkpoint could not be saved",
+    "LoadCheckpoint": "The checkpoint could not be loaded",
+}
+"""What did not work, for people, by the name of the command."""
+
+
 class Review(QObject):
     """Connects what the engine says about images to the canvas, the status line and the notices.
 
@@ -178,10 +192,13 @@ class Review(QObject):
     def _say_banner(self) -> None:
         session = self._bridge.session
         problem = session.annotation_problem if session else None
-        if session is not None and session.read_only:
+        if session is None:
+            self._window.area.banner.say("")
+        elif session.read_only:
             self._window.area.banner.say(f"Open read-only: {session.read_only_reason}")
         elif problem is not None:
-            self._window.area.banner.say(f"{problem.message} {problem.hint}".strip())
+            text = f"{problem.message} {problem.hint}".strip()
+            self._window.area.banner.say(text, self._window.repairs.banner_actions(session))
         else:
             self._window.area.banner.say("")
 
@@ -238,7 +255,10 @@ class Review(QObject):
         self._window.status.say(event.reason)
 
     def _command_failed(self, event: CommandFailed) -> None:
-        self._window.tell_problem(event.command, event.problem)
+        if self._window.long_work.failed(event):
+            self._window.notices.post(f"cancelled {event.command}", event.problem.message)
+        else:
+            self._window.tell_problem(FAILED.get(event.command, event.command), event.problem)
 
     def _exported(self, event: ExportDone) -> None:
         text = f"{event.files} files written to “{event.folder}”."

@@ -23,6 +23,8 @@ from engine.messages.commands import (
     StopTraining,
 )
 from engine.messages.events import (
+    EXPORT_TASK,
+    IMPORT_TASK,
     AnnotationSetAside,
     AnnotationStored,
     CheckpointSaved,
@@ -61,6 +63,8 @@ from engine.messages.values import (
 )
 
 __all__ = [
+    "EXPORT_TASK",
+    "IMPORT_TASK",
     "AnnotationChanged",
     "AnnotationSetAside",
     "AnnotationStored",

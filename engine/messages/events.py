@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,12 @@ from numpy.typing import NDArray
 from engine.messages.values import Prediction, Problem, WorkerState
 from engine.project.pyramid import ImagePyramid
 from engine.project.store import LoadedAnnotation
+
+EXPORT_TASK: Final = "Export"
+"""Task of an export's `Progress`."""
+
+IMPORT_TASK: Final = "Import"
+"""Task of an import's `Progress`."""
 
 # ---------------------------------------------------------------------------------- from the worker
 

@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.exchange.mask_files import MaskValue
 from engine.exchange.mask_import import ImportReport, import_masks
 from engine.exchange.mask_preview import ImportImage, ImportPreview
-from engine.messages import CommandFailed, Event, MasksImported, Problem, Progress
+from engine.messages import IMPORT_TASK, CommandFailed, Event, MasksImported, Problem, Progress
 from engine.project.images import probe
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.project import Project
@@ -50,7 +50,7 @@ def importing(
     """
 
     def progress(done: int, total: int) -> None:
-        emit(Progress(task="importing masks", done=done, total=total))
+        emit(Progress(task=IMPORT_TASK, done=done, total=total))
 
     def work() -> None:
         try:

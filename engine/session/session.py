@@ -347,7 +347,7 @@ class Session(SessionView):
 
     def cancel_export(self) -> None:
         """End a running export; what an earlier one wrote stays. `CommandFailed` says so."""
-        self.worker.cancel_export()
+        self._writer.run("export", self.worker.cancel_export)  # after the order itself, wherever that is
 
     def cancel_import(self) -> None:
         """End a running import after the image it is at; `MasksImported` tells what was done."""

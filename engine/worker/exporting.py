@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED
 from engine.errors import EngineError
-from engine.messages import Event, Export, ExportDone, ExportItem, Progress
+from engine.messages import EXPORT_TASK, Event, Export, ExportDone, ExportItem, Progress
 from engine.predict.predictor import Predictor
 from engine.project.images import read_image
 from engine.project.store import AnnotationStore
-
-TASK = "Export"
 
 
 class ExportCancelledError(EngineError):
@@ -56,7 +54,7 @@ def export(
         return label_map
 
     def progress(done: int) -> None:
-        emit(Progress(task=TASK, done=done, total=len(command.items)))
+        emit(Progress(task=EXPORT_TASK, done=done, total=len(command.items)))
         boundary()
 
     images = labelled_images(

@@ -20,11 +20,14 @@ from engine.config import Device, TrainingConfig
 from engine.errors import EngineError
 from engine.learn.checkpoint_files import CheckpointInfo
 from engine.messages import (
+    AnnotationSetAside,
     AnnotationStored,
+    CommandFailed,
     Event,
     ExportDone,
     ImageFailed,
     ImageLoaded,
+    ImagesRelinked,
     Prediction,
     PredictionReady,
     Problem,
@@ -50,6 +53,8 @@ class FakeProject:
     images_folder: Path = Path("/fake/images")
     read_only: bool = False
     read_only_reason: str = ""
+    notes: tuple[str, ...] = ()
+    missing: dict[str, ImageRecord] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -78,12 +83,16 @@ class FakeSession(SessionView):
         classes: ClassTable = CLASSES,
         folder: Path = Path("/fake/images"),
         read_only: bool = False,
+        notes: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
     ) -> None:
         records = {
             name: ImageRecord(image_id=name, size=picture.shape[:2]) for name, picture in images.items()
         }
         reason = "another window works on it." if read_only else ""
         project = FakeProject(Manifest(classes=classes, images=records), folder, read_only, reason)
+        project.notes = notes
+        project.missing = {name: ImageRecord(image_id=name, revision=1) for name in missing}
         super().__init__(project)  # type: ignore[arg-type]
         self.emit = emit
         self.pictures = dict(images)
@@ -93,6 +102,7 @@ class FakeSession(SessionView):
         self.calls: list[tuple[Any, ...]] = []
         self.pending = 0
         self.holds_writes = False
+        self.holds_exports = False
         self.flush_answers: list[bool] = []
         self.refusal: str | None = "Nothing painted yet. Paint a little of two classes."
         self.known_checkpoints: tuple[CheckpointInfo, ...] = ()
@@ -136,6 +146,7 @@ class FakeSession(SessionView):
                 pyramid=build_pyramid(self.pictures[image_id]),
                 annotation=loaded,
                 annotation_problem=damaged,
+                annotation_damaged=damaged is not None,
             )
         )
 
@@ -207,6 +218,23 @@ class FakeSession(SessionView):
     def delete_class(self, index: int, merge_into: int | None) -> None:
         self.calls.append(("delete_class", index, merge_into))
 
+    # --- repairs
+
+    def find_renamed(self) -> None:
+        self.calls.append(("find_renamed",))
+
+    def relink(self, pairs: Mapping[str, str]) -> None:
+        self.calls.append(("relink", dict(pairs)))
+        self.project.missing = {n: r for n, r in self.project.missing.items() if n not in pairs}
+        self.emit(ImagesRelinked(pairs=pairs))
+
+    def start_anew(self) -> None:
+        assert self.current is not None
+        self.calls.append(("start_anew", self.current))
+        del self.damaged[self.current]
+        self._opened.forget(self.current)
+        self.emit(AnnotationSetAside(image_id=self.current, folder="/fake/set-aside/1"))
+
     # --- training
 
     def can_train(self) -> str | None:
@@ -242,7 +270,16 @@ class FakeSession(SessionView):
 
     def export(self, format_name: str, folder: Path, *, fill_with_prediction: bool) -> None:
         self.calls.append(("export", format_name, folder, fill_with_prediction))
-        self.emit(ExportDone(folder=str(folder), files=3, notes=()))
+        if not self.holds_exports:
+            self.emit(ExportDone(folder=str(folder), files=3, notes=()))
+
+    def cancel_export(self) -> None:
+        self.calls.append(("cancel_export",))
+        problem = Problem(message="The export was cancelled.", hint="")
+        self.emit(CommandFailed(command="Export", problem=problem))
+
+    def cancel_import(self) -> None:
+        self.calls.append(("cancel_import",))
 
     def flush(self, timeout: float = 30.0) -> bool:
         self.calls.append(("flush", timeout))
