@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from models.idrnet_presets import (
 )
 from models.networks.idrnet import Idrnet, IdrnetOutput, RelationContext
 from models.refinement import ClassRefiner, PixelRefiner
+from tests.support import slow_relations as slow
 
 CHANNELS = (256, 512, 1024, 2048)
 FEATURES = (1, 2048, 128, 128)
@@ -330,6 +332,51 @@ def test_every_variant_trains(name: str) -> None:
     assert model.eval()(image).logits.shape == (2, K, 64, 64)
 
 
+@pytest.mark.parametrize("name", ["pyramid first", "after, from features", "aspp, before"])
+def test_the_head_computes_what_the_specification_says(name: str) -> None:
+    """Every step in the published order, on concatenated maps, without anything shared."""
+    model = build(**VARIANTS[name], context_attention_width=8).double().eval()
+    context, config = model.context, model.config
+    context.relations.mean.copy_(torch.randn(K, K))
+    context.relations.variance.copy_(torch.randn(K, K))
+    context.relations.vectors.copy_(torch.randn(K, config.width))
+    stages = model.backbone(batch()[0].double())
+    features = context.bottleneck(stages[3])
+    within = context.context(features)
+    if config.context_refinement is ContextRefinement.BEFORE:
+        within = context.context_refiner(within, within)
+    if config.pyramid is PyramidPlace.BEFORE:
+        within = context.pyramid(stages[:3], within)
+    coarse = context.coarse_decoder(features if config.coarse_from_features else within)
+    coarse = nn.functional.interpolate(coarse, features.shape[2:], mode="bilinear")
+    if config.context_refinement is ContextRefinement.AFTER:
+        within = context.context_refiner(within, within)
+    label = coarse.argmax(dim=1)
+    enhanced = torch.cat([features, context.relations.vectors[label].permute(0, 3, 1, 2)], dim=1)
+    maps = [enhanced]
+    for relations, only_positive in ((context.relations.mean, True), (context.relations.variance, False)):
+        mixed = [
+            slow.mixture(
+                logits.flatten(1).detach().numpy(),
+                values.flatten(1).detach().numpy(),
+                relations.numpy(),
+                only_positive=only_positive,
+                deleted=None,
+            )
+            for logits, values in zip(coarse, enhanced, strict=True)
+        ]
+        maps.append(torch.from_numpy(np.stack(mixed)).view_as(enhanced))
+    everything = torch.cat(maps, dim=1)
+    refined = context.refiner.attention(everything, everything)
+    if config.pyramid is PyramidPlace.AFTER:
+        within = context.pyramid(stages[:3], within)
+    size = within.shape[2:]
+    parts = [nn.functional.interpolate(values, size, mode="bilinear") for values in (features, refined)]
+    logits = model.decoder(torch.cat([*parts, within], dim=1))
+    expected = nn.functional.interpolate(logits, (64, 64), mode="bilinear")
+    torch.testing.assert_close(model(batch()[0].double()).logits, expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -354,7 +401,7 @@ def test_variants_that_make_no_network_are_refused(changes: dict[str, Any], fiel
 @pytest.mark.slow
 @pytest.mark.parametrize("published", [True, False])
 def test_a_training_step_compiles_as_one_graph(published: bool) -> None:
-    image, target = batch()
+    image, _ = batch()
     model, other = build(deletion_statistics=published), build(deletion_statistics=published)
 
     def step(images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -371,4 +418,3 @@ def test_a_training_step_compiles_as_one_graph(published: bool) -> None:
     torch.testing.assert_close(logits, expected.logits)
     torch.testing.assert_close(without, expected.logits_without)
     torch.testing.assert_close(dict(other.named_buffers()), dict(model.named_buffers()))
-    del target
