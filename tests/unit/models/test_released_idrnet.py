@@ -18,6 +18,8 @@ from models.idrnet_presets import (
     idrnet_ppm_cityscapes,
     idrnet_ppm_cocostuff,
     idrnet_ppm_lip,
+    idrnet_swin_large,
+    idrnet_swin_large_lip,
     idrnet_upernet,
     idrnet_upernet_cocostuff,
     idrnet_upernet_lip,
@@ -88,7 +90,8 @@ def published(config: IdrnetConfig) -> dict[str, Tensor]:
         (idrnet_aspp_cocostuff(), ""),
         (idrnet_aspp_lip(), ""),
         (idrnet_upernet(), ""),
-        (dataclasses.replace(idrnet_upernet(), pyramid_width=1024), "idrnet_upernet_swinlarge_ade20k.pth"),
+        (idrnet_swin_large(), "idrnet_upernet_swinlarge_ade20k.pth"),
+        (idrnet_swin_large_lip(), "idrnet_upernet_swinlarge_lip.pth"),
         (dataclasses.replace(idrnet_upernet_lip(), pyramid=PyramidPlace.BEFORE), ""),
         (dataclasses.replace(idrnet_upernet(), pyramid_width=64, coarse_from_features=True), ""),
         (idrnet_upernet_cocostuff(), ""),
@@ -106,6 +109,24 @@ def test_the_tensors_tell_the_configuration(config: IdrnetConfig, file: str) -> 
         model = Idrnet(config, K, lambda _: NoBackbone())
     shapes = {name: values.shape for name, values in model.state_dict().items()}
     assert {name: values.shape for name, values in own_state(state).items()} == shapes
+
+
+class NoSwin(NoBackbone):
+    channels = (192, 384, 768, 1536)
+    strides = (4, 8, 16, 32)
+
+
+def test_the_largest_published_network_has_the_published_shapes() -> None:
+    config = idrnet_swin_large()
+    with torch.device("meta"):
+        state = Idrnet(config, 150, lambda _: NoSwin()).state_dict()
+    shapes = {published_name(name, config): tuple(values.shape) for name, values in state.items()}
+    assert len(shapes) == 535 - 357
+    assert shapes["bottleneck.0.weight"] == (512, 1536, 3, 3)
+    assert shapes["coarse_context_module.bottleneck.0.weight"] == (1024, 5120, 3, 3)
+    assert shapes["decoder_stage1.0.weight"] == (512, 1024, 1, 1)
+    assert shapes["decoder_stage2.0.weight"] == (512, 5120, 1, 1)
+    assert shapes["auxiliary_decoder.0.weight"] == (512, 768, 3, 3)
 
 
 def test_the_backbone_keeps_its_names() -> None:
