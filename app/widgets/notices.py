@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -158,7 +159,12 @@ class NoticeCard(QFrame):
         center: Where notices come from.
         look: Gives the icons.
         show_details: Called with a notice that has a report.
+
+    Attributes:
+        reshaped: The card came, went or has another size.
     """
+
+    reshaped = Signal()
 
     def __init__(
         self,
@@ -237,9 +243,15 @@ class NoticeCard(QFrame):
         self.show()
         self.raise_()
         self.adjustSize()
+        self.reshaped.emit()
         self._timer.stop()
         if not _stays(notice):
             self._timer.start(SHOWN_MS)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Tell that there is room."""
+        super().hideEvent(event)
+        self.reshaped.emit()
 
     def _recolor(self) -> None:
         self._close.setIcon(self._look.icon("close"))

@@ -80,6 +80,7 @@ class CanvasArea(QWidget):
         self.field = InlineField(self.view)
         self.card = card
         card.setParent(self.view)
+        card.reshaped.connect(self.place)
         self.work = ProgressCard(self.view)
         for floating in (self.strip, self.side_note, card, self.work, self.field):
             floating.setCursor(Qt.CursorShape.ArrowCursor)
@@ -99,11 +100,13 @@ class CanvasArea(QWidget):
         width, height = self.view.width(), self.view.height()
         self.strip.fit_to(max(160, width - 2 * MARGIN))
         self.strip.move((width - self.strip.width()) // 2, height - self.strip.height() - MARGIN)
-        self.side_note.adjustSize()
-        self.side_note.move(width - self.side_note.width() - MARGIN, MARGIN)
         self.card.setFixedWidth(min(CARD_WIDTH, max(200, width - 2 * MARGIN)))
         self.card.adjustSize()
         self.card.move((width - self.card.width()) // 2, MARGIN)
+        self.side_note.adjustSize()
+        left = width - self.side_note.width() - MARGIN
+        is_in_the_way = not self.card.isHidden() and self.card.geometry().right() >= left
+        self.side_note.move(left, self.card.geometry().bottom() + MARGIN if is_in_the_way else MARGIN)
 
         self.work.setFixedWidth(min(CARD_WIDTH, max(200, width - 2 * MARGIN)))
         self.work.adjustSize()

@@ -185,12 +185,12 @@ class MainWindow(QMainWindow):
         edit.rule_changed.connect(lambda rule: self.store.change(rule=rule))
         edit.message.connect(self.status.say)
         self.layers.layers_changed.connect(self._layers_changed)
-        view.what_next_changed.connect(self.status.set_next)
+        view.what_next_changed.connect(self._say_next)
         view.brush_radius_changed.connect(area.strip.set_brush)
         area.strip.resized.connect(area.place)
         bridge.classes_changed.connect(self._take_classes)
         area.side_note.closed.connect(lambda: self.store.change(show_side_note=False))
-        self.status.set_next(view.what_next())
+        self._say_next(view.what_next())
 
     # --- preferences ------------------------------------------------------------------------------------
 
@@ -272,6 +272,12 @@ class MainWindow(QMainWindow):
         self.area.view.layers = layers
         for act, name in _LAYER_ACTS.items():
             self.actions_table.set_checked(act, self.layers.is_visible(name))
+
+    def _say_next(self, text: str) -> None:
+        """Say what the next click does; without an image on screen the canvas cannot know."""
+        if self.bridge.session is not None and self.area.view.image_size is None:
+            text = "No image to paint on here: D goes on, A goes back, Ctrl+O opens another folder"
+        self.status.set_next(text)
 
     # --- telling ----------------------------------------------------------------------------------------
 

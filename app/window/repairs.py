@@ -19,6 +19,7 @@ NAMED = 3
 
 _MISSING = "missing images"
 _NOTES = "folder notes"
+_ELSEWHERE = "kept elsewhere"
 
 
 class Repairs(QObject):
@@ -66,10 +67,18 @@ class Repairs(QObject):
 
     def _opened(self) -> None:
         session = self._bridge.session
-        for cause in (_MISSING, _NOTES):
+        for cause in (_MISSING, _NOTES, _ELSEWHERE):
             self._window.notices.withdraw(cause)
         if session is None:
             return
+        elsewhere = session.kept_elsewhere
+        if elsewhere is not None and not session.read_only:
+            self._window.notices.post(
+                _ELSEWHERE,
+                f"Nothing can be written in “{session.folder}”.",
+                hint=f"Your work is kept in “{elsewhere}” and found again when you open this folder.",
+                level=Level.WARN,
+            )
         if session.notes:
             first, more = session.notes[0], len(session.notes) - 1
             text = f"{first} And {more} more." if more else first

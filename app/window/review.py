@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject
 
 from app.actions import Act
 from app.widgets.notices import Level
+from app.window.repairs import named
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     ClassDeleted,
@@ -19,6 +20,7 @@ from engine.messages import (
     NetworkOpened,
     Notice,
     PredictionReady,
+    Problem,
     StateChanged,
     TrainingStopped,
     WorkerState,
@@ -57,6 +59,7 @@ class Review(QObject):
         self._window = window
         self._bridge = window.bridge
         self._view = window.area.view
+        self._unreadable: dict[str, Problem] = {}
         bridge = window.bridge
         bridge.session_changed.connect(self._opened)
         bridge.current_changed.connect(self._show_position)
@@ -81,6 +84,7 @@ class Review(QObject):
 
     def _opened(self) -> None:
         session = self._bridge.session
+        self._unreadable.clear()
         self._view.set_image(None)
         self._window.area.banner.say("")
         self._window.status.set_image("")
@@ -203,18 +207,26 @@ class Review(QObject):
             self._window.area.banner.say("")
 
     def _image_failed(self, event: ImageFailed) -> None:
-        self._window.notices.post(
-            f"image {event.image_id}",
-            event.problem.message,
-            hint=event.problem.hint,
-            level=Level.WARN,
-            report=event.problem.report,
-        )
+        self._tell_unreadable(event)
         session = self._bridge.session
         if session is not None and event.image_id == session.current:
             self._view.set_image(None)
             text = f"{event.problem.message} {event.problem.hint} The other images are fine; D goes on."
             self._window.area.banner.say(text)
+
+    def _tell_unreadable(self, event: ImageFailed) -> None:
+        """Keep one notice about all images that cannot be read, however many come."""
+        if event.image_id in self._unreadable:
+            return
+        self._unreadable[event.image_id] = event.problem
+        problems = tuple(self._unreadable.values())
+        self._window.notices.withdraw("unreadable images")
+        text, hint, report = event.problem.message, event.problem.hint, event.problem.report
+        if len(problems) > 1:
+            text = f"{len(problems)} images cannot be read: {named(tuple(self._unreadable))}."
+            hint = "The other images are not affected."
+            report = "\n\n".join(f"{p.message} {p.hint}\n{p.report}".strip() for p in problems)
+        self._window.notices.post("unreadable images", text, hint=hint, level=Level.WARN, report=report)
 
     def _request_prediction(self) -> None:
         session = self._bridge.session

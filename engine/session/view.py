@@ -90,6 +90,11 @@ class SessionView:
         return opened is not None and opened.damaged and not self.read_only
 
     @property
+    def kept_elsewhere(self) -> Path | None:
+        """The project folder, where it is not inside the folder of images; else None."""
+        return self.project.folder if self.project.folder.parent != self.folder else None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing about the folder, such as files that were left out."""
         return self.project.notes

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 
 from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.annotate.journal import RecordKind
-from engine.messages import Problem
+from engine.messages import ImageFailed, Problem
 from engine.project.manifest import ImageStatus
 from tests.support.window import Desk, MakeDesk
 
@@ -219,6 +219,30 @@ def test_an_unreadable_image_leaves_the_others_usable(desk: Desk) -> None:
     desk.key(Qt.Key.Key_D)
     assert desk.window.area.view.image_size == (60, 80)
     assert len(desk.window.notices.notices) == 1
+    assert desk.window.notices.notices[0].count == 1
+
+
+def test_many_unreadable_images_are_one_notice(desk: Desk) -> None:
+    for name in ("image_00.png", "image_01.png", "image_00.png", "image_02.png"):
+        problem = Problem(message=f"“{name}” is empty.", hint="Copy it again.")
+        desk.session.emit(ImageFailed(image_id=name, problem=problem))
+    desk.settle()
+    (notice,) = desk.window.notices.notices
+    assert notice.text == "3 images cannot be read: image_00.png, image_01.png, image_02.png."
+    assert notice.count == 1
+    assert "“image_01.png” is empty. Copy it again." in notice.report
+    assert "Open a folder" not in desk.window.status.hint.text()
+
+
+def test_the_side_note_makes_room_for_a_notice(desk: Desk) -> None:
+    area = desk.window.area
+    assert area.side_note.isVisible()
+    area.resize(700, 600)
+    desk.window.notices.post("cause", "Something happened that needs a line or two to be told.")
+    desk.settle()
+    assert not area.card.geometry().intersects(area.side_note.geometry())
+    area.card.hide()
+    assert area.side_note.y() < area.card.height()
 
 
 def test_erasing_shows_the_prediction_again(desk: Desk) -> None:

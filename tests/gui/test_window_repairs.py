@@ -122,3 +122,12 @@ def test_the_list_of_notices_offers_the_same_action(desk: Desk) -> None:
     QCoreApplication.processEvents()
     assert done == [True]
     assert dialog.isHidden()
+
+
+def test_a_project_kept_elsewhere_says_where(make_desk: MakeDesk, desk: Desk) -> None:
+    assert desk.window.notices.notices == ()
+    other = make_desk(home=Path("/home/somebody"))
+    other.open()
+    notice = other.window.area.card.notice
+    assert "Nothing can be written" in notice.text
+    assert "“/home/somebody/maskloop”" in notice.hint

@@ -55,10 +55,11 @@ class FakeProject:
     read_only_reason: str = ""
     notes: tuple[str, ...] = ()
     missing: dict[str, ImageRecord] = field(default_factory=dict)
+    home: Path | None = None
 
     @property
     def folder(self) -> Path:
-        return self.images_folder / "maskloop"
+        return (self.home or self.images_folder) / "maskloop"
 
     def image_path(self, image_id: str) -> Path:
         return self.images_folder / image_id
@@ -85,6 +86,7 @@ class FakeSession(SessionView):
         read_only: bool = False,
         notes: tuple[str, ...] = (),
         missing: tuple[str, ...] = (),
+        home: Path | None = None,
     ) -> None:
         records = {
             name: ImageRecord(image_id=name, size=picture.shape[:2]) for name, picture in images.items()
@@ -92,6 +94,7 @@ class FakeSession(SessionView):
         reason = "another window works on it." if read_only else ""
         project = FakeProject(Manifest(classes=classes, images=records), folder, read_only, reason)
         project.notes = notes
+        project.home = home
         project.missing = {name: ImageRecord(image_id=name, revision=1) for name in missing}
         super().__init__(project)  # type: ignore[arg-type]
         self.emit = emit
