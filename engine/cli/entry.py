@@ -17,6 +17,7 @@ _MODULES = {
     "evaluate": "engine.cli.evaluate",
     "export": "engine.cli.export",
     "import": "engine.cli.import_masks",
+    "import-checkpoint": "engine.cli.import_checkpoint",
     "check": "engine.cli.check",
     "networks": "engine.cli.list_networks",
     "bench": "engine.cli.bench",

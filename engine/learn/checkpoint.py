@@ -137,15 +137,24 @@ def _read_content(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"The checkpoint “{path}” is not there.", "Choose another checkpoint.")
     if not zipfile.is_zipfile(path):
         raise _damaged(path, "it is cut off, or not a checkpoint at all")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one place
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
-        raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"“{path}” is not a checkpoint of Maskloop.", "Choose a file from a project's checkpoints folder."
         )
     return content
+
+
+def read_plain(path: Path) -> object:
+    """Read what torch saved: tensors, numbers, texts, lists and dictionaries; never code.
+
+    Raises:
+        CheckpointError: The file is damaged, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one place
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
 def _is_tensors(value: object) -> TypeGuard[dict[str, Tensor]]:

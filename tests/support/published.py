@@ -1,0 +1,112 @@
+"""Published checkpoints made from networks of ours: names and order of channels translated back."""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.backbone_configs import ResNetConfig, ResNetDepth, ResNetStem
+from models.base import SegmentationModel
+from models.build import build_model
+from models.context_configs import ContextKind
+from models.idrnet_configs import ContextRefinement, IdrnetConfig
+from models.memory_configs import ClassMemoryConfig, McibiConfig, McibiPlusPlusConfig
+
+BACKBONE = ResNetConfig(depth=ResNetDepth.RESNET18, stem=ResNetStem.DEEP, base_width=4, pretrained=False)
+COMMON = [
+    (r"\b(query|key)\.(\d)\.", lambda found: f"{found[1]}_project.{int(found[2]) // 3}.{int(found[2]) % 3}."),
+    (r"\b(value|out)\.", r"\1_project."),
+    (r"^backbone\.", "backbone_net."),
+]
+IDRNET = [
+    (r"^context\.relations\.mean", "class_relations_mean"),
+    (r"^context\.relations\.variance", "class_relations_var"),
+    (r"^context\.relations\.counter", "selected_classes_counter"),
+    (r"^context\.relations\.vectors", "dl_cls_representations"),
+    (r"^context\.context\.", "coarse_context_module."),
+    (r"^context\.context_refiner\.", "coarsecontext_refiner_after."),
+    (r"^context\.refiner\.attention\.", "idcontext_refiner."),
+    (r"^context\.bottleneck\.", "bottleneck."),
+    (r"^context\.coarse_decoder\.", "decoder_stage1."),
+    (r"^decoder\.", "decoder_stage2."),
+]
+MCIBI = [
+    (r"^context\.", "context_within_image_module."),
+    (r"^memory\.memory", "memory_module.memory"),
+    (r"^memory_attentions\.0\.", "memory_module.self_attention."),
+    (r"^memory_fusion\.", "memory_module.bottleneck."),
+    (r"^context_attention\.", "memory_module.self_attention_ms."),
+    (r"^context_fusion\.", "memory_module.bottleneck_ms."),
+    (r"^coarse_decoder\.", "decoder_stage1."),
+    (r"^decoder\.", "decoder_stage2."),
+]
+PLUS_PLUS = [
+    (r"^context\.", "context_within_image_module."),
+    (r"^memory\.memory", "memory_module.memory"),
+    (r"^memory_attention\.", "memory_module.self_attention."),
+    (r"^memory_fusion\.", "memory_module.bottleneck."),
+    *(
+        (rf"^{own}\.{number}\.", f"decoder_{theirs}.{part}.")
+        for own, theirs in (("pixel_decoder", "pr"), ("context_decoder", "cwi"), ("decoder", "cls"))
+        for number, part in ((0, "conv1"), (1, "bn1"), (4, "conv2"))
+    ),
+]
+SMALL: dict[str, tuple[Any, list[tuple[str, Any]]]] = {
+    "idrnet": (
+        IdrnetConfig(
+            backbone=BACKBONE,
+            context=ContextKind.PPM,
+            context_refinement=ContextRefinement.AFTER,
+            width=16,
+            pyramid_width=16,
+            attention_width=8,
+            context_attention_width=8,
+            auxiliary_width=8,
+        ),
+        IDRNET,
+    ),
+    "mcibi": (
+        McibiConfig(
+            backbone=BACKBONE,
+            width=16,
+            attention_width=8,
+            auxiliary_width=8,
+            memory=ClassMemoryConfig(consistency_start=0),
+        ),
+        MCIBI,
+    ),
+    "mcibiplusplus": (
+        McibiPlusPlusConfig(
+            backbone=BACKBONE, width=16, pyramid_width=16, attention_width=8, auxiliary_width=8
+        ),
+        PLUS_PLUS,
+    ),
+}
+
+
+def small_network(family: str, classes: int) -> SegmentationModel[Any]:
+    """Returns a narrow network of a family with filled class state, in evaluation."""
+    model = build_model(SMALL[family][0], classes, seed=7)
+    generator = torch.manual_seed(3)
+    for name, values in model.state_dict().items():
+        if name.startswith("context.relations.") or name == "memory.memory":
+            values.copy_(torch.rand(values.shape, generator=generator) + 0.1)
+    return model.eval()
+
+
+def published_state(model: SegmentationModel[Any], family: str) -> dict[str, Tensor]:
+    """Returns its tensors by published name."""
+    rules = COMMON + SMALL[family][1]
+    found = {}
+    for name, values in model.state_dict().items():
+        if name == "memory.draws":
+            continue  # never stored
+        for pattern, theirs in rules:
+            renamed = re.sub(pattern, theirs, name)
+            if renamed != name and not pattern.startswith(r"\b"):
+                name = renamed  # noqa: PLW2901 - the first beginning that fits
+                break
+            name = renamed  # noqa: PLW2901
+        found[name] = values.clone()
+    return found
