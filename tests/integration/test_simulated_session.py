@@ -20,6 +20,8 @@ from engine.project.project import Project
 from engine.sample.scenes import generate_scene, truth_folder
 
 TILE = (90, 120)
+SECONDS = 12.0
+"""Long enough that the network learns on a machine with other work; a fast one only learns more."""
 
 
 def write_tiles(folder: Path) -> None:
@@ -36,16 +38,16 @@ def write_tiles(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """A folder after four seconds of a hand that is twenty times as fast as a person's."""
+    """A folder after twelve seconds of a hand that is seven times as fast as a person's."""
     folder = tmp_path_factory.mktemp("demo ä")
     write_tiles(folder / "images")
     simulation = Simulation(
         folder / "images",
-        seconds=4.0,
+        seconds=SECONDS,
         device=Device.CPU,
         seed=0,
         progress=lambda done, note="": None,
-        pace=20.0,
+        pace=7.0,
     )
     return folder, simulation.run(folder / "masks")
 
@@ -56,10 +58,10 @@ def test_curve_starts_untrained_and_ends_with_the_session(worked: tuple[Path, Ou
     assert (first.step, first.strokes, first.seconds) == (0, 0, 0.0)
     assert last.step == outcome.steps > 0
     assert last.strokes == outcome.strokes > 0
-    assert last.seconds >= 4.0
+    assert last.seconds >= SECONDS
     assert [point.seconds for point in outcome.curve] == sorted(point.seconds for point in outcome.curve)
     assert outcome.miou_after > outcome.miou_before
-    assert 0 < outcome.compute_seconds <= 20.0
+    assert 0 < outcome.compute_seconds <= 5 * SECONDS
 
 
 def test_held_out_images_are_untouched_and_the_project_is_sound(worked: tuple[Path, Outcome]) -> None:
