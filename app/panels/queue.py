@@ -168,6 +168,7 @@ class QueuePanel(QWidget):
         bridge.current_changed.connect(self.select)
         bridge.thumbnail_ready.connect(self._thumbnail_ready)
         bridge.image_failed.connect(self._failed)
+        bridge.image_loaded.connect(lambda event: self.model.set_problem(event.image_id, ""))
 
     def select(self, image_id: str) -> None:
         """Show an image as the one on screen, and scroll to it."""

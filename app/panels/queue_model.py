@@ -102,8 +102,13 @@ class QueueModel(QAbstractListModel):
                 self.update_record(record)
 
     def set_problem(self, image_id: str, message: str) -> None:
-        """Say why an image cannot be shown."""
+        """Say why an image cannot be shown; an empty message takes that back."""
+        if self._problems.get(image_id, "") == message:
+            return
         self._problems[image_id] = message
+        if not message:
+            del self._problems[image_id]
+            self._asked.discard(image_id)
         self._row_changed(image_id)
 
     def set_thumbnail(self, image_id: str, thumbnail: NDArray[np.uint8]) -> None:

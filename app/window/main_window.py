@@ -275,7 +275,10 @@ class MainWindow(QMainWindow):
 
     def _say_next(self, text: str) -> None:
         """Say what the next click does; without an image on screen the canvas cannot know."""
-        if self.bridge.session is not None and self.area.view.image_size is None:
+        session = self.bridge.session
+        if session is not None and session.read_only:
+            text = "Open read-only: look, zoom and export; nothing can be changed"
+        elif session is not None and self.area.view.image_size is None:
             text = "No image to paint on here: D goes on, A goes back, Ctrl+O opens another folder"
         self.status.set_next(text)
 

@@ -81,7 +81,8 @@ class Opening(QObject):
         if not may_close(self._window):
             return False
         try:
-            self._open(folder)
+            if not self._open(folder):
+                return False
         except EngineError as error:
             _LOG.warning("open %s: %s", folder, error)
             if not folder.is_dir():
@@ -114,15 +115,17 @@ class Opening(QObject):
                 hint="Import its masks with Ctrl+I.",
             )
 
-    def _open(self, folder: Path) -> None:
+    def _open(self, folder: Path) -> bool:
+        """Open a folder; returns False if it is open elsewhere and the person does not want to look only."""
         window = self._window
         device = window.store.value.device
         try:
             window.bridge.open(folder, device=device)
         except ProjectLockedError as error:
             if not window.asking.open_read_only(error.message, error.hint):
-                raise
+                return False
             window.bridge.open(folder, read_only=True, device=device)
+        return True
 
     def close_folder(self) -> None:
         """Save everything and go back to the start page."""

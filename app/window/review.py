@@ -182,6 +182,8 @@ class Review(QObject):
         session = self._bridge.session
         if session is None or event.image_id != session.current:
             return
+        if self._unreadable.pop(event.image_id, None) is not None:
+            self._list_unreadable()
         self._view.set_image(event.pyramid, event.size)
         self._window.editing.show_annotation(event)
         self._say_banner()
@@ -211,20 +213,24 @@ class Review(QObject):
         session = self._bridge.session
         if session is not None and event.image_id == session.current:
             self._view.set_image(None)
-            text = f"{event.problem.message} {event.problem.hint} The other images are fine; D goes on."
+            text = f"{event.problem.message} {event.problem.hint} D goes on to the next."
             self._window.area.banner.say(text)
 
     def _tell_unreadable(self, event: ImageFailed) -> None:
         """Keep one notice about all images that cannot be read, however many come."""
-        if event.image_id in self._unreadable:
-            return
-        self._unreadable[event.image_id] = event.problem
+        if event.image_id not in self._unreadable:
+            self._unreadable[event.image_id] = event.problem
+            self._list_unreadable()
+
+    def _list_unreadable(self) -> None:
         problems = tuple(self._unreadable.values())
         self._window.notices.withdraw("unreadable images")
-        text, hint, report = event.problem.message, event.problem.hint, event.problem.report
+        if not problems:
+            return
+        text, hint, report = problems[0].message, problems[0].hint, problems[0].report
         if len(problems) > 1:
             text = f"{len(problems)} images cannot be read: {named(tuple(self._unreadable))}."
-            hint = "The other images are not affected."
+            hint = "The details say why, and what to do."
             report = "\n\n".join(f"{p.message} {p.hint}\n{p.report}".strip() for p in problems)
         self._window.notices.post("unreadable images", text, hint=hint, level=Level.WARN, report=report)
 
@@ -299,3 +305,6 @@ class Review(QObject):
         self._window.notices.withdraw("not saved")
         self._window.area.card.hide()
         self._window.status.say("Saved again: everything is on disk.")
+        session = self._bridge.session
+        if session is not None and session.current in self._unreadable:
+            self._bridge.show(session.current)  # the folder was gone, and is back

@@ -154,6 +154,7 @@ class SessionView:
         return review.next_unreviewed(self.order, self.manifest.images, self.current, backwards=backwards)
 
     def _canvas(self) -> editing.Canvas | None:
+        """Return what is to be changed, or None and why it cannot be."""
         opened = self._shown()
         if opened is None or opened.annotation is None:
             self.why_nothing = (
@@ -166,11 +167,12 @@ class SessionView:
         if self._busy:
             self.why_nothing = self._busy
             return None
+        return self._looked_at(opened.annotation)
+
+    def _looked_at(self, annotation: Annotation) -> editing.Canvas:
         prediction = self._predictions.get(self.current) if self.current else None
-        fits = prediction is not None and prediction.size == opened.annotation.size
-        return editing.Canvas(
-            opened.annotation, prediction.label_map if prediction and fits else None, self.classes
-        )
+        fits = prediction is not None and prediction.size == annotation.size
+        return editing.Canvas(annotation, prediction.label_map if prediction and fits else None, self.classes)
 
     def _made(self, make: Callable[[editing.Canvas], Patch | Nothing]) -> Patch | None:
         canvas = self._canvas()
@@ -219,5 +221,5 @@ class SessionView:
 
     def class_at(self, y: float, x: float) -> int | None:
         """Return the class index shown at a point, or None."""
-        canvas = self._canvas()
-        return canvas.class_at(y, x) if canvas else None
+        annotation = self.annotation
+        return self._looked_at(annotation).class_at(y, x) if annotation is not None else None

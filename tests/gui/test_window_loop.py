@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.panels.queue_model import PROBLEM_ROLE
 from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.annotate.journal import RecordKind
-from engine.messages import ImageFailed, Problem
+from engine.messages import ImageFailed, Problem, WriteRecovered
 from engine.project.manifest import ImageStatus
 from tests.support.window import Desk, MakeDesk
 
@@ -232,6 +233,27 @@ def test_many_unreadable_images_are_one_notice(desk: Desk) -> None:
     assert notice.count == 1
     assert "“image_01.png” is empty. Copy it again." in notice.report
     assert "Open a folder" not in desk.window.status.hint.text()
+
+
+def test_images_that_can_be_read_again_are_shown_again(desk: Desk) -> None:
+    gone = Problem(message="Its folder is gone.", hint="Connect the drive again.")
+    desk.session.failing |= {"image_01.png": gone, "image_02.png": gone}
+    desk.window.review.next_image()
+    desk.settle()
+    desk.window.review.next_image()
+    desk.settle()
+    desk.session.failing.clear()
+    desk.session.emit(WriteRecovered(target="strokes"))
+    desk.settle()
+    assert desk.window.area.view.image_size == (60, 80)
+    assert desk.window.area.banner.isHidden()
+    (notice,) = desk.window.notices.notices
+    assert notice.text == "Its folder is gone."
+    desk.window.review.previous_image()
+    desk.settle()
+    assert desk.window.notices.notices == ()
+    model = desk.window.queue.model
+    assert model.data(model.index(1), PROBLEM_ROLE) == ""
 
 
 def test_the_side_note_makes_room_for_a_notice(desk: Desk) -> None:

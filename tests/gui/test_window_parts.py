@@ -108,6 +108,30 @@ def test_layout_and_brush_are_remembered(make_desk: MakeDesk) -> None:
 # --- opening
 
 
+def test_a_locked_folder_that_nobody_wants_to_look_at_is_no_error(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.opener.errors.append(ProjectLockedError("Another window works on it.", "Close it there."))
+    desk.answers.given["open_read_only"] = False
+    assert not desk.window.opening.open(Path("/fake/images"))
+    assert desk.answers.asked == ["open_read_only"]
+    assert desk.window.notices.notices == ()
+
+
+def test_what_is_under_the_pointer_is_named_in_a_read_only_project(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    session = desk.open()
+    desk.key(Qt.Key.Key_3)
+    desk.drag(STROKE)
+    session.project.read_only = True
+    session.project.read_only_reason = "another window works on it."
+    desk.bridge.session_changed.emit()
+    desk.bridge.show("image_00.png")
+    desk.settle()
+    desk.hover(20.5, 20.5)
+    assert desk.window.status.class_name.text() == "road"
+    assert "nothing can be changed" in desk.window.status.hint.text()
+
+
 def test_a_locked_folder_can_be_opened_to_look(make_desk: MakeDesk) -> None:
     desk = make_desk()
     desk.opener.errors.append(ProjectLockedError("Another window works on it.", "Close it there."))
