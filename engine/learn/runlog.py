@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.errors import StorageError
 from engine.files import append_durable
+from engine.project.disk_steps import make_parent
 
 RUNS_FOLDER = "runs"
 
@@ -38,6 +39,7 @@ class RunLog:
         self._now = now
         self._notice = notice
         self._is_broken = False
+        self._project_folder = project_folder
         self.path = project_folder / RUNS_FOLDER / f"{now():%Y%m%d-%H%M%S-%f}.jsonl"
 
     def write(self, kind: str, **values: Value) -> None:
@@ -52,9 +54,9 @@ class RunLog:
         record = {"kind": kind, "at": self._now().isoformat(timespec="milliseconds"), **values}
         line = json.dumps(record, ensure_ascii=False) + "\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_parent(self.path, self._project_folder)
             append_durable(self.path, line.encode())
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             self._is_broken = True
             self._notice(f"The log of this run cannot be written ({error}). Training goes on without it.")
 

@@ -28,8 +28,10 @@ from engine.learn.optimizer_state import OptimizerState
 from engine.messages import CheckpointSaved, NetworkOpened, OpenNetwork
 from engine.predict.compute import is_out_of_memory
 from engine.predict.predictor import Predictor
+from engine.project.disk_steps import make_parent
 from models.base import SegmentationModel
 from models.build import build_loss, build_model, spec_of
+from models.cost import without_weights
 from models.losses.total import TotalLoss
 
 _SEED = 0
@@ -107,7 +109,7 @@ def open_network(request: OpenNetwork, *, progress: ProgressCallback) -> tuple[L
             checkpoint = read_checkpoint(Path(request.checkpoint))
         except CheckpointError as error:
             notices.append(f"{error.message} The network starts untrained.")
-    network = _build(request, progress, notices)
+    network = _build(request, progress, notices, from_checkpoint=checkpoint is not None)
     if checkpoint is not None and request.checkpoint is not None:
         _load(network, checkpoint, request.checkpoint, notices)
     return network, _opened(network, notices)
@@ -131,19 +133,22 @@ def load_network(
     if checkpoint.about.network != request.network:
         notices.append("The checkpoint was saved with another network or other settings; these are used now.")
     request = replace(request, network=checkpoint.about.network, loss=checkpoint.about.loss, checkpoint=path)
-    network = _build(request, progress, notices)
+    network = _build(request, progress, notices, from_checkpoint=True)
     _load(network, checkpoint, path, notices)
     return network, _opened(network, notices)
 
 
-def _build(request: OpenNetwork, progress: ProgressCallback, notices: list[str]) -> LiveNetwork:
+def _build(
+    request: OpenNetwork, progress: ProgressCallback, notices: list[str], *, from_checkpoint: bool
+) -> LiveNetwork:
     from engine.catalog import networks
 
     device = resolve_device(request.device)
     if device.notice:
         notices.append(device.notice)
     model = build_model(
-        request.network,
+        # A checkpoint brings every tensor: published weights would be downloaded to be overwritten.
+        without_weights(request.network) if from_checkpoint else request.network,
         len(request.classes),
         seed=_SEED,
         progress=progress,
@@ -200,15 +205,16 @@ def save_network(
 
     Raises:
         EngineError: There is no project to save into.
-        StorageError: The disk refuses.
+        StorageError: The disk refuses, or the project folder is gone.
     """
     if not network.request.store_folder:
         raise EngineError("There is no project to save a checkpoint in.", "Open a folder of images first.")
-    folder = Path(network.request.store_folder) / CHECKPOINTS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    project_folder = Path(network.request.store_folder)
+    folder = project_folder / CHECKPOINTS_FOLDER
     optimizer = optimizer if optimizer is not None else network.optimizer
     miou = network.miou[1] if network.miou is not None and network.miou[0] == network.step else None
     path = checkpoint_path(folder, step=network.step, miou=miou, name=name)
+    make_parent(path, project_folder)
     about = CheckpointAbout(
         network=network.request.network,
         loss=network.request.loss,

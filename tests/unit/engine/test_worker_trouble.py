@@ -14,10 +14,12 @@ from engine.messages import (
     CommandFailed,
     Evaluate,
     EvaluationDone,
+    LoadCheckpoint,
     NetworkOpened,
     Notice,
     Predict,
     PredictionReady,
+    SaveCheckpoint,
     Shutdown,
     StartTraining,
     StepsDone,
@@ -26,6 +28,7 @@ from engine.messages import (
     WorkerState,
 )
 from engine.project.manifest import Split
+from models.configs import FcnConfig, ResNetConfig, ResNetDepth
 from tests.support.learning import CLASSES, SKY, make_project
 from tests.support.worker_desk import QUIET, Desk
 
@@ -154,3 +157,34 @@ def test_an_image_too_large_for_memory_fails_alone(desk: Desk, monkeypatch: pyte
     assert "not even in small tiles" in failed.problem.message
     desk.work(2)
     assert desk.loop.state is WorkerState.TRAINING
+
+
+def test_a_checkpoint_that_cannot_be_saved_is_the_worlds_fault(desk: Desk) -> None:
+    desk.open()
+    (desk.project.folder / "checkpoints").write_text("in the way")
+    desk.give(SaveCheckpoint())
+    problem = desk.heard.of(CommandFailed)[-1].problem
+    assert "could not be written" in problem.message
+    assert problem.report == ""
+    assert desk.loop.state is WorkerState.IDLE
+
+
+def test_a_project_folder_that_is_gone_is_not_made_anew(desk: Desk) -> None:
+    desk.open()
+    desk.project.folder.rename(desk.project.folder.with_name("taken out"))
+    desk.give(SaveCheckpoint())
+    assert "is gone" in desk.heard.of(CommandFailed)[-1].problem.message
+    assert not desk.project.folder.exists()
+
+
+def test_a_checkpoint_needs_no_published_weights(desk: Desk) -> None:
+    # Nobody published weights of this width; a fresh network says so.
+    backbone = ResNetConfig(depth=ResNetDepth.RESNET18, base_width=8)
+    desk.open(network=FcnConfig(backbone=backbone, width=8))
+    assert "no published weights" in desk.heard.of(NetworkOpened)[-1].notices[-1]
+    desk.give(SaveCheckpoint())
+    path = str(desk.checkpoints()[-1])
+    assert desk.open(network=FcnConfig(backbone=backbone, width=8), checkpoint=path).notices == ()
+    desk.heard.clear()
+    desk.give(LoadCheckpoint(path=path))
+    assert desk.heard.of(NetworkOpened)[-1].notices == ()
