@@ -54,6 +54,15 @@ def storage_error(path: Path, action: str, error: OSError) -> StorageError:
     return StorageError(f"“{path}” could not be {action}: {cause}.", remedy)
 
 
+@contextlib.contextmanager
+def storage_errors(path: Path, action: str = "written") -> Iterator[None]:
+    """Turn what the system says about a file within the block into a `StorageError`; see `storage_error`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, action, error) from error
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 

@@ -109,10 +109,11 @@ def _title(arguments: argparse.Namespace, device: "ResolvedDevice") -> str:
 
 def _write(path: Path, title: str, rows: "list[Measured]") -> None:
     from engine.exchange.png import encode_rgb
-    from engine.files import atomic_write
+    from engine.files import atomic_write, storage_errors
     from engine.measure.bench_table import as_csv, as_text, draw_table
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path.with_suffix(".txt"), f"{title}\n\n{as_text(rows)}\n".encode())
     atomic_write(path.with_suffix(".csv"), as_csv(rows).encode())
     atomic_write(path.with_suffix(".png"), encode_rgb(draw_table(rows, title)))

@@ -12,7 +12,7 @@ from engine.cli.evaluate import table
 from engine.cli.materials import Material
 from engine.cli.networks import make_predictor
 from engine.config import Device, TrainingConfig
-from engine.exchange.base import storage_errors
+from engine.files import storage_errors
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, restore, save_checkpoint
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, SUFFIX, checkpoint_path
 from engine.learn.device import limit_threads, resolve_device

@@ -1,6 +1,5 @@
 """What every exporter offers, the images it gets, and the staging folder that keeps old exports safe."""
 
-import contextlib
 import dataclasses
 import json
 import shutil
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.annotate.compose import final_label_map
-from engine.errors import AnnotationError, EngineError, ExchangeError, ImageError, StorageError
+from engine.errors import AnnotationError, EngineError, ExchangeError, ImageError
+from engine.files import storage_errors
 from engine.messages import ExportItem
 from engine.project.images import probe
 from engine.project.store import AnnotationStore
@@ -235,18 +235,6 @@ class Staging:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
         return len(self._names)
-
-
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into a :class:`StorageError` the user can act on."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(
-            f"“{path}” could not be written: {reason}.", hint="Free some space or choose another folder."
-        ) from error
 
 
 class OutputNames:

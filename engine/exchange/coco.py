@@ -23,9 +23,9 @@ from engine.exchange.base import (
     ProgressCallback,
     Staging,
     check_known,
-    storage_errors,
 )
 from engine.exchange.rings import Region, column_runs, compressed_runs, outer_ring, regions_of
+from engine.files import storage_errors
 
 FILE_NAME = "annotations.json"
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
-from engine.exchange.base import storage_errors
 from engine.exchange.png import encode_grey, encode_rgb
-from engine.files import atomic_write
+from engine.files import atomic_write, storage_errors
 from engine.sample.buildings import ROOFS, WALLS, House, paint_house
 from engine.sample.grounds import paint_hills, paint_meadow, paint_road, paint_sky, road_centre
 from engine.sample.painter import HEIGHT, SCALE, WIDTH, Camera, Color, Light, Painter

@@ -22,6 +22,7 @@ from engine.files import (
     read_bytes,
     remove_leftovers,
     storage_error,
+    storage_errors,
 )
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions and pipes of POSIX")
@@ -239,6 +240,14 @@ def test_hash_follows_the_content(tmp_path):
     assert len(bytes.fromhex(digits)) == 16
     second.write_bytes(b"x" * 2_999_999 + b"y")
     assert hash_file(first) != hash_file(second)
+
+
+def test_a_block_that_writes_says_what_refused():
+    said = r"“a” could not be moved: the disk is full\."
+    with pytest.raises(StorageError, match=said), storage_errors(Path("a"), "moved"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with storage_errors(Path("a")):
+        pass
 
 
 def test_errors_without_a_number_say_what_they_can():

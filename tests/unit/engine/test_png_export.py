@@ -166,7 +166,7 @@ def test_full_disk_leaves_the_old_export(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="the disk is full"):
         exporter.export([item("a.png", np.ones((2, 2), np.uint8))], CLASSES, tmp_path, lambda done: None)
     monkeypatch.undo()
     assert (read(tmp_path / "a.png") == 0).all()
