@@ -7,6 +7,7 @@ Differences are said there. `QUICK` and `QUICK_CPU` are ours, for networks that 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.config import (
     AugmentConfig,
@@ -118,80 +119,54 @@ _SPGNET = "Cheng et al.: SPGNet, Semantic Prediction Guidance. ICCV 2019."
 _RMI = "Zhao et al.: Region Mutual Information Loss. NeurIPS 2019."
 
 
+def _data(
+    name: str,
+    *,
+    images: int,
+    classes: int,
+    epochs: int,
+    batch: int = 16,
+    crop: tuple[int, int] = (512, 512),
+    scales: tuple[float, float] = (0.5, 2.0),
+) -> Recipe:
+    """Returns what every method shares on a data set; `_recipe` fills in whose training it is."""
+    return Recipe(
+        name=name,
+        paper="",
+        networks=(),
+        images=images,
+        classes=classes,
+        epochs=epochs,
+        batch=batch,
+        crop=crop,
+        scales=scales,
+        loss=_DEEP_SUPERVISION,
+        optimizer=_ONCE,
+    )
+
+
+# PASCAL-Context: the usual split; the others as published.
+_ADE20K = _data("ade20k", images=20210, classes=150, epochs=130)
+_CITYSCAPES = _data("cityscapes", images=2975, classes=19, epochs=220, batch=8, crop=(512, 1024))
+_COCO_STUFF = _data("cocostuff10k", images=9000, classes=182, epochs=110)
+_LIP = _data("lip", images=30462, classes=20, epochs=150, batch=32, crop=(473, 473), scales=(0.75, 1.25))
+_VOC = _data("voc", images=10582, classes=21, epochs=60)
+_PASCAL_CONTEXT = _data("pascal-context", images=4998, classes=59, epochs=260, crop=(480, 480))
+_CAMVID = _data("camvid", images=468, classes=12, epochs=200, crop=(479, 479), scales=(0.75, 1.25))
+
+
 def _recipe(
     method: str,
-    data: str,
+    data: Recipe,
     paper: str,
     networks: tuple[str, ...],
     optimizer: OptimizerConfig = _ONCE,
-    **changes: object,
+    **changes: Any,
 ) -> Recipe:
-    values = {**_DATA[data], **changes}
-    name = f"{method}-{data}"
-    # The values come from the table below, which has them in the types of the fields.
-    plain: dict[str, object] = {"loss": _DEEP_SUPERVISION, **values}
-    return Recipe(name=name, paper=paper, networks=networks, optimizer=optimizer, **plain)  # type: ignore[arg-type]
+    """Returns the training of a method on a data set; `changes` are fields that differ from the others'."""
+    name = f"{method}-{data.name}"
+    return replace(data, name=name, paper=paper, networks=networks, optimizer=optimizer, **changes)
 
-
-_DATA: dict[str, dict[str, object]] = {
-    "ade20k": {
-        "images": 20210,
-        "classes": 150,
-        "epochs": 130,
-        "batch": 16,
-        "crop": (512, 512),
-        "scales": (0.5, 2.0),
-    },
-    "cityscapes": {
-        "images": 2975,
-        "classes": 19,
-        "epochs": 220,
-        "batch": 8,
-        "crop": (512, 1024),
-        "scales": (0.5, 2.0),
-    },
-    "cocostuff10k": {
-        "images": 9000,
-        "classes": 182,
-        "epochs": 110,
-        "batch": 16,
-        "crop": (512, 512),
-        "scales": (0.5, 2.0),
-    },
-    "lip": {
-        "images": 30462,
-        "classes": 20,
-        "epochs": 150,
-        "batch": 32,
-        "crop": (473, 473),
-        "scales": (0.75, 1.25),
-    },
-    "voc": {
-        "images": 10582,
-        "classes": 21,
-        "epochs": 60,
-        "batch": 16,
-        "crop": (512, 512),
-        "scales": (0.5, 2.0),
-    },
-    "pascal-context": {
-        "images": 4998,
-        "classes": 59,
-        "epochs": 260,
-        "batch": 16,
-        "crop": (480, 480),
-        "scales": (0.5, 2.0),
-    },
-    "camvid": {
-        "images": 468,
-        "classes": 12,
-        "epochs": 200,
-        "batch": 16,
-        "crop": (479, 479),
-        "scales": (0.75, 1.25),
-    },
-}
-"""By data set what every method shares. PASCAL-Context: the usual split; the others as published."""
 
 _RMI_VOC = replace(
     _ONCE,
@@ -209,35 +184,35 @@ _RMI_CAMVID = replace(
 )
 
 RECIPES: tuple[Recipe, ...] = (
-    _recipe("baselines", "ade20k", _BASELINES, (*_ONE_STAGE, "ocrnet")),
-    _recipe("baselines", "cityscapes", _BASELINES, _ONE_STAGE),
-    _recipe("ocrnet", "cityscapes", _BASELINES, ("ocrnet",), epochs=440),
-    _recipe("baselines", "voc", _BASELINES, (*_ONE_STAGE, "ocrnet")),
-    _recipe("baselines", "cocostuff10k", _BASELINES, (*_ONE_STAGE, "ocrnet"), _SLOW),
-    _recipe("baselines", "lip", _BASELINES, (*_ONE_STAGE, "ocrnet")),
+    _recipe("baselines", _ADE20K, _BASELINES, (*_ONE_STAGE, "ocrnet")),
+    _recipe("baselines", _CITYSCAPES, _BASELINES, _ONE_STAGE),
+    _recipe("ocrnet", _CITYSCAPES, _BASELINES, ("ocrnet",), epochs=440),
+    _recipe("baselines", _VOC, _BASELINES, (*_ONE_STAGE, "ocrnet")),
+    _recipe("baselines", _COCO_STUFF, _BASELINES, (*_ONE_STAGE, "ocrnet"), _SLOW),
+    _recipe("baselines", _LIP, _BASELINES, (*_ONE_STAGE, "ocrnet")),
     _recipe(
         "baselines",
-        "pascal-context",
+        _PASCAL_CONTEXT,
         _BASELINES,
         (*_ONE_STAGE, "ocrnet"),
         replace(_ONCE, learning_rate=0.004, weight_decay=1e-4),
     ),
-    _recipe("idrnet", "ade20k", _IDRNET, ("idrnet",)),
-    _recipe("idrnet", "cityscapes", _IDRNET, ("idrnet",)),
-    _recipe("idrnet", "cocostuff10k", _IDRNET, ("idrnet",), _SLOW),
-    _recipe("idrnet", "lip", _IDRNET, ("idrnet",)),
-    _recipe("idrnet-swin", "ade20k", _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
-    _recipe("idrnet-swin", "cocostuff10k", _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
-    _recipe("idrnet-swin", "pascal-context", _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
-    _recipe("idrnet-swin", "lip", _IDRNET, ("idrnet",), _SWIN, batch=16, epochs=110),
-    _recipe("mcibi", "ade20k", _MCIBI, ("mcibi", "mcibi++")),
-    _recipe("mcibi", "cityscapes", _MCIBI, ("mcibi",), images=3475, batch=16, epochs=440),
-    _recipe("mcibi++", "cityscapes", _MCIBI, ("mcibi++",)),
-    _recipe("mcibi", "cocostuff10k", _MCIBI, ("mcibi", "mcibi++"), _SLOW),
-    _recipe("mcibi", "lip", _MCIBI, ("mcibi", "mcibi++")),
+    _recipe("idrnet", _ADE20K, _IDRNET, ("idrnet",)),
+    _recipe("idrnet", _CITYSCAPES, _IDRNET, ("idrnet",)),
+    _recipe("idrnet", _COCO_STUFF, _IDRNET, ("idrnet",), _SLOW),
+    _recipe("idrnet", _LIP, _IDRNET, ("idrnet",)),
+    _recipe("idrnet-swin", _ADE20K, _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
+    _recipe("idrnet-swin", _COCO_STUFF, _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
+    _recipe("idrnet-swin", _PASCAL_CONTEXT, _IDRNET, ("idrnet",), _SWIN, crop=(640, 640)),
+    _recipe("idrnet-swin", _LIP, _IDRNET, ("idrnet",), _SWIN, batch=16, epochs=110),
+    _recipe("mcibi", _ADE20K, _MCIBI, ("mcibi", "mcibi++")),
+    _recipe("mcibi", _CITYSCAPES, _MCIBI, ("mcibi",), images=3475, batch=16, epochs=440),
+    _recipe("mcibi++", _CITYSCAPES, _MCIBI, ("mcibi++",)),
+    _recipe("mcibi", _COCO_STUFF, _MCIBI, ("mcibi", "mcibi++"), _SLOW),
+    _recipe("mcibi", _LIP, _MCIBI, ("mcibi", "mcibi++")),
     _recipe(
         "spgnet",
-        "cityscapes",
+        _CITYSCAPES,
         _SPGNET,
         ("spgnet",),
         replace(_ONCE, floor=0.0),
@@ -249,7 +224,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     _recipe(
         "rmi",
-        "voc",
+        _VOC,
         _RMI,
         ("deeplabv3", "deeplabv3+", "pspnet"),
         _RMI_VOC,
@@ -261,7 +236,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     _recipe(
         "rmi",
-        "camvid",
+        _CAMVID,
         _RMI,
         ("deeplabv3", "deeplabv3+", "pspnet"),
         _RMI_CAMVID,
