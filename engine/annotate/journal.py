@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -80,18 +79,6 @@ class History:
 
     done: tuple[bytes, ...] = ()
     undone: tuple[bytes, ...] = ()
-
-    @classmethod
-    def from_records(cls, records: Iterable[Record]) -> History:
-        """Return the undo stack after all records.
-
-        Raises:
-            AnnotationError: a record undoes or redoes a change that is not there.
-        """
-        history = cls()
-        for record in records:
-            history = history.after(record.kind, record.payload)
-        return history
 
     def after(self, kind: RecordKind, payload: bytes = b"") -> History:
         """Return the undo stack after one more step.

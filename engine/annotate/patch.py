@@ -164,17 +164,9 @@ class Patch:
         if not Box.of_size(label_map.shape).contains(self.box):
             raise PatchMismatchError(f"the box {self.box} leaves the image of {label_map.shape}")
         labels, sources = label_map[self.box.slices], provenance[self.box.slices]
-        self._check_matches(labels, sources, self.mask)
+        _check_matches(self, labels, sources, self.mask)
         np.copyto(labels, self.after, where=self.mask)
         np.copyto(sources, self.provenance_after, where=self.mask)
-
-    def _check_matches(
-        self, labels: NDArray[np.uint8], sources: NDArray[np.uint8], where: NDArray[np.bool_]
-    ) -> None:
-        wrong = ((labels != self.before) | (sources != self.provenance_before)) & where
-        if wrong.any():
-            count = int(np.count_nonzero(wrong))
-            raise PatchMismatchError(f"{count} pixels in {self.box} are not what the patch was made for")
 
     def encode(self) -> bytes:
         """Return the patch as bytes: its box, then the mask's bits and the masked values, compressed."""
@@ -215,6 +207,15 @@ class Patch:
         if planes[2:].max() > max(Provenance):
             raise _damaged("it holds an unknown provenance")
         return cls(box.top, box.left, mask, *planes)
+
+
+def _check_matches(
+    patch: Patch, labels: NDArray[np.uint8], sources: NDArray[np.uint8], where: NDArray[np.bool_]
+) -> None:
+    wrong = ((labels != patch.before) | (sources != patch.provenance_before)) & where
+    if wrong.any():
+        count = int(np.count_nonzero(wrong))
+        raise PatchMismatchError(f"{count} pixels in {patch.box} are not what the patch was made for")
 
 
 def _damaged(why: str) -> PatchDamagedError:
@@ -267,7 +268,7 @@ def _joined(patches: Sequence[Patch], box: Box) -> Patch:
     for patch in patches:
         part = patch.box.shifted(-box.top, -box.left).slices
         seen = mask[part]
-        patch._check_matches(after[part], provenance_after[part], seen & patch.mask)  # noqa: SLF001 - same file
+        _check_matches(patch, after[part], provenance_after[part], seen & patch.mask)
         new = patch.mask & ~seen
         np.copyto(before[part], patch.before, where=new)
         np.copyto(provenance_before[part], patch.provenance_before, where=new)

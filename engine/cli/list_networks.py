@@ -1,7 +1,7 @@
 """``maskloop networks``: what there is to choose from, with paper, size and what it can show."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import positive
 from engine.cli.console import complain, say
@@ -78,9 +78,8 @@ def _views(spec: "ModelSpec", classes: int) -> list[str]:
 
     from models.build import build_model
 
-    # Plug-ins are typed by their own packages.
-    config: object = spec.tiny()
-    model = build_model(config, classes, seed=0, specs=(spec,)).eval()  # type: ignore[arg-type]
+    config: Any = spec.tiny()  # plug-ins are typed by their own packages
+    model = build_model(config, classes, seed=0, specs=(spec,)).eval()
     with torch.no_grad():
         output = model(torch.zeros(1, 3, 64, 64), inspect=True)
     return [view.title for view in output.inspection.values()]

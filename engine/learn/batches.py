@@ -32,17 +32,12 @@ class Batch:
     provenance: Tensor
 
 
-def channel_lookup(classes: ClassTable) -> NDArray[np.uint8]:
-    """Return a (256,) uint8 table from permanent class index to channel; 255 where nothing counts."""
-    return np.asarray(classes.channel_of(), np.uint8)
-
-
 def make_batch(crops: Sequence[Crop], channel_of: NDArray[np.uint8], device: torch.device) -> Batch:
     """Stack crops of equal size.
 
     Args:
         crops: At least one.
-        channel_of: See `channel_lookup`.
+        channel_of: See `ClassTable.channel_of`.
         device: Where the batch shall be.
     """
     image = torch.from_numpy(np.stack([crop.image for crop in crops]))
@@ -52,7 +47,7 @@ def make_batch(crops: Sequence[Crop], channel_of: NDArray[np.uint8], device: tor
         # Bytes travel, from pinned memory and without waiting; they are widened on the card.
         image, target, provenance = (part.pin_memory() for part in (image, target, provenance))
     image, target, provenance = (part.to(device, non_blocking=True) for part in (image, target, provenance))
-    # `channel_lookup` says 255 where nothing counts, which is the ignore index of the losses.
+    # The lookup says 255 where nothing counts, which is the ignore index of the losses.
     return Batch(
         image=normalise(image).contiguous(memory_format=torch.channels_last),
         target=target.to(torch.int64),
@@ -75,14 +70,14 @@ class Batches:
         self, pool: Pool, classes: ClassTable, augmentation: AugmentConfig, device: torch.device, *, seed: int
     ) -> None:
         self._pool = pool
-        self._channel_of = channel_lookup(classes)
+        self._channel_of = classes.channel_of()
         self._augmentation = augmentation
         self._device = device
         self._rng = np.random.default_rng([seed, 1])
 
     def set_classes(self, classes: ClassTable) -> None:
         """Follow a changed class table."""
-        self._channel_of = channel_lookup(classes)
+        self._channel_of = classes.channel_of()
 
     def set_device(self, device: torch.device) -> None:
         """Make batches on another device."""

@@ -49,7 +49,7 @@ def evaluation(
 
     The caller decides at each piece whether to go on, so that nothing waits longer than one tile.
     """
-    channel_of = np.asarray(classes.channel_of(), np.uint8)
+    channel_of = classes.channel_of()
     matrix = ConfusionMatrix(max(1, len(classes)))
     done = 0
     for sample in samples:

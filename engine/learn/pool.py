@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,7 @@ class Pool:
         if item.split is not Split.TRAIN:
             return
         try:
-            label_map, provenance = self._layers(item)
+            label_map, provenance = self.layers(item)
         except (AnnotationError, StorageError) as error:
             self._leave_out(name, error.message)
             return
@@ -169,15 +169,6 @@ class Pool:
     def held_out(self) -> tuple[PoolItem, ...]:
         """The images to measure on."""
         return tuple(item for item in self._items.values() if item.split is Split.VAL)
-
-    def layers(self, item: PoolItem) -> Layers:
-        """Return label map and provenance of an image.
-
-        Raises:
-            AnnotationError: The annotation is damaged.
-            StorageError: The disk cannot be read.
-        """
-        return self._layers(item)
 
     def classes_present(self) -> tuple[int, ...]:
         """Permanent indices of the classes that can be drawn, ascending."""
@@ -225,7 +216,7 @@ class Pool:
             class_index = self._next_class(classes)
             entry = self._entries[self._pick_image(classes[class_index])]
             try:
-                image, layers = self._pixels(entry.item), self._layers(entry.item)
+                image, layers = self._pixels(entry.item), self.layers(entry.item)
             except (ImageError, AnnotationError, StorageError) as error:
                 self._leave_out(entry.item.image_id, error.message)
                 continue
@@ -287,7 +278,13 @@ class Pool:
 
     # ------------------------------------------------------------------------------------- reading
 
-    def _layers(self, item: PoolItem) -> Layers:
+    def layers(self, item: PoolItem) -> Layers:
+        """Return label map and provenance of an image.
+
+        Raises:
+            AnnotationError: The annotation is damaged.
+            StorageError: The disk cannot be read.
+        """
         label_map, provenance = self._cache.get(
             _annotation_key(item.image_id), lambda: self._read_layers(item)
         )
@@ -337,7 +334,7 @@ def _entry(
         for class_index in np.flatnonzero(np.bincount(values, minlength=256)):
             found = places[values == class_index]
             into[int(class_index)] = found if found.size <= _CENTRES else rng.choice(found, _CENTRES)
-    return _Entry(item=replace(item), strokes=strokes, others=others)
+    return _Entry(item=item, strokes=strokes, others=others)
 
 
 def _start(centre: float, window: int, extent: int) -> int:

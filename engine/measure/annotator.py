@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, VOID
+from engine.annotate.compose import final_label_map
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
 from engine.annotate.stroke import Stroke
@@ -93,13 +94,6 @@ def know(label_map: NDArray[np.uint8]) -> Truth:
     return Truth(label_map=label_map, depth=depth, scale=scale)
 
 
-def shown_map(annotation: NDArray[np.uint8], prediction: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """(H, W) uint8 of what the person sees: own labels over the prediction, 255 where there is neither."""
-    if prediction is None:
-        return annotation.copy()
-    return np.where(annotation == UNLABELLED, prediction, annotation)
-
-
 def wrong_share(truth: Truth, shown: NDArray[np.uint8]) -> float:
     """Share of known pixels, 0 … 1, that show another class than the true one."""
     known = truth.known
@@ -166,7 +160,7 @@ def next_action(
     """
     height, width = truth.label_map.shape
     costs = CostModel.for_size((height, width))
-    shown = shown_map(annotation, prediction)
+    shown = final_label_map(annotation, prediction)
     tired = visit.strokes >= rules.strokes_per_image or visit.seconds >= rules.seconds_per_image
     if not tired:
         for error in error_regions(truth, annotation, shown, rules):

@@ -216,13 +216,8 @@ class _Blend:
 
 def _shared(box: Box, other: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return the common part of two boxes in the coordinates of either."""
-    top, left = max(box.top, other.top), max(box.left, other.left)
-    bottom, right = min(box.bottom, other.bottom), min(box.right, other.right)
-
-    def inside(of: Box) -> tuple[slice, slice]:
-        return slice(top - of.top, bottom - of.top), slice(left - of.left, right - of.left)
-
-    return inside(box), inside(other)
+    both = box.intersect(other)
+    return both.shifted(-box.top, -box.left).slices, both.shifted(-other.top, -other.left).slices
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.annotate.compose import final_label_map
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
 from engine.measure.actions import (
@@ -21,7 +22,7 @@ from engine.measure.actions import (
     Visit,
     moved,
 )
-from engine.measure.annotator import error_regions, know, next_action, shown_map
+from engine.measure.annotator import error_regions, know, next_action
 from engine.measure.costs import T_KEY, CostModel, constants
 from engine.measure.medial import medial_path, path_length
 
@@ -57,7 +58,7 @@ def session(
             annotation[box.slices][mask & (annotation[box.slices] == 255)] = action.stroke.class_index
         elif isinstance(action, Relabel | AcceptRegion):
             y, x = (int(part) for part in action.point)
-            shown = shown_map(annotation, prediction)
+            shown = final_label_map(annotation, prediction)
             box, mask = region_at(shown, y, x)
             mask &= annotation[box.slices] == 255
             values = shown[box.slices] if isinstance(action, AcceptRegion) else np.uint8(action.class_index)

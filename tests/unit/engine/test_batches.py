@@ -3,7 +3,7 @@ import torch
 
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.config import AugmentConfig, CropConfig
-from engine.learn.batches import Batches, channel_lookup, make_batch
+from engine.learn.batches import Batches, make_batch
 from engine.learn.pool import Crop, Pool
 from engine.messages import PoolItem
 from engine.project.manifest import Split
@@ -18,7 +18,7 @@ def test_permanent_indices_become_channels_and_the_rest_is_ignored() -> None:
     image = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     origin = np.full((2, 3), Provenance.ACCEPTED, np.uint8)
     crop = Crop(image=image, label_map=labels, provenance=origin)
-    batch = make_batch([crop, crop], channel_lookup(CLASSES), CPU)
+    batch = make_batch([crop, crop], CLASSES.channel_of(), CPU)
     assert batch.target.dtype == torch.int64
     assert batch.target[1].tolist() == [[0, 1, 2], [255, 255, 255]]
     assert torch.equal(batch.image[0], normalise(torch.from_numpy(image)[None])[0])
@@ -28,7 +28,7 @@ def test_permanent_indices_become_channels_and_the_rest_is_ignored() -> None:
 
 def test_the_order_of_the_class_list_is_the_order_of_the_channels() -> None:
     moved = CLASSES.move(BOX, 0)
-    lookup = channel_lookup(moved)
+    lookup = moved.channel_of()
     assert [int(lookup[index]) for index in (BOX, SKY, GROUND)] == [0, 1, 2]
 
 
