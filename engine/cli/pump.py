@@ -38,12 +38,18 @@ class Pump:
     def until(self, session: Session, last: type[Event], timeout: float = 3600.0) -> Iterator[Event]:
         """Hand events on until one of type ``last`` came; it is handed on too.
 
+        Args:
+            session: the owner of the events.
+            last: what to wait for.
+            timeout: seconds of silence after which nothing is expected any more.
+
         Raises:
-            EngineError: it did not come in time.
+            EngineError: nothing came for so long.
         """
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        heard = time.monotonic()
+        while time.monotonic() - heard < timeout:
             for event in self.waiting(session, timeout=0.25):
+                heard = time.monotonic()
                 yield event
                 if isinstance(event, last):
                     return
