@@ -88,6 +88,7 @@ class Act(Enum):
     TOGGLE_REVIEWED = auto()
     TRAIN = auto()
     SAVE_CHECKPOINT = auto()
+    IMPORT_CHECKPOINT = auto()
     TRAINING_DETAILS = auto()
     SHORTCUTS = auto()
     COMMANDS = auto()

@@ -253,6 +253,16 @@ TRAIN_ROWS = (
         1,
     ),
     ActionSpec(
+        Act.IMPORT_CHECKPOINT,
+        "Import published checkpoint…",
+        (),
+        "Use a network that the authors of IDRNet or MCIBI published.",
+        "import",
+        Context.IMAGE,
+        Menu.TRAIN,
+        1,
+    ),
+    ActionSpec(
         Act.TRAINING_DETAILS,
         "Network and checkpoints",
         (),

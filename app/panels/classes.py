@@ -110,6 +110,7 @@ class ClassesPanel(QWidget):
         bridge.image_loaded.connect(lambda _event: self._share_timer.start())
         bridge.annotation_changed.connect(lambda _box: self._share_timer.start())
         bridge.prediction_ready.connect(lambda _event: self._share_timer.start())
+        bridge.network_opened.connect(lambda _event: self._share_timer.start())
         self._look.changed.connect(self._recolor)
 
     # --- what others ask for ----------------------------------------------------------------------------

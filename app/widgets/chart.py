@@ -13,6 +13,8 @@ from app.theme import Look
 
 KEPT_POINTS = 2000
 _MARGIN = 6.0
+_RESUMED = 0.3
+"""A run whose first point lies beyond this share of its last step was resumed: the plot begins there."""
 
 Point = tuple[float, float]
 
@@ -119,9 +121,9 @@ class LineChart(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         plot = self._plot(QFontMetricsF(self.font()))
-        end = self._end_step()
+        steps = self.steps
         if not self._compact:
-            self._draw_scales(painter, plot, end)
+            self._draw_scales(painter, plot, steps)
         if not self._scores and not self._losses:
             painter.setPen(self._look.color("muted"))
             text = "" if self._compact else "The curve appears with the first evaluation."
@@ -133,9 +135,9 @@ class LineChart(QWidget):
             faint = QColor(self._look.color("muted"))
             faint.setAlpha(110)
             painter.setPen(QPen(faint, 1.2))
-            painter.drawPolyline(QPolygonF(_curve(plot, self._losses, end, top)))
+            painter.drawPolyline(QPolygonF(_curve(plot, self._losses, steps, top)))
         if self._scores:
-            self._draw_scores(painter, plot, end)
+            self._draw_scores(painter, plot, steps)
         painter.end()
 
     def _plot(self, metrics: QFontMetricsF) -> QRectF:
@@ -144,11 +146,15 @@ class LineChart(QWidget):
             return area.adjusted(3, 4, -5, -4)
         return area.adjusted(metrics.horizontalAdvance("1.00") + 12, 10, -14, -metrics.height() - 10)
 
-    def _end_step(self) -> float:
-        last = max((points[-1][0] for points in (self._scores, self._losses) if points), default=1.0)
-        return max(last, 1.0)
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Return the first and last step of the plot: a resumed run begins where it was taken up again."""
+        curves = [points for points in (self._scores, self._losses) if points]
+        first = min((points[0][0] for points in curves), default=0.0)
+        last = max((points[-1][0] for points in curves), default=1.0)
+        return (first if first > last * _RESUMED else 0.0), max(last, 1.0)
 
-    def _draw_scales(self, painter: QPainter, plot: QRectF, end: float) -> None:
+    def _draw_scales(self, painter: QPainter, plot: QRectF, steps: tuple[float, float]) -> None:
         metrics = QFontMetricsF(self.font())
         for value in (0.0, 0.25, 0.5, 0.75, 1.0):
             y = plot.bottom() - value * plot.height()
@@ -159,11 +165,13 @@ class LineChart(QWidget):
             painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{value:g}")
         below = QRectF(plot.left(), plot.bottom() + 4, plot.width(), metrics.height() + 2)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "held-out mIoU over steps · faint: training loss")
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{end:,.0f}")
+        first, last = steps
+        span = f"{first:,.0f} … {last:,.0f}" if first else f"{last:,.0f}"
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, span)
 
-    def _draw_scores(self, painter: QPainter, plot: QRectF, end: float) -> None:
+    def _draw_scores(self, painter: QPainter, plot: QRectF, steps: tuple[float, float]) -> None:
         accent = self._look.color("accent")
-        points = _curve(plot, self._scores, end, 1.0)
+        points = _curve(plot, self._scores, steps, 1.0)
         line = QPolygonF(points)
         shade = QColor(accent)
         shade.setAlpha(36)
@@ -202,10 +210,11 @@ class LineChart(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 
-def _curve(plot: QRectF, points: Sequence[Point], end: float, top: float) -> list[QPointF]:
+def _curve(plot: QRectF, points: Sequence[Point], steps: tuple[float, float], top: float) -> list[QPointF]:
+    first, last = steps
     return [
         QPointF(
-            plot.left() + plot.width() * step / end,
+            plot.left() + plot.width() * (step - first) / max(last - first, 1.0),
             plot.bottom() - plot.height() * min(max(value / top, 0.0), 1.0),
         )
         for step, value in points

@@ -36,6 +36,13 @@ class Asking:
         )
         return Path(chosen) if chosen else None
 
+    def checkpoint_file(self, start: str) -> Path | None:
+        """Ask for a published checkpoint."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self._window, "Import published checkpoint", start, "Checkpoints (*.pth *.pt);;All files (*)"
+        )
+        return Path(chosen) if chosen else None
+
     def checkpoint_name(self) -> str | None:
         """Ask for the name of a checkpoint; an empty text is a name as well."""
         text, accepted = QInputDialog.getText(self._window, "Save checkpoint", "Name of the checkpoint:")

@@ -20,6 +20,7 @@ from app.dialogs.notices import NoticesDialog
 from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutSheet
 from app.panels.layers import OPACITY_STEP
+from app.window.importing import import_checkpoint
 from app.window.opening import masks_near
 from app.window.review import Review
 from engine.messages import EXPORT_TASK, IMPORT_TASK, WorkerState
@@ -141,6 +142,7 @@ class Intentions(QObject):
         return {
             Act.TRAIN: self.toggle_training,
             Act.SAVE_CHECKPOINT: self.save_checkpoint,
+            Act.IMPORT_CHECKPOINT: partial(import_checkpoint, self._window),
             Act.TRAINING_DETAILS: self.toggle_details,
             Act.SHORTCUTS: self.show_shortcuts,
             Act.COMMANDS: self.show_commands,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
-from PySide6.QtWidgets import QMenu, QProgressDialog
+from PySide6.QtWidgets import QMenu
 
+from app.widgets.progress_card import ProgressCard
+from app.window.canvas_area import CARD_WIDTH
 from app.window.closing import may_close
 from app.window.menus import fill_recent
 from engine.errors import EngineError, ProjectLockedError
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 CLASS_SUFFIXES = {".json", ".txt"}
 CLASS_LISTS = ("classes.json", "classes.txt")
 _LOG = logging.getLogger(__name__)
+
+
+class _GivenUpError(EngineError):
+    """The person does not want the example any more."""
 
 
 def example_folder() -> Path:
@@ -45,12 +51,15 @@ class Opening(QObject):
         super().__init__(window)
         self._window = window
         self._recent_menu: QMenu | None = None
-        self._waiting: QProgressDialog | None = None
+        self._is_painting = False
+        self._given_up = threading.Event()
+        self._card = ProgressCard(window.pages)
+        self._card.appeared.connect(self._place_card)
         window.start.open_wanted.connect(self.ask_folder)
         window.start.example_wanted.connect(self.open_example)
         window.start.recent_chosen.connect(lambda name: self.open(Path(name)))
         window.bridge.session_changed.connect(self._fill_recent)
-        self._sample_progress.connect(self._show_sample_progress)
+        self._sample_progress.connect(self._card.advance)
         self._sample_done.connect(self._sample_written)
 
     def add_recent_menu(self, menu: QMenu) -> None:
@@ -139,34 +148,42 @@ class Opening(QObject):
         if len(list(folder.glob("*.png"))) >= SAMPLE_COUNT:
             self._open_example(folder)
             return
-        if self._waiting is not None:
+        if self._is_painting:
             return
-        self._waiting = QProgressDialog("Painting the example images…", "", 0, SAMPLE_COUNT, self._window)
-        self._waiting.setCancelButton(None)
-        self._waiting.setWindowTitle("Open example")
-        self._waiting.setMinimumDuration(300)
-        self._waiting.setModal(True)
+        self._is_painting = True
+        self._given_up.clear()
+        self._card.begin("Painting the example images", self._given_up.set)
         threading.Thread(target=self._write_sample, args=(folder,), name="example", daemon=True).start()
 
     def _write_sample(self, folder: Path) -> None:
         """Make the images; runs on a thread of its own."""
+
+        def progress(done: int, total: int) -> None:
+            if self._given_up.is_set():
+                raise _GivenUpError("The example was given up.")
+            self._sample_progress.emit(done, total)
+
         try:
-            write_sample(folder, progress=self._sample_progress.emit)
+            write_sample(folder, progress=progress)
+        except _GivenUpError:
+            self._sample_done.emit(None, None)
         except EngineError as error:
             self._sample_done.emit(folder, Problem.from_error(error))
         else:
             self._sample_done.emit(folder, None)
 
-    def _show_sample_progress(self, done: int, _total: int) -> None:
-        if self._waiting is not None:
-            self._waiting.setValue(done)
+    def _place_card(self) -> None:
+        pages = self._window.pages
+        self._card.setFixedWidth(min(CARD_WIDTH, pages.width() - 40))
+        self._card.adjustSize()
+        self._card.move((pages.width() - self._card.width()) // 2, pages.height() - self._card.height() - 40)
 
-    def _sample_written(self, folder: Path, problem: Problem | None) -> None:
-        if self._waiting is not None:
-            self._waiting.reset()
-            self._waiting.deleteLater()
-            self._waiting = None
-        if problem is None:
+    def _sample_written(self, folder: Path | None, problem: Problem | None) -> None:
+        self._is_painting = False
+        self._card.end()
+        if folder is None:
+            self._window.status.say("The example was given up.")
+        elif problem is None:
             self._open_example(folder)
         else:
             self._window.tell_problem("The example could not be made", problem)

@@ -243,6 +243,7 @@ class Review(QObject):
         session = self._bridge.session
         if session is not None and event.prediction.image_id == session.current:
             self._view.update_prediction(event.prediction)
+            self._pointer_moved(self._view.pointer_point())
 
     def _pointer_moved(self, point: tuple[float, float] | None) -> None:
         session = self._bridge.session

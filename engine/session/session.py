@@ -93,6 +93,7 @@ class Session(SessionView):
 
     def handle(self, event: Event) -> None:
         """Take in one event from the writer, the loader or the worker. Call this first for each event."""
+        self.worker.heard(event)
         match event:
             case ImageLoaded():
                 self._image_loaded(event)
@@ -139,7 +140,7 @@ class Session(SessionView):
                 self.worker.annotation_changed(record)
 
     def _checkpoint_saved(self, event: CheckpointSaved) -> None:
-        if not self.read_only:
+        if not self.read_only and not self.worker.awaits_network:
             relative = Path(event.path).resolve().relative_to(self.project.folder.resolve()).as_posix()
             self._update(replace(self.manifest, checkpoint=relative))
 
@@ -331,10 +332,7 @@ class Session(SessionView):
     # --- exchange and the end -----------------------------------------------------------------------------
 
     def export(self, format_name: str, folder: Path, *, fill_with_prediction: bool) -> None:
-        """Write masks in a foreign format; `Progress` and `ExportDone` follow.
-
-        The order goes through the disk thread, so the export holds every stroke made before it.
-        """
+        """Write masks in a foreign format, every stroke so far included; `ExportDone` follows."""
         chosen = [record for record in self.images if fill_with_prediction or record.split is not Split.NONE]
         items = tuple(
             ExportItem(image_id=r.image_id, image_path=str(self.project.image_path(r.image_id)), size=r.size)
@@ -362,6 +360,8 @@ class Session(SessionView):
         self._closing.set()
         self._loader.stop()
         self.worker.close(timeout)
+        for event in self.worker.late_events():  # what was learned last is found again
+            self.handle(event)
         saved = self._writer.flush(timeout)
         self._writer.stop()
         self.project.close()

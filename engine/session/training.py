@@ -6,7 +6,8 @@ torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine.annotate.classes import ClassTable
@@ -15,8 +16,10 @@ from engine.config import Device
 from engine.messages import (
     AnnotationChanged,
     CancelExport,
+    CheckpointSaved,
     ClassesChanged,
     Command,
+    CommandFailed,
     EvaluationDone,
     Event,
     Export,
@@ -57,6 +60,8 @@ class TrainingControl:
         self._request_id = 0
         self.state = WorkerState.STOPPED
         self.problem: Problem | None = None
+        self._opening = 0
+        self._unheard: deque[Event] = deque()
         self.step = 0
         self.losses: Mapping[str, float] = {}
         self.opened: NetworkOpened | None = None
@@ -75,7 +80,7 @@ class TrainingControl:
     def ensure_started(self) -> None:
         """Start the worker and open the project's network, once. Without classes there is no network yet."""
         if self._worker is None and len(self._project.manifest.classes):
-            self._worker = Worker(self._emit)
+            self._worker = Worker(self._tell)
             self.state = WorkerState.STARTING
             self._worker.start()
             self.open_network()
@@ -96,6 +101,7 @@ class TrainingControl:
                 device=self._device,
             )
         )
+        self._opening += 1
         self.evaluation = None
 
     def refusal(self) -> str | None:
@@ -193,6 +199,30 @@ class TrainingControl:
     def cancel_export(self) -> None:
         """End a running export."""
         self._post(CancelExport())
+
+    @property
+    def awaits_network(self) -> bool:
+        """Whether another network was asked for and does not stand yet: checkpoints are of the old one."""
+        return self._opening > 0
+
+    def late_events(self) -> Iterator[Event]:
+        """Return what the ended worker said about networks and checkpoints and nobody has handled yet."""
+        while self._unheard:
+            yield self._unheard[0]
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on; worker thread."""
+        if isinstance(event, CheckpointSaved | NetworkOpened | CommandFailed):
+            self._unheard.append(event)
+        self._emit(event)
+
+    def heard(self, event: Event) -> None:
+        """Note that the owner handles an event now. Call it first for each."""
+        if self._unheard and self._unheard[0] is event:
+            self._unheard.popleft()
+        is_failure = isinstance(event, CommandFailed) and event.command == OpenNetwork.__name__
+        if isinstance(event, NetworkOpened) or is_failure:
+            self._opening = max(0, self._opening - 1)
 
     def handle(self, event: Event) -> None:
         """Remember what the worker said."""

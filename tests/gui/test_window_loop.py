@@ -256,6 +256,14 @@ def test_images_that_can_be_read_again_are_shown_again(desk: Desk) -> None:
     assert model.data(model.index(1), PROBLEM_ROLE) == ""
 
 
+def test_the_class_under_a_resting_pointer_follows_the_prediction(desk: Desk) -> None:
+    desk.hover(20.5, 20.5)
+    assert desk.window.status.class_name.text() == "unlabelled"
+    desk.session.predict("image_00.png", np.full((60, 80), 3, np.uint8))
+    desk.settle()
+    assert desk.window.status.class_name.text() == "tree"
+
+
 def test_the_side_note_makes_room_for_a_notice(desk: Desk) -> None:
     area = desk.window.area
     assert area.side_note.isVisible()

@@ -74,6 +74,30 @@ def test_the_example_is_painted_once_then_opened(
     assert desk.session.folder == folder
 
 
+def test_painting_the_example_can_be_given_up(
+    make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    go_on = threading.Event()
+
+    def write(target: Path, progress: Callable[[int, int], None]) -> None:
+        progress(1, 2)
+        go_on.wait(30)
+        progress(2, 2)
+        raise AssertionError("It was given up.")
+
+    monkeypatch.setattr(opening, "example_folder", lambda: tmp_path / "example")
+    monkeypatch.setattr(opening, "write_sample", write)
+    desk = make_desk()
+    desk.window.start.example_button.click()
+    card = desk.window.opening._card
+    qtbot.waitUntil(card.isVisible, timeout=5000)
+    card.button.click()
+    go_on.set()
+    qtbot.waitUntil(card.isHidden, timeout=5000)
+    assert desk.bridge.session is None
+    assert desk.window.notices.notices == ()
+
+
 def test_an_example_that_cannot_be_written_says_so(
     make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:

@@ -1,6 +1,7 @@
 """What happens to a project's files outside the program, and how it is put right: real files and threads."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from engine.messages import (
     ImageLoaded,
     ImagesRelinked,
     MasksImported,
+    NetworkOpened,
     RenamedFound,
+    StepsDone,
     WriteFailed,
     WriteRecovered,
 )
@@ -168,3 +171,25 @@ def test_a_cancelled_import_keeps_and_counts_what_was_done(
         assert any("2 masks were left out" in note for note in event.notes)
         assert driver.session.manifest.images[FIRST].revision == 2
         assert driver.session.manifest.images[THIRD].revision == 0
+
+
+def test_what_was_learned_last_is_found_again_after_closing(folder: Path) -> None:
+    with Driver(folder) as driver:
+        driver.session.start_training()
+        driver.wait(StepsDone)
+        driver.session.close()  # the checkpoint of this moment is saved while nobody listens any more
+        saved = driver.session.checkpoints()[0].path
+    with Driver(folder) as again:
+        assert again.session.manifest.checkpoint == f"checkpoints/{saved.name}"
+
+
+def test_a_checkpoint_of_the_old_network_is_not_the_new_ones(folder: Path) -> None:
+    with Driver(folder) as driver:
+        driver.session.start_training()
+        driver.wait(StepsDone)
+        network = replace(driver.session.network, width=16)
+        driver.session.choose_network(network, driver.session.loss)
+        driver.wait(NetworkOpened)
+        assert driver.session.checkpoints() != ()
+        assert driver.session.manifest.checkpoint is None
+        assert not driver.session.worker.awaits_network

@@ -116,6 +116,17 @@ def test_thinning_keeps_the_newest(points: list[tuple[float, float]], limit: int
     assert set(kept) <= set(points)
 
 
+def test_the_chart_of_a_resumed_run_begins_where_it_was_taken_up(qtbot: QtBot) -> None:
+    chart = LineChart(Look())
+    qtbot.addWidget(chart)
+    for step in (7000, 7010, 7020):
+        chart.add_loss(step, 0.5)
+    assert chart.steps == (7000.0, 7020.0)
+    chart.add_loss(10, 0.5)  # another network, from its beginning
+    chart.add_loss(40, 0.5)
+    assert chart.steps == (0.0, 40.0)
+
+
 def test_the_chart_draws_and_tells(qtbot: QtBot) -> None:
     chart = LineChart(Look())
     qtbot.addWidget(chart)

@@ -1,0 +1,167 @@
+"""Import of a published checkpoint: what the file is, which of its tensors fit, and whose classes to use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QWidget
+
+from app.dialogs.frame import PlainDialog
+from app.widgets.marks import label
+from engine.annotate.classes import ClassTable
+from engine.errors import AnnotationError, EngineError
+
+if TYPE_CHECKING:
+    from engine.learn.released import Imported, ImportReport
+
+
+class ImportCheckpointDialog(PlainDialog):
+    """Reads the file on a thread of its own, shows the report, and writes our checkpoint when accepted.
+
+    Attributes:
+        imported: What was read; None until then, or if the file cannot be used.
+        written: Our checkpoint, once the dialog was accepted.
+
+    Args:
+        file: Published checkpoint.
+        folder: Folder that gets our checkpoint; made if needed.
+        classes: Class table of the project.
+        parent: The window.
+    """
+
+    _read = Signal(object, str)
+    _saved = Signal(object, str)
+
+    def __init__(self, file: Path, folder: Path, classes: ClassTable, parent: QWidget | None = None) -> None:
+        super().__init__("Import a published checkpoint", "Import", parent)
+        self.imported: Imported | None = None
+        self.written: Path | None = None
+        self._file, self._folder, self._classes = file, folder, classes
+        self.summary = label(f"Reading “{file.name}”…")
+        self.summary.setWordWrap(True)
+        self.waiting = QProgressBar()
+        self.waiting.setRange(0, 0)
+        self.details = QPlainTextEdit()
+        self.details.setReadOnly(True)
+        self.details.setAccessibleName("Tensors of the file")
+        self.take_classes = QCheckBox("Add the classes of the checkpoint to this project")
+        self.take_classes.setToolTip("Classes of the same name are one. What you painted stays as it is.")
+        self.take_classes.setEnabled(False)
+        safe = label(
+            "The project goes over to this network. Your labels and older checkpoints stay.", kind="muted"
+        )
+        for widget in (self.summary, self.waiting, self.details, self.take_classes, safe):
+            self.body.addWidget(widget)
+        self.accept_button.setEnabled(False)
+        self.resize(680, 560)
+        # Accepting takes a while: the file is written first, on a thread.
+        self.buttons.accepted.disconnect(self.accept)
+        self.buttons.accepted.connect(self._save)
+        self._read.connect(self._show, Qt.ConnectionType.QueuedConnection)
+        self._saved.connect(self._finish, Qt.ConnectionType.QueuedConnection)
+        self._start(self._look, "checkpoint-import")
+
+    def table(self) -> ClassTable:
+        """Return the project's classes, with those of the checkpoint added if the person wants them.
+
+        Raises:
+            AnnotationError: there is no room for so many classes.
+        """
+        if self.imported is None or not self.take_classes.isChecked():
+            return self._classes
+        return _joined(self._classes, self.imported.report.classes)
+
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        threading.Thread(target=work, name=name, daemon=True).start()
+
+    def _look(self) -> None:
+        """Read the file; runs on a thread of its own, because torch and the file take their time."""
+        from engine.learn.released import read_released
+
+        try:
+            self._tell(self._read, read_released(self._file), "")
+        except EngineError as error:
+            self._tell(self._read, None, f"{error.message} {error.hint}".strip())
+
+    def _save(self) -> None:
+        self.accept_button.setEnabled(False)
+        self.waiting.show()
+        self._start(self._write, "checkpoint-write")
+
+    def _write(self) -> None:
+        """Write our checkpoint; runs on a thread of its own."""
+        from engine.learn.released import save_released
+
+        if self.imported is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._tell(self._saved, save_released(self.imported, self._folder, name=self._file.stem), "")
+        except EngineError as error:
+            self._tell(self._saved, None, f"{error.message} {error.hint}".strip())
+        except OSError as error:
+            self._tell(self._saved, None, f"“{self._folder}” cannot be made: {error.strerror or error}.")
+
+    def _tell(self, signal: SignalInstance, found: object, problem: str) -> None:
+        try:
+            signal.emit(found, problem)
+        except RuntimeError:
+            return  # the dialog was closed and deleted meanwhile: nobody waits for the answer
+
+    def _show(self, imported: Imported | None, problem: str) -> None:
+        self.waiting.hide()
+        self.imported = imported
+        if imported is None:
+            self.summary.setText(problem)
+            self.details.hide()
+            return
+        report = imported.report
+        self.summary.setText(report.summary())
+        self.details.setPlainText("\n".join(_lines(report)))
+        self.take_classes.setText(f"Add the {len(report.classes)} classes of the checkpoint to this project")
+        self.take_classes.setChecked(not len(self._classes))
+        # Without any class there is nothing a network could tell apart.
+        self.take_classes.setEnabled(bool(len(self._classes)))
+        self.accept_button.setEnabled(report.complete)
+
+    def _finish(self, written: Path | None, problem: str) -> None:
+        self.waiting.hide()
+        if written is None:
+            self.summary.setText(problem)
+            self.accept_button.setEnabled(True)
+            return
+        try:
+            self.table()
+        except AnnotationError as error:
+            self.summary.setText(f"{error.message} {error.hint}")
+            self.accept_button.setEnabled(True)
+            return
+        self.written = written
+        self.accept()
+
+
+def _joined(own: ClassTable, more: ClassTable) -> ClassTable:
+    """Return a table with the classes of both; names that are in both stand once."""
+    for spec in more:
+        if own.by_name(spec.name) is None:
+            own = own.add(spec.name)
+    return own
+
+
+def _lines(report: ImportReport) -> list[str]:
+    """Return the report line by line: notes, then tensors by name."""
+    parts = (
+        ("Missing", report.missing),
+        ("Left over", report.left_over),
+        ("Computed here instead", report.computed),
+        ("Used", report.used),
+    )
+    lines = list(report.notes)
+    for title, names in parts:
+        if names:
+            lines += ["", f"{title}: {len(names)}", *(f"    {name}" for name in names)]
+    return lines
