@@ -97,8 +97,8 @@ class SegmentationModel(nn.Module, Generic[OutputT]):
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[ParameterGroup]:
         """Returns the trainable parameters in groups for an optimizer.
 
-        Weight decay is left out for everything with at most one axis: biases and the scales of normalisations.
-        The head learns `head_rate` times as fast as the backbone.
+        Weight decay is left out for everything with at most one axis: biases and the scales of
+        normalisations. The head learns `head_rate` times as fast as the backbone.
         """
         groups: dict[tuple[bool, bool], ParameterGroup] = {}
         backbone = {id(parameter) for parameter in self.backbone_parameters()}

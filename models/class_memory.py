@@ -19,6 +19,7 @@ from models.inspection import InspectionKind
 from models.memory_configs import ClassMemoryConfig, MemoryUpdate, MomentumSchedule
 from models.output import InspectionView
 from models.precision import as_given
+from models.processes import summed
 
 _LEAST_WEIGHT = 1e-12
 """Weight of a pixel that points exactly where the memory does. Not 0: a class of nothing but such pixels then
@@ -240,10 +241,9 @@ def _mean_features(shares: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
     """
     sums = (shares @ features.flatten(2).transpose(1, 2)).sum(dim=0)
     weights = shares.sum(dim=(0, 2))
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        both = torch.cat([sums, weights[:, None]], dim=1)
-        torch.distributed.all_reduce(both)
-        sums, weights = both[:, :-1], both[:, -1]
+    # One message for both, where there are several processes.
+    both = summed(torch.cat([sums, weights[:, None]], dim=1))
+    sums, weights = both[:, :-1], both[:, -1]
     return sums / weights.clamp(min=_SMALLEST)[:, None], weights
 
 

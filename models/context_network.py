@@ -15,8 +15,8 @@ from models.baseline_configs import ContextNetworkConfig, HeadConfig
 from models.blocks import full_size, pad_to_minimum
 from models.class_rows import Classifier
 from models.decoders import decoder
-from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
+from models.views import probability_view, strength_view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +91,6 @@ def auxiliary_decoder(channels: int, config: HeadConfig, num_classes: int) -> nn
     return decoder(channels, config.auxiliary_width, num_classes, dropout=dropout, kernel=3)
 
 
-def strength_view(values: Tensor, title: str, explanation: str) -> InspectionView:
-    """Returns a heat map of the length of the vectors (B, C, h, w) at each place."""
-    return InspectionView(
-        kind=InspectionKind.HEATMAP,
-        title=title,
-        explanation=explanation,
-        values=values.detach().float().pow(2).mean(dim=1).sqrt(),
-    )
-
-
 def context_views(features: Tensor, context: Tensor, logits: Tensor) -> dict[str, InspectionView]:
     """Returns what every network of this shape can show: features, context and class probabilities.
 
@@ -120,11 +110,8 @@ def context_views(features: Tensor, context: Tensor, logits: Tensor) -> dict[str
             "Features with context",
             "How strongly the network responds at each place once it knows the surroundings.",
         ),
-        "classes": InspectionView(
-            kind=InspectionKind.CLASS_HEATMAPS,
-            title="Class probabilities",
-            explanation="How probable the network finds each class, at the size of its features.",
-            values=logits.detach().float().softmax(dim=1),
+        "classes": probability_view(
+            logits, "How probable the network finds each class, at the size of its features."
         ),
     }
 

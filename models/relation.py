@@ -9,13 +9,13 @@ B batch, K classes, C channels, H W size of the target, h w size of the features
 """
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from models.base import IGNORE_INDEX
 from models.class_rows import ClassTensor, FollowsClasses
 from models.enlarged import Enlargement
 from models.grouping import masked_softmax
+from models.processes import gathered, summed
 
 _NEVER_DELETED = 1e-6
 """First value of the counter: a class never deleted comes before every other by a factor of a million."""
@@ -116,7 +116,7 @@ class ClassRelations(FollowsClasses):
             losses_without: (B, H, W) float, the same with the class deleted.
         """
         count, mean, variance = _changes(target, losses.float(), losses_without.float(), len(self.counter))
-        deleted, count, mean, variance = (_of_all(part) for part in (deleted, count, mean, variance))
+        deleted, count, mean, variance = (gathered(part) for part in (deleted, count, mean, variance))
         rows = _one_hot(deleted, len(self.counter))
         self.counter += rows.sum(dim=0)
         self._move(self.mean, rows, mean, count > 0)
@@ -153,7 +153,7 @@ class ClassRelations(FollowsClasses):
         shares = pixels.gather(ones, index, (batch, classes + 1, height * width))[:, :classes]
         sums = torch.einsum("bkp,bcp->kc", shares, features.float().flatten(2))
         count = shares.sum(dim=(0, 2))
-        sums, count = _sum_of_all(sums), _sum_of_all(count)
+        sums, count = summed(sums), summed(count)
         seen = (count > 0)[:, None]
         vectors = sums / count.clamp(min=torch.finfo(count.dtype).tiny)[:, None]
         self.vectors.lerp_(torch.where(seen, vectors, self.vectors), self.vector_momentum)
@@ -206,24 +206,3 @@ def _labels(target: Tensor, classes: int) -> Tensor:
 def _one_hot(places: Tensor, classes: int) -> Tensor:
     """Returns (..., K) float32."""
     return (places[..., None] == torch.arange(classes, device=places.device)).float()
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def _of_all(values: Tensor) -> Tensor:
-    """Returns the values of all processes, in their order, along the first axis."""
-    count = _processes()
-    if count == 1:
-        return values
-    joined = values.new_empty(count * values.shape[0], *values.shape[1:])
-    dist.all_gather_into_tensor(joined, values.contiguous())
-    return joined
-
-
-def _sum_of_all(values: Tensor) -> Tensor:
-    """Returns the sum over all processes."""
-    if _processes() > 1:
-        dist.all_reduce(values)
-    return values

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 _WRAPPERS = ("module.", "_orig_mod.")
+"""What training in parallel or compiled puts before every name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
         model: network, changed in place; tensors keep their device and dtype.
         state: tensors by name.
     """
-    given = _unwrapped(state)
+    given = unwrapped(state)
     own = model.state_dict()
     used = [name for name in own if name in given and given[name].shape == own[name].shape]
     with torch.no_grad():
@@ -66,7 +67,8 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     )
 
 
-def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns tensors without the prefix that a wrapper put before every name."""
     given = dict(state)
     for prefix in _WRAPPERS:
         if given and all(name.startswith(prefix) for name in given):

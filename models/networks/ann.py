@@ -15,8 +15,9 @@ from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import AnnConfig
 from models.blocks import BatchNorm, conv_norm_act, resize
-from models.context_network import ContextNetwork, Gathered, strength_view
+from models.context_network import ContextNetwork, Gathered
 from models.output import InspectionView
+from models.views import strength_view
 
 BINS = (1, 3, 6, 8)
 """Edges of the grids of averages."""

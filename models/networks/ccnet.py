@@ -12,8 +12,9 @@ from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import CcNetConfig
 from models.blocks import conv_norm_act
-from models.context_network import ContextNetwork, Gathered, strength_view
+from models.context_network import ContextNetwork, Gathered
 from models.output import InspectionView
+from models.views import strength_view
 
 
 class CrissCrossAttention(nn.Module):

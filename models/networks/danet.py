@@ -16,9 +16,10 @@ from models.base import MakeBackbone
 from models.baseline_configs import DaNetConfig
 from models.blocks import conv_norm_act
 from models.class_rows import Classifier
-from models.context_network import ContextNetwork, Gathered, strength_view
+from models.context_network import ContextNetwork, Gathered
 from models.output import InspectionView
 from models.precision import as_given
+from models.views import strength_view
 
 
 class PositionAttention(nn.Module):

@@ -14,8 +14,9 @@ from models.base import MakeBackbone
 from models.baseline_configs import DeepLabV3PlusConfig
 from models.blocks import conv_norm_act, resize
 from models.context import AtrousPyramid
-from models.context_network import ContextNetwork, Gathered, dilations, strength_view
+from models.context_network import ContextNetwork, Gathered, dilations
 from models.output import InspectionView
+from models.views import strength_view
 
 
 def separable(channels: int, width: int, *, dilation: int = 1) -> nn.Sequential:

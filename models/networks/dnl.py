@@ -14,9 +14,10 @@ from models.backbones.base import Features
 from models.base import MakeBackbone
 from models.baseline_configs import DnlConfig
 from models.blocks import BatchNorm, conv_norm_act
-from models.context_network import ContextNetwork, Gathered, strength_view
+from models.context_network import ContextNetwork, Gathered
 from models.inspection import InspectionKind
 from models.output import InspectionView
+from models.views import strength_view
 
 
 def _freeze(values: Tensor | None) -> None:

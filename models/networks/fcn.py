@@ -13,8 +13,8 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import conv_norm_act, full_size, pad_to_minimum
 from models.class_rows import Classifier
 from models.configs import FcnConfig, Supervision
-from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
+from models.views import probability_view, strength_view
 
 _STAGES: dict[Supervision, tuple[int, ...]] = {
     Supervision.NONE: (),
@@ -73,18 +73,13 @@ class Fcn(SegmentationModel[SegmentationOutput]):
 
 
 def _views(features: Tensor, coarse: Tensor) -> dict[str, InspectionView]:
-    strength = features.detach().float().pow(2).mean(dim=1).sqrt()
     return {
-        "features": InspectionView(
-            kind=InspectionKind.HEATMAP,
-            title="Feature strength",
-            explanation="How strongly the backbone responds at each place, whatever the class.",
-            values=strength,
+        "features": strength_view(
+            features,
+            "Feature strength",
+            "How strongly the backbone responds at each place, whatever the class.",
         ),
-        "classes": InspectionView(
-            kind=InspectionKind.CLASS_HEATMAPS,
-            title="Class probabilities",
-            explanation="How probable the network finds each class, at the size of its last features.",
-            values=coarse.detach().float().softmax(dim=1),
+        "classes": probability_view(
+            coarse, "How probable the network finds each class, at the size of its last features."
         ),
     }

@@ -23,6 +23,7 @@ from models.class_rows import Classifier, ClassTensor, FollowsClasses
 from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
 from models.spgnet_configs import Aggregation, SpgNetConfig
+from models.views import probability_view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,10 +271,7 @@ def _views_of_aggregation(
 
 def _view_of_classes(logits: Tensor) -> dict[str, InspectionView]:
     return {
-        "classes": InspectionView(
-            kind=InspectionKind.CLASS_HEATMAPS,
-            title="Class probabilities",
-            explanation="How probable the last stage finds each class, at the size of its finest features.",
-            values=logits.detach().float().softmax(dim=1),
+        "classes": probability_view(
+            logits, "How probable the last stage finds each class, at the size of its finest features."
         )
     }

@@ -12,8 +12,8 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier
 from models.configs import TinyConfig
-from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
+from models.views import probability_view, strength_view
 
 
 class TinyNetwork(SegmentationModel[SegmentationOutput]):
@@ -47,16 +47,12 @@ class TinyNetwork(SegmentationModel[SegmentationOutput]):
 
 def _views(features: Tensor, logits: Tensor) -> dict[str, InspectionView]:
     return {
-        "features": InspectionView(
-            kind=InspectionKind.HEATMAP,
-            title="Feature strength",
-            explanation="How strongly the network responds at each place, whatever the class.",
-            values=features.detach().float().pow(2).mean(dim=1).sqrt(),
+        "features": strength_view(
+            features,
+            "Feature strength",
+            "How strongly the network responds at each place, whatever the class.",
         ),
-        "classes": InspectionView(
-            kind=InspectionKind.CLASS_HEATMAPS,
-            title="Class probabilities",
-            explanation="How probable the network finds each class, at a quarter of the image size.",
-            values=logits.detach().float().softmax(dim=1),
+        "classes": probability_view(
+            logits, "How probable the network finds each class, at a quarter of the image size."
         ),
     }

@@ -12,11 +12,9 @@ from torch import Tensor
 from models.backbone_configs import BackboneConfig
 from models.configs import NetworkConfig
 from models.released import backbones, baselines, idrnet, mcibi
+from models.weights import unwrapped
 
 State = Mapping[str, Tensor]
-
-WRAPPERS = ("module.", "_orig_mod.")
-"""What training in parallel or compiled puts before every name."""
 
 
 class UnknownCheckpointError(Exception):
@@ -88,15 +86,6 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def unwrapped(state: State) -> dict[str, Tensor]:
-    """Returns tensors without the prefix that a wrapper put before every name."""
-    given = dict(state)
-    for prefix in WRAPPERS:
-        if given and all(name.startswith(prefix) for name in given):
-            given = {name.removeprefix(prefix): values for name, values in given.items()}
-    return given
-
-
 def read_published(state: State, *, file: str = "") -> Published:
     """Translates the tensors of a published checkpoint.
 
@@ -120,7 +109,7 @@ def read_published(state: State, *, file: str = "") -> Published:
         network = family.config(given, backbone, file.lower())
         classes = family.num_classes(given)
         own = family.own_state(given)
-    except (KeyError, LookupError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         why = f"“{error.args[0]}” is missing" if isinstance(error, KeyError) else str(error)
         raise UnknownCheckpointError(f"It looks like {family.title}, but {why}.") from error
     return _translated(family.title, network, backbone, classes, given, own)
