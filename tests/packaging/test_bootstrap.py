@@ -28,7 +28,6 @@ FULL = {
     "pillow": "13.0.0",
     "qdarkstyle": "3.2.3",
     "platformdirs": "4.14.5",
-    "tqdm": "4.70.1",
 }
 
 
