@@ -15,6 +15,10 @@ from models.backbone_configs import (
 )
 
 
+class BackboneUnavailableError(Exception):
+    """A backbone needs a package that is not installed; the message says which and how to get it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
     """One family of backbones.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QWidget
 
 from app.dialogs.frame import PlainDialog
@@ -17,6 +17,16 @@ from engine.errors import AnnotationError, EngineError
 
 if TYPE_CHECKING:
     from engine.learn.released import Imported, ImportReport
+
+
+class Carrier(QObject):
+    """Carries answers from a thread to the dialog.
+
+    It belongs to both, so a thread that ends late can still speak through it when the dialog is gone.
+    """
+
+    read = Signal(object, str)
+    saved = Signal(object, str)
 
 
 class ImportCheckpointDialog(PlainDialog):
@@ -32,9 +42,6 @@ class ImportCheckpointDialog(PlainDialog):
         classes: Class table of the project.
         parent: The window.
     """
-
-    _read = Signal(object, str)
-    _saved = Signal(object, str)
 
     def __init__(self, file: Path, folder: Path, classes: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__("Import a published checkpoint", "Import", parent)
@@ -61,9 +68,10 @@ class ImportCheckpointDialog(PlainDialog):
         # Accepting takes a while: the file is written first, on a thread.
         self.buttons.accepted.disconnect(self.accept)
         self.buttons.accepted.connect(self._save)
-        self._read.connect(self._show, Qt.ConnectionType.QueuedConnection)
-        self._saved.connect(self._finish, Qt.ConnectionType.QueuedConnection)
-        self._start(self._look, "checkpoint-import")
+        self._carrier = Carrier()
+        self._carrier.read.connect(self._show, Qt.ConnectionType.QueuedConnection)
+        self._carrier.saved.connect(self._finish, Qt.ConnectionType.QueuedConnection)
+        self._thread = _started(_read, self._carrier, file)
 
     def table(self) -> ClassTable:
         """Return the project's classes, with those of the checkpoint added if the person wants them.
@@ -75,44 +83,14 @@ class ImportCheckpointDialog(PlainDialog):
             return self._classes
         return _joined(self._classes, self.imported.report.classes)
 
-    def _start(self, work: Callable[[], None], name: str) -> None:
-        threading.Thread(target=work, name=name, daemon=True).start()
-
-    def _look(self) -> None:
-        """Read the file; runs on a thread of its own, because torch and the file take their time."""
-        from engine.learn.released import read_released
-
-        try:
-            self._tell(self._read, read_released(self._file), "")
-        except EngineError as error:
-            self._tell(self._read, None, f"{error.message} {error.hint}".strip())
-
     def _save(self) -> None:
-        self.accept_button.setEnabled(False)
-        self.waiting.show()
-        self._start(self._write, "checkpoint-write")
-
-    def _write(self) -> None:
-        """Write our checkpoint; runs on a thread of its own."""
-        from engine.learn.released import save_released
-
-        if self.imported is None:
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._tell(self._saved, save_released(self.imported, self._folder, name=self._file.stem), "")
-        except EngineError as error:
-            self._tell(self._saved, None, f"{error.message} {error.hint}".strip())
-        except OSError as error:
-            self._tell(self._saved, None, f"“{self._folder}” cannot be made: {error.strerror or error}.")
-
-    def _tell(self, signal: SignalInstance, found: object, problem: str) -> None:
-        try:
-            signal.emit(found, problem)
-        except RuntimeError:
-            return  # the dialog was closed and deleted meanwhile: nobody waits for the answer
+        if self.imported is not None:
+            self.accept_button.setEnabled(False)
+            self.waiting.show()
+            self._thread = _started(_write, self._carrier, self.imported, self._folder, self._file.stem)
 
     def _show(self, imported: Imported | None, problem: str) -> None:
+        self._thread.join()  # it has said its last word
         self.waiting.hide()
         self.imported = imported
         if imported is None:
@@ -129,6 +107,7 @@ class ImportCheckpointDialog(PlainDialog):
         self.accept_button.setEnabled(report.complete)
 
     def _finish(self, written: Path | None, problem: str) -> None:
+        self._thread.join()
         self.waiting.hide()
         if written is None:
             self.summary.setText(problem)
@@ -142,6 +121,35 @@ class ImportCheckpointDialog(PlainDialog):
             return
         self.written = written
         self.accept()
+
+
+def _started(work: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, name="checkpoint-import", daemon=True)
+    thread.start()
+    return thread
+
+
+def _read(carrier: Carrier, file: Path) -> None:
+    """Read the file; on a thread of its own, because torch and the file take their time."""
+    from engine.learn.released import read_released
+
+    try:
+        carrier.read.emit(read_released(file), "")
+    except EngineError as error:
+        carrier.read.emit(None, f"{error.message} {error.hint}".strip())
+
+
+def _write(carrier: Carrier, imported: Imported, folder: Path, name: str) -> None:
+    """Write our checkpoint; on a thread of its own."""
+    from engine.learn.released import save_released
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        carrier.saved.emit(save_released(imported, folder, name=name), "")
+    except EngineError as error:
+        carrier.saved.emit(None, f"{error.message} {error.hint}".strip())
+    except OSError as error:
+        carrier.saved.emit(None, f"“{folder}” cannot be made: {error.strerror or error}.")
 
 
 def _joined(own: ClassTable, more: ClassTable) -> ClassTable:

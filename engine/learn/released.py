@@ -19,7 +19,7 @@ from engine.annotate.data_sets import DataSet, class_table, data_set_of
 from engine.errors import CheckpointError
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_plain, save_checkpoint
 from engine.learn.checkpoint_files import checkpoint_path
-from models.backbones.optional import BackboneUnavailableError
+from models.backbone_catalog import BackboneUnavailableError
 from models.base import MEAN, STD
 from models.build import build_model
 from models.configs import CrossEntropyConfig, NetworkConfig

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.backbone_catalog import BackboneUnavailableError
 from models.backbone_configs import HrNetConfig, HrNetWidth, ResNestConfig, ResNestDepth
 from models.backbones.base import Backbone, Features
 from models.blocks import BatchNorm, conv_norm_act, resize
@@ -29,10 +30,6 @@ _HRNET = {
     HrNetWidth.W32: ("hrnet_w32", 32),
     HrNetWidth.W48: ("hrnet_w48", 48),
 }
-
-
-class BackboneUnavailableError(Exception):
-    """A backbone needs a package that is not installed; the message says which and how to get it."""
 
 
 class ResNestBackbone(Backbone):

@@ -130,8 +130,8 @@ def test_the_window_goes_over_to_the_imported_network(
 
 
 def test_a_project_to_look_at_imports_nothing(make_desk: MakeDesk) -> None:
-    desk = make_desk(read_only=True)
-    desk.open()
+    desk = make_desk()
+    desk.open().project.read_only = True
     desk.window.actions_table[Act.IMPORT_CHECKPOINT].trigger()
     assert desk.answers.asked == []
 

@@ -37,6 +37,9 @@ class Answers(Asking):
     def class_file(self, start: str) -> Path | None:
         return self._answer("class_file")
 
+    def checkpoint_file(self, start: str) -> Path | None:
+        return self._answer("checkpoint_file")
+
     def checkpoint_name(self) -> str | None:
         return self._answer("checkpoint_name")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.models import swin_b, swin_s, swin_t, vision_transformer
 
-from models.backbone_catalog import BACKBONES, BackboneSpec
+from models.backbone_catalog import BACKBONES, BackboneSpec, BackboneUnavailableError
 from models.backbone_configs import (
     BackboneConfig,
     ConvNextConfig,
@@ -30,7 +30,6 @@ from models.backbone_configs import (
 from models.backbones import pretrained
 from models.backbones.attention_layers import DropPath, rising_shares
 from models.backbones.build import build_backbone
-from models.backbones.optional import BackboneUnavailableError
 from models.backbones.swin import SwinBackbone
 from models.backbones.vit import VitBackbone, from_torchvision, stretched_positions
 from models.described import ConfigError
