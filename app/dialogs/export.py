@@ -49,7 +49,7 @@ class ExportDialog(PlainDialog):
 
     Args:
         session: The project to export.
-        last_folder: Folder of the last export, or "".
+        last_folder: Folder of the last export, or ""; this one is proposed beside it.
         parent: The window.
     """
 
@@ -62,8 +62,9 @@ class ExportDialog(PlainDialog):
             self.format.addItem(exporter.title)
         self.help = label(kind="muted")
         self.help.setWordWrap(True)
-        default = last_folder or str(session.folder.parent / f"{session.folder.name}-masks")
-        self.folder = QLineEdit(default)
+        # Beside the last export, but never in it: that one may be of another folder of images.
+        beside = Path(last_folder).parent if last_folder else session.folder.parent
+        self.folder = QLineEdit(str(beside / f"{session.folder.name}-masks"))
         self.folder.setAccessibleName("Folder to write to")
         browse = QPushButton("Choose…")
         browse.clicked.connect(self._browse)

@@ -71,6 +71,8 @@ def test_export_writes_where_and_how_it_was_said(desk: Desk, tmp_path: Path) -> 
     trigger(desk, Act.EXPORT)
     assert ("export", "png", tmp_path / "out", True) in desk.session.calls
     assert desk.store.value.export_folder == str(tmp_path / "out")
+    again = ExportDialog(desk.session, desk.store.value.export_folder, desk.window)
+    assert again.folder.text() == str(tmp_path / "images-masks")  # never over another folder's export
     assert "3 files written" in desk.window.notices.notices[0].text
 
 
