@@ -188,6 +188,8 @@ class EditController(QObject):
             self.message.emit(self._refused)
         else:
             self._keep(patch, "erase" if self._erasing else "stroke")
+            if not self._view.layers.annotation_visible:
+                self.message.emit("Painted, but corrections are hidden. T shows them.")
         self._ask_for_name()
 
     def cancel(self) -> None:

@@ -264,6 +264,12 @@ def test_the_class_under_a_resting_pointer_follows_the_prediction(desk: Desk) ->
     assert desk.window.status.class_name.text() == "tree"
 
 
+def test_painting_what_is_hidden_says_so(desk: Desk) -> None:
+    desk.key(Qt.Key.Key_T)
+    desk.drag([(20.5, 20.5), (20.5, 40.5)])
+    assert "T shows them" in desk.window.status.hint.text()
+
+
 def test_the_side_note_makes_room_for_a_notice(desk: Desk) -> None:
     area = desk.window.area
     assert area.side_note.isVisible()
