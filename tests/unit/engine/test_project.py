@@ -2,20 +2,17 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.annotate.classes import ClassTable
-from engine.annotate.journal import RecordKind
 from engine.errors import (
     AnnotationError,
     ProjectError,
     ProjectLockedError,
     StorageError,
 )
-from engine.files import hash_file
 from engine.project import project as project_module
 from engine.project.image_ids import check_image_id, is_image_id
 from engine.project.manifest import (
@@ -28,43 +25,12 @@ from engine.project.manifest import (
 )
 from engine.project.project import Project, elsewhere, locate
 from tests.support.disk import Painter, full_disk, images_folder, tree
-
-SIZE = (24, 32)
-CLASSES = ClassTable().add("road").add("tree").add("sky")
+from tests.support.stored import CLASSES, SIZE, annotate, made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return images_folder(tmp_path / "Bilder é")
-
-
-def annotate(project: Project, image_id: str = "a1.png", steps: int = 3, *, hashed: bool = True) -> Painter:
-    """Paint a few strokes and write everything down, as a session with its writer does."""
-    painter = Painter(SIZE)
-    project.ensure()
-    for _ in range(steps):
-        project.store.append(image_id, *painter.step(RecordKind.PATCH))
-    project.store.settle(image_id, SIZE)
-    record = ImageRecord(
-        image_id=image_id,
-        content_hash=hash_file(project.image_path(image_id)) if hashed else None,
-        split=Split.TRAIN,
-        status=ImageStatus.STARTED,
-        revision=painter.revision,
-        size=SIZE,
-        labelled=(0, 1, 2),
-    )
-    project.update(replace(project.manifest.with_record(record), classes=CLASSES))
-    project.save()
-    return painter
-
-
-def made(folder: Path) -> Painter:
-    """Make a project in a folder of images and close it."""
-    project = Project.open(folder)
-    painter = annotate(project)
-    project.close()
-    return painter
 
 
 # --- a new project -------------------------------------------------------------------------------

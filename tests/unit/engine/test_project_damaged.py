@@ -1,7 +1,6 @@
 """Projects that cannot be trusted open read-only and stay as they are; after a crash nothing is missing."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,56 +12,22 @@ from engine.errors import (
     ProjectError,
     StorageError,
 )
-from engine.files import hash_file
 from engine.project import project as project_module
 from engine.project.manifest import (
-    ImageRecord,
     ImageStatus,
     Manifest,
-    Split,
     backup_path,
     read_manifest,
 )
 from engine.project.migrations import NewerSchemaError, brought_forward, schema_of
 from engine.project.project import Project
 from tests.support.disk import Painter, images_folder, tree
-
-SIZE = (24, 32)
-CLASSES = ClassTable().add("road").add("tree").add("sky")
+from tests.support.stored import CLASSES, SIZE, annotate, made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return images_folder(tmp_path / "Bilder é")
-
-
-def annotate(project: Project, image_id: str = "a1.png", steps: int = 3, *, hashed: bool = True) -> Painter:
-    """Paint a few strokes and write everything down, as a session with its writer does."""
-    painter = Painter(SIZE)
-    project.ensure()
-    for _ in range(steps):
-        project.store.append(image_id, *painter.step(RecordKind.PATCH))
-    project.store.settle(image_id, SIZE)
-    record = ImageRecord(
-        image_id=image_id,
-        content_hash=hash_file(project.image_path(image_id)) if hashed else None,
-        split=Split.TRAIN,
-        status=ImageStatus.STARTED,
-        revision=painter.revision,
-        size=SIZE,
-        labelled=(0, 1, 2),
-    )
-    project.update(replace(project.manifest.with_record(record), classes=CLASSES))
-    project.save()
-    return painter
-
-
-def made(folder: Path) -> Painter:
-    """Make a project in a folder of images and close it."""
-    project = Project.open(folder)
-    painter = annotate(project)
-    project.close()
-    return painter
 
 
 # --- damage --------------------------------------------------------------------------------------
@@ -262,7 +227,7 @@ def test_strokes_newer_than_the_manifest_are_taken_in(folder: Path) -> None:
     again.close()
 
 
-def test_old_and_unreadable_annotations_are_not_taken_in(folder: Path) -> None:
+def test_unknown_annotations_are_taken_in_however_old_but_not_unreadable_ones(folder: Path) -> None:
     project = Project.open(folder)
     annotate(project)
     for name in ("a0.png", "a2.png"):
@@ -272,7 +237,8 @@ def test_old_and_unreadable_annotations_are_not_taken_in(folder: Path) -> None:
     os.utime(project.store.journal_path("a2.png"), (1.0, 1.0))
     again = Project.open(folder)
     assert again.manifest.images["a0.png"].revision == 0
-    assert again.manifest.images["a2.png"].revision == 0
+    assert again.manifest.images["a2.png"].revision == 1
+    assert again.recovered == ("a2.png",)
     assert not again.read_only
     again.close()
 

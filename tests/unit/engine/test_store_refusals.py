@@ -11,34 +11,14 @@ import pytest
 from engine.annotate.journal import RecordKind, read_journal
 from engine.errors import AnnotationError, ProjectError, StorageError
 from engine.project.layers import decode_layer
-from engine.project.store import AnnotationStore, LoadedAnnotation
+from engine.project.store import AnnotationStore
 from tests.support.disk import Painter, full_disk, tree
-
-SIZE = (24, 32)
-IMAGE = "sub/a.jpg"
-
-
-def state_of(loaded: LoadedAnnotation) -> tuple[bytes, bytes, int, object]:
-    annotation = loaded.annotation
-    return (
-        annotation.label_map.tobytes(),
-        annotation.provenance.tobytes(),
-        annotation.revision,
-        loaded.history,
-    )
+from tests.support.stored import IMAGE, SIZE, painted, state_of
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> AnnotationStore:
     return AnnotationStore(tmp_path)
-
-
-def painted(store: AnnotationStore, steps: int = 5, seed: int = 0) -> Painter:
-    """Paint so many strokes and store each."""
-    painter = Painter(SIZE, seed)
-    for _ in range(steps):
-        store.append(IMAGE, *painter.step(RecordKind.PATCH))
-    return painter
 
 
 # --- the disk ------------------------------------------------------------------------------------
