@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 from engine.cli.console import complain, complain_about
 from engine.errors import EngineError
+from models.backbone_catalog import BackboneUnavailableError
 
 DONE, FAILED, MISUSE = 0, 1, 2
 
@@ -85,6 +86,9 @@ def run(argv: Sequence[str]) -> int:
         return load_verb(arguments.verb).run(arguments)
     except EngineError as error:
         complain_about(error)
+        return FAILED
+    except BackboneUnavailableError as error:
+        complain(str(error))
         return FAILED
     except KeyboardInterrupt:
         complain("Interrupted. What was finished is kept.")

@@ -29,6 +29,7 @@ from engine.messages import CheckpointSaved, NetworkOpened, OpenNetwork
 from engine.predict.compute import is_out_of_memory
 from engine.predict.predictor import Predictor
 from engine.project.disk_steps import make_parent
+from models.backbone_catalog import BackboneUnavailableError
 from models.base import SegmentationModel
 from models.build import build_loss, build_model, spec_of
 from models.cost import without_weights
@@ -146,15 +147,18 @@ def _build(
     device = resolve_device(request.device)
     if device.notice:
         notices.append(device.notice)
-    model = build_model(
-        # A checkpoint brings every tensor: published weights would be downloaded to be overwritten.
-        without_weights(request.network) if from_checkpoint else request.network,
-        len(request.classes),
-        seed=_SEED,
-        progress=progress,
-        notice=notices.append,
-        specs=networks(),
-    )
+    try:
+        model = build_model(
+            # A checkpoint brings every tensor: published weights would be downloaded to be overwritten.
+            without_weights(request.network) if from_checkpoint else request.network,
+            len(request.classes),
+            seed=_SEED,
+            progress=progress,
+            notice=notices.append,
+            specs=networks(),
+        )
+    except BackboneUnavailableError as error:
+        raise EngineError(str(error), "Then try again, or choose another backbone.") from error
     try:
         model = model.to(device.device)
     except RuntimeError as error:
