@@ -56,24 +56,6 @@ def read_class_file(path: Path) -> ClassTable:
     return ClassTable(classes=specs, next_index=max(spec.index for spec in specs) + 1)
 
 
-def read_ignore_index(path: Path) -> int | None:
-    """Return the pixel value that a `classes.json` calls `ignore_index`, or None where it says nothing.
-
-    Raises:
-        AnnotationError: the file is no JSON, or the value is no pixel value.
-        StorageError: the file cannot be read.
-    """
-    if path.suffix.lower() != ".json":
-        return None
-    data = _parsed(path, _text(path))
-    value = data.get("ignore_index") if isinstance(data, dict) else None
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-        raise AnnotationError(f"The ignore_index of “{path}” is no pixel value: {value!r}.", _REMEDY)
-    return value
-
-
 def _text(path: Path) -> str:
     try:
         return read_bytes(path, limit=_LIMIT).decode("utf-8-sig")

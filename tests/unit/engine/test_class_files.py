@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.annotate.class_files import read_class_file, read_ignore_index
+from engine.annotate.class_files import read_class_file
 from engine.annotate.palettes import default_color
 from engine.errors import AnnotationError, StorageError
 
@@ -28,7 +28,6 @@ def test_our_own_form(tmp_path):
     assert classes.indices == (4, 0)
     assert classes.by_index(4).color == (1, 2, 3)
     assert classes.next_index == 5
-    assert read_ignore_index(path) == 255
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,6 @@ def test_other_forms(tmp_path, content):
     assert classes.names == ("sky", "road")
     assert classes.indices == (0, 1)
     assert classes.by_index(1).color == default_color(1)
-    assert read_ignore_index(path) is None
 
 
 def test_colours(tmp_path):
@@ -76,7 +74,6 @@ def test_text(tmp_path):
     assert classes.names == ("Animal", "road marking", "Tree house", "12 34")
     assert classes.indices == (0, 1, 2, 3)
     assert [spec.color for spec in classes] == [(64, 128, 64), default_color(1), (1, 2, 3), default_color(3)]
-    assert read_ignore_index(path) is None
 
 
 @pytest.mark.parametrize(
@@ -114,16 +111,6 @@ def test_what_is_no_class_list(tmp_path, content, message):
 def test_a_text_file_with_a_colour_that_is_none(tmp_path):
     with pytest.raises(AnnotationError, match="colour"):
         read_class_file(write(tmp_path, b"1 2 999 sky\n", "a.txt"))
-
-
-@pytest.mark.parametrize("value", [True, "255", -1, 70000, 1.5])
-def test_ignore_values_that_are_none(tmp_path, value):
-    with pytest.raises(AnnotationError, match="no pixel value"):
-        read_ignore_index(write(tmp_path, {"ignore_index": value}))
-
-
-def test_a_list_has_no_ignore_value(tmp_path):
-    assert read_ignore_index(write(tmp_path, ["a"])) is None
 
 
 def test_a_file_that_is_not_there(tmp_path):
