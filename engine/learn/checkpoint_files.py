@@ -6,6 +6,7 @@ person's name in front ``good-start_step-00001200.pt``.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ def list_checkpoints(folder: Path) -> tuple[CheckpointInfo, ...]:
     for path in folder.glob(f"*{SUFFIX}") if folder.is_dir() else ():
         match = _PATTERN.fullmatch(path.name)
         if match:
-            found.append((path, match, path.stat().st_mtime))
+            # The worker may delete old ones while somebody else looks.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((path, match, path.stat().st_mtime))
     best = max((float(match["miou"]) for _, match, _ in found if match["miou"]), default=None)
     infos = [_info(path, match, saved_at, best) for path, match, saved_at in found]
     return tuple(sorted(infos, key=lambda info: (info.saved_at, info.step), reverse=True))

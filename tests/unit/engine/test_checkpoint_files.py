@@ -60,3 +60,11 @@ def test_a_file_that_cannot_be_deleted_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(StorageError, match="step-00000001"):
         prune_checkpoints(tmp_path, 1)
+
+
+def test_a_checkpoint_that_goes_while_somebody_looks_is_left_out(tmp_path: Path) -> None:
+    kept = checkpoint_path(tmp_path, step=1, miou=None)
+    kept.touch()
+    # A link to nothing is listed and then not there, like a file that was just deleted.
+    checkpoint_path(tmp_path, step=2, miou=None).symlink_to(tmp_path / "gone")
+    assert [info.path for info in list_checkpoints(tmp_path)] == [kept]
