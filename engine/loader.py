@@ -97,7 +97,7 @@ class Loader:
             self._wanted = _Request(image_id, path, store, classes)
             self._wake()
 
-    def prefetch(self, image_id: str, path: Path, _store: AnnotationStore | None = None) -> None:
+    def prefetch(self, image_id: str, path: Path) -> None:
         """Decode an image ahead of need, when nothing else is to be done; no event follows."""
         with self._changed:
             if all(request.path != path for request in self._ahead):

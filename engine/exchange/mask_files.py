@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import ExchangeError
-from engine.project.images import probe
+from engine.project.images import MAX_PIXELS, picture_formats, probe
 
 Rgb = tuple[int, int, int]
 MaskValue = int | Rgb
@@ -67,12 +67,18 @@ def read_mask_file(path: Path) -> MaskFile:
     Ids may be 1, 8 or 16 bits. Transparency is ignored. A colour file whose pixels are all grey holds ids.
 
     Raises:
-        ExchangeError: it holds more values than classes could ever be, as photographs and JPEG files do.
+        ExchangeError: it holds more values than classes could ever be, as photographs and JPEG files do, or
+            more pixels than any image may have.
         ImageError: it cannot be read.
     """
-    probe(path)
+    height, width = probe(path).size
+    if height * width > MAX_PIXELS:
+        raise ExchangeError(
+            f"“{path}” is too large for a mask: {width:,} x {height:,} pixels.",
+            hint="Export it at the size of its image.",
+        )
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=picture_formats()) as image:
             image.load()
             if image.mode == "P":
                 ids = np.asarray(image)

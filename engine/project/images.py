@@ -3,6 +3,7 @@
 Every failure is an `ImageError` that names file, cause and remedy. All functions are safe on any thread.
 """
 
+import functools
 import os
 import re
 import struct
@@ -48,6 +49,8 @@ IMAGE_SUFFIXES: Final = frozenset(
         ".webp",
     }
 )
+
+_FORMATS: Final = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
 _OWN_FOLDERS: Final = frozenset({"maskloop", "masks"})
 
@@ -249,7 +252,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with path.open("rb") as file:
             _refuse_empty(path, file)
-            with Image.open(file) as image:
+            with Image.open(file, formats=picture_formats()) as image:
                 yield image
     except UnidentifiedImageError as error:
         raise ImageError(
@@ -265,6 +268,16 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _image_error(path, error) from error
     except _DAMAGE as error:
         raise _damaged(path, str(error)) from error
+
+
+@functools.cache
+def picture_formats() -> tuple[str, ...]:
+    """Return the kinds of content that are decoded, whatever a file is called, as Pillow names them.
+
+    Pillow knows more, among them PostScript, which is a program that another program would run.
+    """
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _refuse_empty(path: Path, file: IO[bytes]) -> None:

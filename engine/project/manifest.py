@@ -16,7 +16,8 @@ from engine.project.migrations import SCHEMA, NewerSchemaError, brought_forward,
 from models.configs import CrossEntropyConfig, LossConfig, NetworkConfig, TinyConfig
 
 MANIFEST_NAME: Final = "project.json"
-_LIMIT: Final = 256 * 1024 * 1024
+MANIFEST_LIMIT: Final = 256 * 1024 * 1024
+"""Largest file that is read as a manifest, in bytes."""
 
 
 class Split(Enum):
@@ -122,7 +123,7 @@ def read_manifest(path: Path) -> Manifest:
         ProjectError: the file is damaged, or was written by a newer version of the program.
         StorageError: the disk cannot be read.
     """
-    data = read_bytes(path, limit=_LIMIT)
+    data = read_bytes(path, limit=MANIFEST_LIMIT)
     try:
         schema, raw = schema_of(data, path.name)
         if schema == SCHEMA:

@@ -1,7 +1,7 @@
 """Any image Pillow decodes, as upright 8-bit RGB pixels.
 
 Pure: arrays and opened images in, arrays and notes for the user out. The file itself is the business of
-    `images`.
+`images`.
 """
 
 from typing import Final

@@ -22,6 +22,7 @@ from engine.files import FolderLock, atomic_write, hash_file, read_bytes, remove
 from engine.project.image_ids import check_image_id
 from engine.project.images import scan_images
 from engine.project.manifest import (
+    MANIFEST_LIMIT,
     MANIFEST_NAME,
     ImageRecord,
     Manifest,
@@ -35,7 +36,6 @@ from engine.project.store import AnnotationStore
 
 FOLDER_NAME: Final = "maskloop"
 LINK_NAME: Final = "images-folder.txt"
-_MANIFEST_LIMIT: Final = 256 * 1024 * 1024
 
 
 class Project:
@@ -277,13 +277,13 @@ class Project:
         """Keep what opened without fault beside the manifest: the last good one, and one of an old layout."""
         if self.read_only:
             return
-        data = read_bytes(path, limit=_MANIFEST_LIMIT)
+        data = read_bytes(path, limit=MANIFEST_LIMIT)
         schema = schema_of(data, path.name)[0]
         copies = [backup_path(path)]
         if schema != SCHEMA:
             copies.append(path.with_name(f"project.layout-{schema}.json"))
         for copy in copies:
-            if copy.exists() and read_bytes(copy, limit=_MANIFEST_LIMIT) == data:
+            if copy.exists() and read_bytes(copy, limit=MANIFEST_LIMIT) == data:
                 continue
             try:
                 atomic_write(copy, data)

@@ -345,9 +345,7 @@ class AnnotationStore:
             while (self.folder / "set-aside" / str(number)).exists():
                 number += 1
             root = self.folder / "set-aside" / str(number)
-            move_all(
-                [(path, root / path.relative_to(self.folder.resolve())) for path in self.paths(image_id)]
-            )
+            move_all([(path, root / path.relative_to(self.folder)) for path in self.paths(image_id)])
             self._tails.pop(image_id, None)
             self._expected.pop(image_id, None)
             return root

@@ -155,7 +155,7 @@ class Session(SessionView):
         ahead = [review.neighbour(order, image_id, offset) for offset in (1, -1, 2)]
         for name in ahead:
             if name is not None:
-                self._loader.prefetch(name, self.project.image_path(name), self.project.store)
+                self._loader.prefetch(name, self.project.image_path(name))
 
     def load_thumbnails(self, image_ids: Sequence[str]) -> None:
         """Ask for thumbnails; `ThumbnailReady` follows for each, in this order."""

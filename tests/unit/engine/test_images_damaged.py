@@ -156,6 +156,14 @@ def test_limit_is_ours_and_not_pillows(tmp_path: Path) -> None:
     assert probe(tmp_path / "b.png").size == (10_000, 19_000)
 
 
+def test_a_program_is_no_image_whatever_it_is_called(tmp_path: Path) -> None:
+    scene().save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    for read in (probe, decode_image, thumbnail):
+        with pytest.raises(ImageError, match="no known kind of image"):
+            read(tmp_path / "a.png")
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), suffix=st.sampled_from(["jpg", "png", "gif", "tif", "bmp", "webp", "ppm"]))
 def test_no_damage_gets_past_as_another_error(tmp_path: Path, data: st.DataObject, suffix: str) -> None:

@@ -201,7 +201,7 @@ def test_neighbours_are_ready_when_they_are_asked_for(
     folder: Path, loader: Loader, events: LoaderEvents, gate: Gate
 ) -> None:
     gate.close("a1.png")
-    loader.prefetch("a1.png", folder / "a1.png", None)
+    loader.prefetch("a1.png", folder / "a1.png")
     assert gate.entered["a1.png"].wait(10)
     loader.load("a1.png", folder / "a1.png", None)
     gate.open("a1.png")
@@ -214,7 +214,7 @@ def test_image_on_screen_does_not_wait_for_neighbours(
 ) -> None:
     for name in ("a1.png", "a2.png"):
         gate.close(name)
-        loader.prefetch(name, folder / name, None)
+        loader.prefetch(name, folder / name)
     assert gate.entered["a1.png"].wait(10)
     loader.load("a5.png", folder / "a5.png", None)
     events.loaded("a5.png")
@@ -227,7 +227,7 @@ def test_unreadable_neighbour_is_silent_until_looked_at(
     folder: Path, loader: Loader, events: LoaderEvents, gate: Gate
 ) -> None:
     (folder / "a1.png").write_bytes(b"")
-    loader.prefetch("a1.png", folder / "a1.png", None)
+    loader.prefetch("a1.png", folder / "a1.png")
     loader.thumbnails([("a2.png", folder / "a2.png")])
     events.wait(lambda event: isinstance(event, ThumbnailReady))
     assert not any(isinstance(event, ImageFailed) for event in events.all)
@@ -239,10 +239,10 @@ def test_only_the_last_guesses_are_decoded_ahead(
     folder: Path, loader: Loader, events: LoaderEvents, gate: Gate
 ) -> None:
     gate.close("a0.png")
-    loader.prefetch("a0.png", folder / "a0.png", None)
+    loader.prefetch("a0.png", folder / "a0.png")
     assert gate.entered["a0.png"].wait(10)
     for number in (1, 2, 3, 4, 5, 5, 6):
-        loader.prefetch(f"a{number}.png", folder / f"a{number}.png", None)
+        loader.prefetch(f"a{number}.png", folder / f"a{number}.png")
     gate.open("a0.png")
     loader.thumbnails([("a7.png", folder / "a7.png")])
     events.wait(lambda event: isinstance(event, ThumbnailReady))

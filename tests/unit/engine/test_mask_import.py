@@ -11,6 +11,7 @@ from engine.annotate.annotation import Annotation
 from engine.annotate.classes import ClassTable, Provenance
 from engine.annotate.stroke import PaintRule
 from engine.errors import ExchangeError, ImageError
+from engine.exchange import mask_files
 from engine.exchange.mask_files import MaskKind, find_masks, match_masks, read_mask_file
 from engine.exchange.mask_import import (
     ImportImage,
@@ -319,3 +320,12 @@ def test_mapping_to_unknown_classes_is_refused(tmp_path: Path) -> None:
     assert not isinstance(labels, ImportProblem)
     assert set(np.unique(labels).tolist()) == {1, 255}
     assert (import_labels(read_mask_file(tmp_path / "a.png"), {}) == 255).all()
+
+
+def test_a_mask_of_more_pixels_than_an_image_may_have_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", np.zeros(SIZE, np.uint8))
+    monkeypatch.setattr(mask_files, "MAX_PIXELS", SIZE[0] * SIZE[1] - 1)
+    with pytest.raises(ExchangeError, match="too large"):
+        read_mask_file(path)

@@ -194,6 +194,14 @@ def test_annotation_that_the_manifest_knows_must_be_there(tmp_path: Path) -> Non
     assert store.load(IMAGE, SIZE).annotation.revision == 0
 
 
+def test_damaged_files_are_set_aside_behind_a_link_too(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = AnnotationStore(tmp_path / "link")
+    painted(store)
+    assert [path.name for path in store.set_aside(IMAGE).rglob("*.journal")] == ["a.jpg.journal"]
+
+
 def test_damaged_files_are_set_aside_not_deleted(store: AnnotationStore) -> None:
     painted(store)
     store.settle(IMAGE, SIZE)
