@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QWidget
 
 from app.dialogs.frame import PlainDialog
+from app.dialogs.question import Question
 from app.widgets.marks import label
 from engine.annotate.classes import ClassTable
-from engine.errors import AnnotationError, EngineError
+from engine.errors import AnnotationError
+from engine.files import storage_errors
 
 if TYPE_CHECKING:
     from engine.learn.released import Imported, ImportReport
-
-
-class Carrier(QObject):
-    """Carries answers from a thread to the dialog.
-
-    It belongs to both, so a thread that ends late can still speak through it when the dialog is gone.
-    """
-
-    read = Signal(object, str)
-    saved = Signal(object, str)
 
 
 class ImportCheckpointDialog(PlainDialog):
@@ -68,10 +57,7 @@ class ImportCheckpointDialog(PlainDialog):
         # Accepting takes a while: the file is written first, on a thread.
         self.buttons.accepted.disconnect(self.accept)
         self.buttons.accepted.connect(self._save)
-        self._carrier = Carrier()
-        self._carrier.read.connect(self._show, Qt.ConnectionType.QueuedConnection)
-        self._carrier.saved.connect(self._finish, Qt.ConnectionType.QueuedConnection)
-        self._thread = _started(_read, self._carrier, file)
+        self._question = Question("checkpoint-import", lambda: _read(file), self._show)
 
     def table(self) -> ClassTable:
         """Return the project's classes, with those of the checkpoint added if the person wants them.
@@ -87,12 +73,15 @@ class ImportCheckpointDialog(PlainDialog):
         if self.imported is not None:
             self.accept_button.setEnabled(False)
             self.waiting.show()
-            self._thread = _started(_write, self._carrier, self.imported, self._folder, self._file.stem)
+            imported, folder, name = self.imported, self._folder, self._file.stem
+            self._question = Question(
+                "checkpoint-import", lambda: _write(imported, folder, name), self._finish
+            )
 
-    def _show(self, imported: Imported | None, problem: str) -> None:
-        self._thread.join()  # it has said its last word
+    def _show(self, answer: object, problem: str) -> None:
+        self._question.join()
         self.waiting.hide()
-        self.imported = imported
+        self.imported = imported = cast("Imported | None", answer)
         if imported is None:
             self.summary.setText(problem)
             self.details.hide()
@@ -106,10 +95,10 @@ class ImportCheckpointDialog(PlainDialog):
         self.take_classes.setEnabled(bool(len(self._classes)))
         self.accept_button.setEnabled(report.complete)
 
-    def _finish(self, written: Path | None, problem: str) -> None:
-        self._thread.join()
+    def _finish(self, written: object, problem: str) -> None:
+        self._question.join()
         self.waiting.hide()
-        if written is None:
+        if not isinstance(written, Path):
             self.summary.setText(problem)
             self.accept_button.setEnabled(True)
             return
@@ -123,33 +112,20 @@ class ImportCheckpointDialog(PlainDialog):
         self.accept()
 
 
-def _started(work: Callable[..., None], *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=work, args=arguments, name="checkpoint-import", daemon=True)
-    thread.start()
-    return thread
-
-
-def _read(carrier: Carrier, file: Path) -> None:
+def _read(file: Path) -> Imported:
     """Read the file; on a thread of its own, because torch and the file take their time."""
     from engine.learn.released import read_released
 
-    try:
-        carrier.read.emit(read_released(file), "")
-    except EngineError as error:
-        carrier.read.emit(None, f"{error.message} {error.hint}".strip())
+    return read_released(file)
 
 
-def _write(carrier: Carrier, imported: Imported, folder: Path, name: str) -> None:
+def _write(imported: Imported, folder: Path, name: str) -> Path:
     """Write our checkpoint; on a thread of its own."""
     from engine.learn.released import save_released
 
-    try:
+    with storage_errors(folder, "made"):
         folder.mkdir(parents=True, exist_ok=True)
-        carrier.saved.emit(save_released(imported, folder, name=name), "")
-    except EngineError as error:
-        carrier.saved.emit(None, f"{error.message} {error.hint}".strip())
-    except OSError as error:
-        carrier.saved.emit(None, f"“{folder}” cannot be made: {error.strerror or error}.")
+    return save_released(imported, folder, name=name)
 
 
 def _joined(own: ClassTable, more: ClassTable) -> ClassTable:

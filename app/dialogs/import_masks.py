@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -19,9 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.dialogs.frame import PlainDialog
+from app.dialogs.question import Question
 from app.widgets.marks import label, swatch_icon
 from engine.annotate.classes import UNLABELLED, VOID
-from engine.errors import EngineError
 from engine.exchange.mask_files import MaskKind, MaskValue
 from engine.exchange.mask_preview import ImportPreview
 from engine.session import Session
@@ -45,8 +44,6 @@ class ImportDialog(PlainDialog):
         folder: Folder of masks.
         parent: The window.
     """
-
-    _looked = Signal(object, str)
 
     def __init__(self, session: Session, folder: Path, parent: QWidget | None = None) -> None:
         super().__init__("Import masks", "Import", parent)
@@ -76,29 +73,18 @@ class ImportDialog(PlainDialog):
             self.body.addWidget(widget)
         self.accept_button.setEnabled(False)
         self.resize(640, 560)
-        self._looked.connect(self._show, Qt.ConnectionType.QueuedConnection)
-        self._thread = threading.Thread(target=self._look, args=(folder,), name="import-preview", daemon=True)
-        self._thread.start()
-
-    def _look(self, folder: Path) -> None:
-        """Look at every file; runs on a thread of its own."""
-        try:
-            self._looked.emit(self._session.preview_import(folder), "")
-        except EngineError as error:
-            self._looked.emit(None, f"{error.message} {error.hint}".strip())
-        except RuntimeError:
-            return  # the dialog was closed and deleted meanwhile: nobody waits for the answer
+        self._question = Question("import-preview", lambda: session.preview_import(folder), self._show)
 
     def mapping(self) -> Mapping[MaskValue, int]:
         """Return the class index chosen for each value; 255 leaves it unlabelled, 254 makes it void."""
         return {value: int(combo.currentData()) for value, combo in self._choices}
 
-    def _show(self, preview: ImportPreview | None, problem: str) -> None:
+    def _show(self, preview: object, problem: str) -> None:
         self.waiting.hide()
-        self.preview = preview
-        if preview is None:
+        if not isinstance(preview, ImportPreview):
             self.summary.setText(problem)
             return
+        self.preview = preview
         values = len(preview.values)
         text = (
             f"Found {preview.found} masks, {len(preview.matched)} fit an image. {KIND_TEXT[preview.kind]}, "

@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_told(qtbot: QtBot, file: Path, tmp_p
     (tmp_path / "checkpoints").write_bytes(b"a file, where a folder is wanted")
     dialog = dialog_on(qtbot, file, tmp_path / "checkpoints", CLASSES)
     dialog.accept_button.click()
-    qtbot.waitUntil(lambda: "cannot be made" in dialog.summary.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "could not be made" in dialog.summary.text(), timeout=20_000)
     assert dialog.written is None
     assert dialog.accept_button.isEnabled()
 

@@ -95,7 +95,7 @@ def test_import_takes_the_mapping_over(desk: Desk, tmp_path: Path) -> None:
     desk.session.preview_import = lambda folder: preview
     desk.session.import_masks = lambda found, mapping: taken.append(mapping)
     desk.answers.given["folder"] = tmp_path
-    answer_next(ImportDialog, lambda dialog: dialog._thread.join() or QTimer.singleShot(50, dialog.accept))
+    answer_next(ImportDialog, lambda dialog: dialog._question.join() or QTimer.singleShot(50, dialog.accept))
     trigger(desk, Act.IMPORT_MASKS)
     assert taken == [{(255, 0, 0): 1}]
 
