@@ -317,7 +317,9 @@ class Session(SessionView):
             self.worker.ensure_started()
 
     def save_checkpoint(self, name: str | None = None) -> None:
-        """Ask for a checkpoint file now."""
+        """Ask for a checkpoint file now; a project that was not on disk yet is made."""
+        if not self.read_only:
+            self.project.ensure()
         self.worker.save_checkpoint(name)
 
     def checkpoints(self) -> tuple[CheckpointInfo, ...]:

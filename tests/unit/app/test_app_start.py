@@ -32,7 +32,9 @@ def run(code: str, **environment: str) -> str:
 
 
 def test_a_verb_never_imports_qt() -> None:
-    code = "import sys; from app.main import wants_no_window as w; w(['demo']); print('PySide6' in sys.modules)"
+    code = (
+        "import sys; from app.main import wants_no_window as w; w(['demo']); print('PySide6' in sys.modules)"
+    )
     assert run(code) == "False"
 
 
