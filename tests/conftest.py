@@ -88,7 +88,7 @@ def _no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _belongs_to_somebody_else(thread: threading.Thread) -> bool:
-    """Whether a library keeps this thread for the life of the process (a progress bar's monitor, Qt's own)."""
+    """Whether a library keeps this thread as long as the process lives (a progress bar's, Qt's own)."""
     return type(thread).__name__ in {"TMonitor", "_DummyThread"}
 
 
