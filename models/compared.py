@@ -5,6 +5,8 @@ context: with the reduction and all normalisations, without the final classifier
 K is 150, as on ADE20K. Where the table's authors made up a second input, so do we, in the same way.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,8 @@ from models.blocks import conv_norm_act
 from models.class_rows import Classifier
 from models.context import AtrousPyramid, PyramidPooling
 from models.context_configs import ContextKind
-from models.idrnet_configs import IdrnetConfig, Refinement
+from models.idrnet_configs import IdrnetConfig
+from models.idrnet_presets import idrnet_light
 from models.networks.ann import AnnContext
 from models.networks.ccnet import RecurrentCrissCross
 from models.networks.danet import DualAttention
@@ -123,10 +126,10 @@ def idrnet() -> nn.Module:
 
 def idrnet_by_class() -> nn.Module:
     """Returns IDRNet's relation context with class vectors refined before they are spread."""
-    return RelationContext(IdrnetConfig(refinement=Refinement.CLASSES), CLASSES, (CHANNELS,))
+    return RelationContext(idrnet_light(), CLASSES, (CHANNELS,))
 
 
 def ppm_idrnet() -> nn.Module:
     """Returns pyramid pooling on the reduced features, with IDRNet's class-level relation context."""
-    config = IdrnetConfig(refinement=Refinement.CLASSES, context=ContextKind.PPM)
+    config = replace(idrnet_light(), context=ContextKind.PPM)
     return RelationContext(config, CLASSES, (CHANNELS,))
