@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import AttentionBlock
-from models.backbones.base import Backbone, Features
 from models.context_configs import ContextKind
 from models.cost import Cost, measure_cost
 from models.decoders import decoder
@@ -23,19 +22,10 @@ from models.idrnet_presets import (
     idrnet_upernet,
 )
 from models.networks.idrnet import Idrnet, RelationContext
+from tests.support.no_backbone import NoBackbone
 
 CHANNELS = (256, 512, 1024, 2048)
 FEATURES = (1, 2048, 128, 128)
-
-
-class NoBackbone(Backbone):
-    """Stands for a ResNet-50 whose parameters do not count."""
-
-    channels = (256, 512, 1024, 2048)
-    strides = (4, 8, 8, 8)
-
-    def forward(self, image: Tensor) -> Features:
-        raise NotImplementedError
 
 
 def module_cost(config: IdrnetConfig) -> Cost:

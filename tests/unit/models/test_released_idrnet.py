@@ -27,7 +27,7 @@ from models.idrnet_presets import (
 )
 from models.networks.idrnet import Idrnet
 from models.released.idrnet import idrnet_config, is_idrnet, num_classes, own_state
-from tests.unit.models.test_idrnet import NoBackbone
+from tests.support.no_backbone import NoBackbone
 
 K = 5
 PUBLISHED = {
