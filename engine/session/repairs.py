@@ -15,6 +15,21 @@ from engine.messages import AnnotationSetAside, Event, ImagesRelinked, RenamedFo
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.project import Project
 from engine.project.store import AnnotationStore
+from engine.session import review
+
+
+def manifest_opened(project: Project) -> Manifest | None:
+    """Return the manifest to be written after opening; None if nothing is left to do from the last time.
+
+    Images whose first strokes a crash kept from the manifest get their split. Annotated images without a
+    content hash (the program ended before it was taken) get it by the manifest being written at all.
+    """
+    manifest = project.manifest
+    for image_id in project.recovered:
+        split = review.split_of_new(manifest.images)
+        manifest = manifest.with_record(replace(manifest.images[image_id], split=split))
+    hashed = all(record.content_hash for record in manifest.images.values() if record.revision > 0)
+    return None if hashed and not project.recovered else manifest
 
 
 def search_renamed(project: Project, emit: Callable[[Event], None], cancelled: threading.Event) -> None:

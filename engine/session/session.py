@@ -63,9 +63,8 @@ class Session(SessionView):
         self._import_cancelled = threading.Event()
         self.worker = TrainingControl(project, emit, device)
         self._writer.start()
-        for image_id in project.recovered:  # a crash came between their first stroke and the manifest
-            split = review.split_of_new(self.manifest.images)
-            self._update_record(replace(self.manifest.images[image_id], split=split))
+        if (manifest := repairs.manifest_opened(project)) is not None:
+            self._update(manifest)
 
     @classmethod
     def open(
@@ -76,7 +75,9 @@ class Session(SessionView):
         read_only: bool = False,
         device: Device = Device.AUTO,
     ) -> Session:
-        """Open a folder of images, and the project in it if there is one. Nothing is written yet.
+        """Open a folder of images, and the project in it if there is one.
+
+        Nothing is written yet, but for what the last time left undone (after a crash, or a hasty end).
 
         Raises:
             ProjectLockedError: Another instance works on it; open it with `read_only=True` to look.

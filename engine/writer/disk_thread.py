@@ -24,6 +24,9 @@ from engine.writer.schedule import Schedule
 REST_S: Final = 0.7
 """The hand rests when it has not changed an image for this long."""
 
+HASHING_S: Final = 3.0
+"""How long the end of the thread may wait for the hashes of images; opening the project takes the rest."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +46,7 @@ class Writer:
         self._flushing = 0
         self._stalled = False
         self._stopping = False
+        self._hash_until = float("-inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -93,7 +97,8 @@ class Writer:
     def manifest(self, project: Project, manifest: Manifest) -> None:
         """Have the manifest of a project written soon: `ManifestStored`. The last of several calls counts.
 
-        Content hashes that annotated images lack are taken when there is nothing else to do, and filled in.
+        Content hashes that annotated images lack are taken when there is nothing else to do, at the latest
+        by `stop`, and filled in.
         """
         path, whole = project.manifest_path, project.complete(manifest)
         with self._changed:
@@ -129,11 +134,16 @@ class Writer:
     def stop(self, timeout: float = 30.0) -> bool:
         """Write everything, trying once more what failed, and end the thread. May be called twice.
 
+        Hashes of images that were annotated a moment ago are still taken, for `HASHING_S` at most: an image
+        that is renamed before the project is opened again is found by its hash only.
+
         Returns:
             Whether everything is on disk.
         """
         with self._changed:
             self._schedule.forgive()
+            if not self._stopping:
+                self._hash_until = time.monotonic() + HASHING_S
             self._stopping = True
             self._changed.notify_all()
         if self._thread.ident is not None:
@@ -164,13 +174,20 @@ class Writer:
         with self._changed:
             while True:
                 now = time.monotonic()
-                at_once = self._flushing > 0 or self._stopping
-                self._current = self._schedule.next_job(now, at_once=at_once)
+                self._current = self._next_job(now)
                 self._stalled = self._current is None
                 self._changed.notify_all()
                 if self._current is not None or self._stopping:
                     return self._current
                 self._changed.wait(self._schedule.wake_after(now))
+
+    def _next_job(self, now: float) -> Job | None:
+        at_once = self._flushing > 0 or self._stopping
+        hashing = now < self._hash_until if self._stopping else not at_once
+        job = self._schedule.next_job(now, at_once=at_once, hashing=hashing)
+        if job is None and self._stopping and self._schedule.save_hashes(now):
+            return self._schedule.next_job(now, at_once=True, hashing=False)
+        return job
 
     def _succeeded(self, job: Job, event: Event | None) -> None:
         with self._changed:

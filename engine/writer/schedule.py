@@ -47,6 +47,7 @@ class Schedule:
         self._manifests: dict[Path, ManifestJob] = {}
         self._written: dict[Path, ManifestJob] = {}
         self._hashes: dict[Path, str | None] = {}
+        self._hashed: set[Path] = set()
         self._failures: dict[str, _Failure] = {}
 
     @property
@@ -101,12 +102,13 @@ class Schedule:
 
     # --- choosing -------------------------------------------------------------------------------
 
-    def next_job(self, now: float, *, at_once: bool) -> Job | None:
+    def next_job(self, now: float, *, at_once: bool, hashing: bool = True) -> Job | None:
         """Return what can be done now, or None.
 
         Args:
             now: the time.
             at_once: do not wait for the hand to rest.
+            hashing: take hashes of images when there is nothing else to do.
         """
         for job in (*self._next_steps(), *self._next_rest(now, at_once=at_once)):
             failure = self._failures.get(job.target)
@@ -114,7 +116,7 @@ class Schedule:
                 if isinstance(job, ManifestJob):
                     job.limits = self._limits(job.path)
                 return job
-        return None if at_once else self._next_hashing()
+        return self._next_hashing() if hashing else None
 
     def _next_steps(self) -> list[Job]:
         barrier = self._works[0].order if self._works else self._orders + 1
@@ -181,10 +183,18 @@ class Schedule:
             case ManifestJob():
                 self._manifest_written(now, job)
             case Hashing():
-                manifest = job.manifest_job
-                if not manifest.unhashed and manifest.path not in self._manifests:
-                    self._manifests[manifest.path] = replace(manifest, due=now)
+                self._hashed.add(job.manifest_job.path)
+                if not job.manifest_job.unhashed:
+                    self.save_hashes(now)
         return self._failures.pop(job.target, None) is not None
+
+    def save_hashes(self, now: float) -> bool:
+        """Have the hashes written that were taken so far; return whether there are any for that."""
+        lacking = self._hashed - self._manifests.keys()
+        self._hashed.clear()
+        for path in lacking:
+            self._manifests[path] = replace(self._written[path], due=now)
+        return bool(lacking)
 
     def _manifest_written(self, now: float, job: ManifestJob) -> None:
         self._written[job.path] = job

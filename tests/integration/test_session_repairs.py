@@ -22,8 +22,9 @@ from engine.messages import (
     WriteFailed,
     WriteRecovered,
 )
-from engine.project.manifest import Split
+from engine.project.manifest import Split, read_manifest
 from engine.project.project import Project
+from engine.writer import disk_thread
 from tests.support.driver import Driver, two_classes, write_images
 
 FIRST, SECOND, THIRD = "image_0.png", "image_1.png", "image_2.png"
@@ -61,6 +62,25 @@ def test_a_renamed_image_gets_its_annotation_back(folder: Path) -> None:
         assert again.session.missing == ()
         record = again.session.manifest.images["other.png"]
         assert (record.revision, record.labelled, record.split) == (1, (0,), Split.TRAIN)
+
+
+def test_an_image_painted_just_before_closing_is_found_by_its_content(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Driver(folder) as driver:
+        images = driver.session.manifest.images
+        assert all(images[name].content_hash for name in (FIRST, SECOND))
+        monkeypatch.setattr(disk_thread, "HASHING_S", 0.0)
+        driver.show(THIRD)
+        driver.dab(10, 10, 1)
+        driver.session.close()  # in too much haste for the hash
+    monkeypatch.undo()
+    assert read_manifest(folder / "maskloop" / "project.json").images[THIRD].content_hash is None
+    with Driver(folder):
+        pass  # opening it is enough
+    assert all(
+        record.content_hash for record in Project.open(folder, read_only=True).manifest.images.values()
+    )
 
 
 def test_a_crash_between_moving_and_saying_so_loses_nothing(folder: Path) -> None:

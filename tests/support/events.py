@@ -20,7 +20,7 @@ class Events:
 
     def wait(self, fits: Callable[[Event], bool]) -> Event:
         with self._changed:
-            assert self._changed.wait_for(lambda: any(map(fits, self.all)), 10), self.all
+            assert self._changed.wait_for(lambda: any(map(fits, self.all)), 60), self.all
             return next(filter(fits, self.all))
 
     def of(self, kind: type) -> list[Event]:

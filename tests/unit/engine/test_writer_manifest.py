@@ -1,6 +1,5 @@
 """The disk thread and the manifest: never behind its classes, never ahead of its strokes."""
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from engine.messages import (
 from engine.project.manifest import ImageRecord, read_manifest
 from engine.project.project import Project
 from engine.project.store import AnnotationStore
-from engine.writer import Writer
+from engine.writer import Writer, disk_thread
 from tests.support.disk import Painter, images_folder
 from tests.support.events import Events
 
@@ -155,9 +154,7 @@ def test_content_hashes_are_filled_in(project: Project, make_writer: MakeWriter,
     manifest = project.manifest.with_record(ImageRecord(image_id="a1.png", revision=1))
     manifest = manifest.with_record(ImageRecord(image_id="vanished.png", revision=2))
     writer.manifest(project, manifest)
-    done = threading.Event()
-    writer._emit = lambda event: (events(event), done.set() if len(events.of(ManifestStored)) == 2 else None)
-    assert done.wait(10)
+    events.wait(lambda _: len(events.of(ManifestStored)) == 2)
     stored = read_manifest(project.manifest_path)
     assert stored.images["a1.png"].content_hash == hash_file(project.image_path("a1.png"))
     assert "a0.png" not in stored.images  # nobody touched it
@@ -166,6 +163,30 @@ def test_content_hashes_are_filled_in(project: Project, make_writer: MakeWriter,
     writer.manifest(project, manifest)
     assert writer.flush(10)
     assert read_manifest(project.manifest_path).images["a1.png"].content_hash is not None
+
+
+def test_a_hasty_end_still_takes_content_hashes(
+    project: Project, make_writer: MakeWriter, events: Events
+) -> None:
+    writer, painter = make_writer(start=False), Painter(SIZE)
+    paint(writer, project.store, painter, 1)
+    writer.manifest(project, project.manifest.with_record(ImageRecord(image_id="a1.png", revision=1)))
+    writer.start()
+    assert writer.stop()
+    stored = read_manifest(project.manifest_path).images["a1.png"]
+    assert stored.content_hash == hash_file(project.image_path("a1.png"))
+
+
+def test_hashes_do_not_hold_up_the_end_for_long(
+    project: Project, make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_thread, "HASHING_S", 0.0)
+    writer = make_writer(start=False)
+    writer.manifest(project, project.manifest.with_record(ImageRecord(image_id="a1.png", revision=1)))
+    assert not writer.stop()  # not started: this only sets the time
+    writer.start()
+    assert writer.stop()
+    assert read_manifest(project.manifest_path).images["a1.png"].content_hash is None
 
 
 def test_project_folder_that_is_gone(project: Project, make_writer: MakeWriter, events: Events) -> None:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.journal import RecordKind
-from engine.project.manifest import Manifest
+from engine.project.manifest import ImageRecord, Manifest, read_manifest
 from engine.project.project import Project
 from engine.project.store import AnnotationStore
-from engine.writer.jobs import Append, ManifestJob, Snapshot, Work
+from engine.writer.jobs import Append, Hashing, ManifestJob, Snapshot, Work
 from engine.writer.schedule import Schedule
 from tests.support.disk import images_folder
 from tests.support.events import Events
@@ -91,6 +91,29 @@ def test_manifest_changed_while_one_is_written_is_not_lost(tmp_path: Path) -> No
     schedule.add_manifest(0.0, tmp_path / "project.json", tmp_path, Manifest(classes=CLASSES))
     schedule.succeeded(0.0, job)
     assert schedule.count == 1
+
+
+def test_hashes_taken_so_far_are_written_when_no_more_are_taken(project: Project) -> None:
+    schedule, manifest = Schedule(0.0), project.manifest
+    for name in manifest.images:
+        manifest = manifest.with_record(ImageRecord(image_id=name, revision=1))
+    assert len(manifest.images) > 1
+    schedule.add_manifest(0.0, project.manifest_path, project.images_folder, manifest)
+    for kind in (ManifestJob, Hashing):
+        job = schedule.next_job(0.0, at_once=True)
+        assert isinstance(job, kind)
+        job.write()
+        schedule.succeeded(0.0, job)
+    assert schedule.next_job(0.0, at_once=True, hashing=False) is None
+    assert schedule.save_hashes(0.0)
+    job = schedule.next_job(0.0, at_once=True, hashing=False)
+    assert isinstance(job, ManifestJob)
+    job.write()
+    schedule.succeeded(0.0, job)
+    hashes = [record.content_hash for record in read_manifest(project.manifest_path).images.values()]
+    assert sum(value is not None for value in hashes) == 1
+    assert not schedule.save_hashes(0.0)
+    assert schedule.count == 0
 
 
 class Desk:
