@@ -21,7 +21,7 @@ import pytest
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("MASKLOOP_TEST_PLATFORM", "offscreen")
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="maskloop-tests-"))
-_THREAD_GRACE_S = 5.0
+_THREAD_GRACE_S = 60.0
 
 _USER_FOLDERS = {
     "HOME": "home",
@@ -35,7 +35,13 @@ _USER_FOLDERS = {
 }
 
 # Examples are the same on every machine and every run; a busy machine is not a failure.
-hypothesis.settings.register_profile("maskloop", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "maskloop",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("maskloop")
 
 

@@ -96,7 +96,7 @@ def happen(view: CanvasView, host: PaintingHost, event: tuple) -> None:
             }[name]()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(events, max_size=60))
 def test_strokes_come_in_whole(view: CanvasView, happened: list[tuple]) -> None:
     view.set_host(None)

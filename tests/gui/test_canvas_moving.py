@@ -67,7 +67,7 @@ def test_a_zoom_is_refined_when_the_hand_rests(view: Screen, qtbot: QtBot) -> No
     view.set_image(build_pyramid(noise_image(SIZE)), SIZE)
     wheel(view, QPointF(250, 180), 4)
     rough = view.grab().toImage()
-    qtbot.waitUntil(lambda: view.grab().toImage() != rough, timeout=2000)
+    qtbot.waitUntil(lambda: view.grab().toImage() != rough, timeout=60_000)
     refined = view.grab().toImage()
     view.settle()
     assert view.grab().toImage() == refined

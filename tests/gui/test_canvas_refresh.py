@@ -66,7 +66,7 @@ def test_a_prediction_fades_in(view: Screen, clock: Clock, qtbot: QtBot) -> None
     assert reds == sorted(set(reds))
     assert 100 < reds[0] < reds[-1] < 255
     clock.seconds += FADE_MS / 1000
-    qtbot.waitUntil(lambda: view._fade is None)
+    qtbot.waitUntil(lambda: view._fade is None, timeout=60_000)
     assert color_at(view, 50, 50) == (255, 0, 0)
 
 
@@ -201,7 +201,7 @@ def test_device_pixels_reach_the_screen_unscaled(ratio: float) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 0

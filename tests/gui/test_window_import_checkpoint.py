@@ -32,7 +32,7 @@ def dialog_on(qtbot: QtBot, file: Path, folder: Path, classes: ClassTable) -> Im
     dialog = ImportCheckpointDialog(file, folder, classes)
     qtbot.addWidget(dialog)
     dialog.show()
-    qtbot.waitUntil(dialog.waiting.isHidden, timeout=20_000)
+    qtbot.waitUntil(dialog.waiting.isHidden, timeout=60_000)
     return dialog
 
 
@@ -46,7 +46,7 @@ def test_the_dialog_reports_and_writes(qtbot: QtBot, file: Path, tmp_path: Path)
     # sky, building and road are in both.
     assert len(dialog.table()) == 19 + 1
     assert dialog.table().names[:4] == CLASSES.names
-    with qtbot.waitSignal(dialog.accepted, timeout=20_000):
+    with qtbot.waitSignal(dialog.accepted, timeout=60_000):
         dialog.accept_button.click()
     assert dialog.written is not None
     assert dialog.written.parent == tmp_path / "checkpoints"
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_told(qtbot: QtBot, file: Path, tmp_p
     (tmp_path / "checkpoints").write_bytes(b"a file, where a folder is wanted")
     dialog = dialog_on(qtbot, file, tmp_path / "checkpoints", CLASSES)
     dialog.accept_button.click()
-    qtbot.waitUntil(lambda: "could not be made" in dialog.summary.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "could not be made" in dialog.summary.text(), timeout=60_000)
     assert dialog.written is None
     assert dialog.accept_button.isEnabled()
 

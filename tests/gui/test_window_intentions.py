@@ -106,7 +106,7 @@ def test_an_import_that_finds_nothing_says_why(desk: Desk, tmp_path: Path, qtbot
 
     desk.session.preview_import = nothing
     dialog = ImportDialog(desk.session, tmp_path, desk.window)
-    qtbot.waitUntil(lambda: "No masks here." in dialog.summary.text(), timeout=3000)
+    qtbot.waitUntil(lambda: "No masks here." in dialog.summary.text(), timeout=60_000)
     assert not dialog.accept_button.isEnabled()
     dialog.close()
 

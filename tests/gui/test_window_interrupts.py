@@ -19,7 +19,7 @@ def test_a_signal_closes_from_the_event_loop(qtbot: QtBot, number: int) -> None:
     interrupts = Interrupts(lambda: closed.append(True))
     try:
         QTimer.singleShot(0, lambda: os.kill(os.getpid(), number))
-        qtbot.waitUntil(lambda: bool(closed), timeout=5000)
+        qtbot.waitUntil(lambda: bool(closed), timeout=60_000)
     finally:
         interrupts.uninstall()
     assert closed == [True]
@@ -33,9 +33,9 @@ def test_other_signals_close_nothing(qtbot: QtBot) -> None:
     interrupts = Interrupts(lambda: closed.append(True))
     try:
         QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGUSR1))
-        qtbot.waitUntil(lambda: bool(heard), timeout=5000)
+        qtbot.waitUntil(lambda: bool(heard), timeout=60_000)
         os.kill(os.getpid(), signal.SIGTERM)
-        qtbot.waitUntil(lambda: bool(closed), timeout=5000)
+        qtbot.waitUntil(lambda: bool(closed), timeout=60_000)
     finally:
         interrupts.uninstall()
         signal.signal(signal.SIGUSR1, before)

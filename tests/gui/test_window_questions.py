@@ -65,7 +65,7 @@ def test_the_example_is_painted_once_then_opened(
     monkeypatch.setattr(opening, "write_sample", write)
     desk = make_desk(classes=type(CLASSES)())
     desk.window.start.example_button.click()
-    qtbot.waitUntil(lambda: desk.bridge.session is not None, timeout=5000)
+    qtbot.waitUntil(lambda: desk.bridge.session is not None, timeout=60_000)
     assert painted == ["example"]
     assert desk.session.classes.names == opening.SAMPLE_CLASSES.names
     trigger(desk, Act.CLOSE_FOLDER)
@@ -81,7 +81,7 @@ def test_painting_the_example_can_be_given_up(
 
     def write(target: Path, progress: Callable[[int, int], None]) -> None:
         progress(1, 2)
-        go_on.wait(30)
+        go_on.wait(60)
         progress(2, 2)
         raise AssertionError("It was given up.")
 
@@ -90,10 +90,10 @@ def test_painting_the_example_can_be_given_up(
     desk = make_desk()
     desk.window.start.example_button.click()
     card = desk.window.opening._card
-    qtbot.waitUntil(card.isVisible, timeout=5000)
+    qtbot.waitUntil(card.isVisible, timeout=60_000)
     card.button.click()
     go_on.set()
-    qtbot.waitUntil(card.isHidden, timeout=5000)
+    qtbot.waitUntil(card.isHidden, timeout=60_000)
     assert desk.bridge.session is None
     assert desk.window.notices.notices == ()
 
@@ -108,7 +108,7 @@ def test_an_example_that_cannot_be_written_says_so(
     monkeypatch.setattr(opening, "write_sample", refuse)
     desk = make_desk()
     trigger(desk, Act.OPEN_EXAMPLE)
-    qtbot.waitUntil(lambda: len(desk.window.notices.notices) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(desk.window.notices.notices) == 1, timeout=60_000)
     assert "disk is full" in desk.window.notices.notices[0].text
 
 
@@ -179,7 +179,7 @@ def test_the_program_starts_with_a_folder_and_ends(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=ROOT,
         check=False,
     )

@@ -83,7 +83,7 @@ def test_a_long_export_can_be_cancelled(desk: Desk, tmp_path: Path, qtbot: QtBot
     answer_next(ExportDialog, fill)
     trigger(desk, Act.EXPORT)
     work = desk.window.area.work
-    qtbot.waitUntil(work.isVisible, timeout=5000)
+    qtbot.waitUntil(work.isVisible, timeout=60_000)
     desk.session.emit(Progress(task=EXPORT_TASK, done=3, total=9))
     desk.session.emit(Progress(task="Evaluation", done=1, total=2))
     desk.settle()

@@ -153,7 +153,7 @@ def test_import_shows_the_mapping_and_returns_it(desk: Desk, tmp_path: Path, qtb
     )
     desk.session.preview_import = lambda folder: preview
     dialog = ImportDialog(desk.session, tmp_path, desk.window)
-    qtbot.waitUntil(lambda: dialog.preview is not None, timeout=3000)
+    qtbot.waitUntil(lambda: dialog.preview is not None, timeout=60_000)
     assert "Found 2 masks, 1 fit an image" in dialog.summary.text()
     assert "255 looks like" in dialog.summary.text()
     assert "belong to no image" in dialog.problems.text()

@@ -56,10 +56,17 @@ def test_training_writes_a_checkpoint(trained: Path) -> None:
 def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores_file = tmp_path / "scores.json"
     folders = ["--images", str(trained / "val/images"), "--masks", str(trained / "val/masks")]
-    code = run(["evaluate", "--checkpoint", str(trained / "net.pt"), *folders, "--json", str(scores_file)])
+    out = ["--json", str(scores_file), "--confusion", str(tmp_path / "matrix")]
+    code = run(["evaluate", "--checkpoint", str(trained / "net.pt"), *folders, *out])
     assert code == 0
     scores = json.loads(scores_file.read_text("utf-8"))
     assert set(scores["iou_per_class"]) == {"meadow", "sky"}
+    for name in ("frequency_weighted_iou", "boundary_f", "calibration_error"):
+        assert 0.0 <= scores[name] <= 1.0
+    assert np.sum(scores["confusion"]["counts"]) == scores["pixels"]
+    assert sum(part["pixels"] for part in scores["reliability"]) == scores["pixels"]
+    assert (tmp_path / "matrix/confusion.csv").read_text("utf-8").startswith("target")
+    assert Image.open(tmp_path / "matrix/confusion.png").width > 100
     assert scores["miou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
     assert 0.0 <= scores["pixel_accuracy"] <= 1.0
     assert scores["pixels"] == 2 * 47 * 64

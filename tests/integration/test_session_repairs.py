@@ -156,7 +156,7 @@ def test_strokes_made_while_the_folder_is_away_are_written_when_it_is_back(folde
         assert not folder.exists()
         assert not driver.session.flush(5.0)
         away.rename(folder)
-        assert driver.session.flush(20.0)
+        assert driver.session.flush(60.0)
         driver.wait(WriteRecovered)
     with Driver(folder) as again:
         again.show(THIRD)
@@ -175,7 +175,7 @@ def test_a_cancelled_import_keeps_and_counts_what_was_done(
 
     def slowly(path: Path) -> mask_import.MaskFile:
         reached.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return read(path)
 
     with Driver(folder) as driver:
@@ -183,7 +183,7 @@ def test_a_cancelled_import_keeps_and_counts_what_was_done(
         preview = driver.session.preview_import(masks)
         monkeypatch.setattr(mask_import, "read_mask_file", slowly)
         driver.session.import_masks(preview, preview.mapping)
-        assert reached.wait(30)
+        assert reached.wait(60)
         driver.session.cancel_import()
         go_on.set()
         event = driver.wait(MasksImported)

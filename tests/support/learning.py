@@ -130,7 +130,7 @@ class Listener:
             return [event for event in self.events if isinstance(event, kind)]
 
     def wait(
-        self, kind: type[EventT], matches: Callable[[EventT], bool] = lambda _: True, *, timeout: float = 30.0
+        self, kind: type[EventT], matches: Callable[[EventT], bool] = lambda _: True, *, timeout: float = 90.0
     ) -> EventT:
         """Return the first event of a kind that matches, waiting for it."""
 

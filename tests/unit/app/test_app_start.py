@@ -23,7 +23,7 @@ def run(code: str, **environment: str) -> str:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=ROOT,
         env={**os.environ, **environment},
         check=True,
@@ -87,7 +87,7 @@ def test_log_lines_cross_from_any_thread(qtbot: QtBot, tmp_path: Path) -> None:
     feed = LogFeed()
     handlers = start_logging(feed, tmp_path)
     try:
-        with qtbot.waitSignal(feed.line_added, timeout=3000):
+        with qtbot.waitSignal(feed.line_added, timeout=60_000):
             thread = threading.Thread(target=lambda: logging.getLogger("x").info("from afar"))
             thread.start()
             thread.join()
@@ -149,7 +149,7 @@ def test_errors_of_threads_are_caught(qtbot: QtBot, tmp_path: Path) -> None:
         thread = threading.Thread(target=lambda: 1 / 0)
         thread.start()
         thread.join()
-        qtbot.waitUntil(lambda: len(shown) == 1, timeout=3000)
+        qtbot.waitUntil(lambda: len(shown) == 1, timeout=60_000)
     finally:
         reporter.uninstall()
     assert (sys.excepthook, threading.excepthook) == hooks

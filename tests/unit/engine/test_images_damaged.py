@@ -2,7 +2,6 @@
 
 import contextlib
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from engine.errors import ImageError
 from engine.project import images
@@ -135,11 +134,12 @@ def test_not_enough_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("size", [(40_000, 40_000), (2**31 - 1, 1), (100_000, 2**30)])
-def test_huge_header_is_refused_at_once(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_huge_header_is_refused_at_once(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.png").write_bytes(png_header(*size))
-    begin = time.perf_counter()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("pixels were asked for"))
     message = refused(tmp_path / "a.png").message
-    assert time.perf_counter() - begin < 0.2
     assert "too large" in message
     assert f"{size[0]} × {size[1]}" in message
 
@@ -164,7 +164,7 @@ def test_a_program_is_no_image_whatever_it_is_called(tmp_path: Path) -> None:
             read(tmp_path / "a.png")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), suffix=st.sampled_from(["jpg", "png", "gif", "tif", "bmp", "webp", "ppm"]))
 def test_no_damage_gets_past_as_another_error(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
     path = tmp_path / f"fuzz.{suffix}"

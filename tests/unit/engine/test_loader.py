@@ -55,7 +55,7 @@ class Gate:
         self.decoded.append(path.name)
         if path.name in self.closed:
             self.entered[path.name].set()
-            assert self.closed[path.name].wait(10)
+            assert self.closed[path.name].wait(60)
         return decode_image(path)
 
 
@@ -171,9 +171,9 @@ def test_newest_request_wins(folder: Path, loader: Loader, events: LoaderEvents,
     gate.close("a0.png")
     gate.close("a1.png")
     loader.load("a0.png", folder / "a0.png", None)
-    assert gate.entered["a0.png"].wait(10)
+    assert gate.entered["a0.png"].wait(60)
     loader.load("a1.png", folder / "a1.png", None)
-    assert gate.entered["a1.png"].wait(10)  # the second thread is free for it
+    assert gate.entered["a1.png"].wait(60)  # the second thread is free for it
     loader.load("a2.png", folder / "a2.png", None)
     loader.load("a3.png", folder / "a3.png", None)
     gate.open("a0.png")
@@ -188,7 +188,7 @@ def test_asking_again_for_an_image_being_decoded_decodes_it_once(
 ) -> None:
     gate.close("a0.png")
     loader.load("a0.png", folder / "a0.png", None)
-    assert gate.entered["a0.png"].wait(10)
+    assert gate.entered["a0.png"].wait(60)
     loader.load("a1.png", folder / "a1.png", None)
     events.loaded("a1.png")
     loader.load("a0.png", folder / "a0.png", None)
@@ -202,7 +202,7 @@ def test_neighbours_are_ready_when_they_are_asked_for(
 ) -> None:
     gate.close("a1.png")
     loader.prefetch("a1.png", folder / "a1.png")
-    assert gate.entered["a1.png"].wait(10)
+    assert gate.entered["a1.png"].wait(60)
     loader.load("a1.png", folder / "a1.png", None)
     gate.open("a1.png")
     events.loaded("a1.png")
@@ -215,7 +215,7 @@ def test_image_on_screen_does_not_wait_for_neighbours(
     for name in ("a1.png", "a2.png"):
         gate.close(name)
         loader.prefetch(name, folder / name)
-    assert gate.entered["a1.png"].wait(10)
+    assert gate.entered["a1.png"].wait(60)
     loader.load("a5.png", folder / "a5.png", None)
     events.loaded("a5.png")
     assert "a2.png" not in gate.decoded
@@ -240,7 +240,7 @@ def test_only_the_last_guesses_are_decoded_ahead(
 ) -> None:
     gate.close("a0.png")
     loader.prefetch("a0.png", folder / "a0.png")
-    assert gate.entered["a0.png"].wait(10)
+    assert gate.entered["a0.png"].wait(60)
     for number in (1, 2, 3, 4, 5, 5, 6):
         loader.prefetch(f"a{number}.png", folder / f"a{number}.png")
     gate.open("a0.png")
@@ -252,7 +252,7 @@ def test_only_the_last_guesses_are_decoded_ahead(
 def test_cancel_drops_what_waits(folder: Path, loader: Loader, events: LoaderEvents, gate: Gate) -> None:
     gate.close("a0.png")
     loader.load("a0.png", folder / "a0.png", None)
-    assert gate.entered["a0.png"].wait(10)
+    assert gate.entered["a0.png"].wait(60)
     loader.cancel()
     gate.open("a0.png")
     loader.load("a1.png", folder / "a1.png", None)
@@ -356,13 +356,13 @@ def test_stopping_ends_the_threads_and_silences_them(folder: Path, events: Loade
     loader = Loader(events)
     gate.close("a0.png")
     loader.load("a0.png", folder / "a0.png", None)
-    assert gate.entered["a0.png"].wait(10)
+    assert gate.entered["a0.png"].wait(60)
     stopper = threading.Thread(target=loader.stop)
     stopper.start()
     while not loader._stopping:
         pass
     gate.open("a0.png")
-    stopper.join(10)
+    stopper.join(60)
     assert not stopper.is_alive()
     assert events.all == []
     loader.load("a1.png", folder / "a1.png", None)

@@ -74,3 +74,11 @@ def test_misuse_is_refused() -> None:
         ConfusionMatrix(2).update(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8))
     with pytest.raises(ValueError, match="merge"):
         ConfusionMatrix(2).merge(ConfusionMatrix(3))
+
+
+def test_frequent_classes_weigh_more() -> None:
+    matrix = ConfusionMatrix(3)
+    assert matrix.frequency_weighted_iou() is None
+    matrix.update(np.array([0, 0, 0, 1, 2], np.uint8), np.array([0, 0, 0, 0, 1], np.uint8))
+    # Class 0: 3 of 4, four fifths of the pixels; class 1: 0 of 2, one fifth; class 2 is in no target.
+    assert matrix.frequency_weighted_iou() == pytest.approx(0.8 * 0.75)

@@ -37,7 +37,7 @@ def test_nothing_stored_is_an_empty_annotation(store: AnnotationStore) -> None:
     assert store.annotated_ids() == ()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 10_000), plan=st.lists(st.sampled_from("ssssclpr"), max_size=40))
 def test_whatever_happens_is_read_back_exactly(tmp_path: Path, seed: int, plan: list[str]) -> None:
     """s: step; c: both layers follow; l, p: a crash after one layer only; r: the program starts anew."""

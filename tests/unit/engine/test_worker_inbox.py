@@ -54,7 +54,7 @@ def test_taking_waits_for_a_command() -> None:
     thread = threading.Thread(target=lambda: taken.append(inbox.take(wait=True)))
     thread.start()
     inbox.post(Shutdown())
-    thread.join(10)
+    thread.join(60)
     assert taken == [Shutdown()]
 
 

@@ -85,7 +85,7 @@ def test_classes_reach_the_disk_before_strokes_of_them(
     paint(writer, project.store, painter, 1)
     events.wait(lambda event: event == AnnotationStored(image_id="a1.png", revision=2))
     assert len(events.of(ManifestStored)) == 1
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert read_manifest(project.manifest_path).images["a1.png"].revision == 1
 
 
@@ -105,7 +105,7 @@ def test_manifest_on_disk_is_never_ahead_of_the_journals(
 
     writer._emit = look
     writer.start()
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert revisions[0] == (0, 0)
     assert all(known <= stored for known, stored in revisions)
     assert revisions[-1] == (3, 3)
@@ -123,7 +123,7 @@ def test_manifest_is_written_though_one_journal_is_damaged(
         ImageRecord(image_id="a0.png", revision=2)
     )
     writer.manifest(project, manifest)
-    assert not writer.flush(10)
+    assert not writer.flush(60)
     stored = read_manifest(project.manifest_path)
     assert stored.classes == CLASSES
     assert "a0.png" not in stored.images  # nothing of it is on disk
@@ -136,7 +136,7 @@ def test_last_manifest_counts(project: Project, make_writer: MakeWriter, events:
         record = ImageRecord(image_id="a1.png", revision=revision)
         writer.manifest(project, project.manifest.with_record(record))
     writer.start()
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert len(events.of(ManifestStored)) == 1
     assert read_manifest(project.manifest_path).images["a1.png"].revision == 4
 
@@ -145,7 +145,7 @@ def test_missing_images_stay_in_the_manifest(project: Project, make_writer: Make
     project.missing = {"gone.png": ImageRecord(image_id="gone.png", revision=7)}
     writer = make_writer()
     writer.manifest(project, project.manifest)
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert read_manifest(project.manifest_path).images["gone.png"].revision == 7
 
 
@@ -161,7 +161,7 @@ def test_content_hashes_are_filled_in(project: Project, make_writer: MakeWriter,
     assert stored.images["vanished.png"].content_hash is None
     # The session does not know the hash yet; writing its manifest again does not lose it.
     writer.manifest(project, manifest)
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert read_manifest(project.manifest_path).images["a1.png"].content_hash is not None
 
 
@@ -194,11 +194,11 @@ def test_project_folder_that_is_gone(project: Project, make_writer: MakeWriter, 
     away = project.folder.with_name("away")
     project.folder.rename(away)
     writer.manifest(project, project.manifest)
-    assert not writer.flush(10)
+    assert not writer.flush(60)
     failed = events.of(WriteFailed)[0]
     assert isinstance(failed, WriteFailed)
     assert "gone" in failed.problem.message
     assert not project.folder.exists()
     away.rename(project.folder)
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert events.of(WriteRecovered) == [WriteRecovered(target=failed.target)]
