@@ -1,20 +1,28 @@
 """``maskloop evaluate``: how well a trained network agrees with given masks."""
 
 import argparse
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import add_checkpoint, add_device
 from engine.cli.console import Bar, complain, say
 
 if TYPE_CHECKING:
     from engine.exchange.mask_import import ImportPreview
-    from engine.learn.evaluator import EvaluationSample
+    from engine.learn.evaluator import EvaluationResult, EvaluationSample
 
 SUMMARY = "Measure a trained network on images with masks."
 EXAMPLE = "maskloop evaluate --checkpoint trained.pt --images val/images --masks val/masks --json scores.json"
+
+_SHOWN = (
+    ("Pixel accuracy", "pixel_accuracy"),
+    ("Weighted by frequency", "frequency_weighted_iou"),
+    ("Outlines (boundary F)", "boundary_f"),
+    ("Calibration error", "calibration_error"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=Path, metavar="F", help="class list of the masks, where it is not beside them"
     )
+    parser.add_argument("--json", type=Path, metavar="F", help="write all figures there")
     parser.add_argument(
-        "--json", type=Path, metavar="F", help="write miou, iou_per_class and pixel_accuracy there"
+        "--confusion",
+        type=Path,
+        metavar="DIR",
+        help="write the confusion matrix there, as confusion.csv and confusion.png",
     )
     add_device(parser)
 
@@ -47,23 +59,64 @@ def run(arguments: argparse.Namespace) -> int:
         complain(problem.message)
     with Bar("Evaluating", len(preview.matched)) as bar:
         samples = _samples(arguments.images, preview)
-        result = evaluate(network.predictor, samples, preview.classes, progress=bar.update)
-    scores = {
-        "miou": result.miou,
-        "iou_per_class": dict(result.iou_per_class),
-        "pixel_accuracy": result.pixel_accuracy,
-        "images": result.images,
-        "pixels": result.pixels,
-        "step": network.about.step,
-    }
+        result = evaluate(network.predictor, samples, preview.classes, progress=bar.update, detailed=True)
+    scores = {**figures(result, preview.classes.names), "step": network.about.step}
     say(table(result.iou_per_class))
-    accuracy = _percent(result.pixel_accuracy)
-    say(f"{'mIoU':<24} {_percent(result.miou)}   pixel accuracy {accuracy}   {result.images} images")
+    say(f"{'mIoU':<24} {_percent(result.miou)}   {result.images} images, {result.pixels:,} pixels")
+    for title, key in _SHOWN:
+        say(f"{title:<24} {_percent(scores[key])}")
+    if arguments.confusion is not None:
+        _write_confusion(arguments.confusion, result, preview.classes.names)
     if arguments.json is not None:
         atomic_write(
             arguments.json, (json.dumps(scores, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
         )
     return 0
+
+
+def figures(result: "EvaluationResult", names: Sequence[str]) -> dict[str, Any]:
+    """Every figure of a detailed evaluation by its name in ``--json``; ``None`` where nothing was counted.
+
+    Args:
+        result: from ``evaluate(…, detailed=True)``.
+        names: of the classes, in channel order.
+    """
+    agreement = result.agreement
+    found: dict[str, Any] = {
+        "miou": result.miou,
+        "iou_per_class": dict(result.iou_per_class),
+        "pixel_accuracy": result.pixel_accuracy,
+        "frequency_weighted_iou": agreement.matrix.frequency_weighted_iou(),
+        "images": result.images,
+        "pixels": result.pixels,
+        "confusion": {
+            "classes": list(names),
+            "counts": agreement.matrix.counts.tolist(),
+            "no_class": agreement.matrix.missed.tolist(),
+        },
+    }
+    if agreement.boundary is not None:
+        found |= {
+            "boundary_f": agreement.boundary.mean(),
+            "boundary_f_per_class": dict(zip(names, agreement.boundary.per_class(), strict=True)),
+            "boundary_tolerance": agreement.boundary.tolerance,
+        }
+    if agreement.calibration is not None:
+        found |= {
+            "calibration_error": agreement.calibration.error(),
+            "reliability": [dataclasses.asdict(part) for part in agreement.calibration.bins()],
+        }
+    return found
+
+
+def _write_confusion(folder: Path, result: "EvaluationResult", names: Sequence[str]) -> None:
+    from engine.files import atomic_write, storage_errors
+    from engine.measure.confusion_report import confusion_csv, confusion_png
+
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "confusion.csv", confusion_csv(result.agreement.matrix, names))
+    atomic_write(folder / "confusion.png", confusion_png(result.agreement.matrix, names))
 
 
 def table(iou_per_class: Mapping[str, float | None]) -> str:

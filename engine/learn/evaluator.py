@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
-from engine.measure.metrics import ConfusionMatrix
+from engine.measure.agreement import Agreement
 from engine.predict.predictor import Predictor
 
 
@@ -33,39 +33,64 @@ class EvaluationSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """Figures over all samples; see `engine.messages.EvaluationDone`. `pixels` is the number that counted."""
+    """Figures over all samples; see `engine.messages.EvaluationDone`.
+
+    Attributes:
+        miou, iou_per_class, pixel_accuracy: What a curve shows.
+        images: Number of samples.
+        pixels: Number of pixels that counted.
+        agreement: Everything that was counted.
+    """
 
     miou: float | None
     iou_per_class: Mapping[str, float | None]
     pixel_accuracy: float | None
     images: int
     pixels: int
+    agreement: Agreement
+
+
+Join = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Adds up a vector over processes that measured different images."""
+
+
+def _alone(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values
 
 
 def evaluation(
-    predictor: Predictor, samples: Iterable[EvaluationSample], classes: ClassTable
+    predictor: Predictor,
+    samples: Iterable[EvaluationSample],
+    classes: ClassTable,
+    *,
+    detailed: bool = False,
+    join: Join = _alone,
 ) -> Generator[int, None, EvaluationResult]:
     """Evaluate piece by piece: yields the number of images done after every tile, returns the result.
 
     The caller decides at each piece whether to go on, so that nothing waits longer than one tile.
+    Arguments as in `evaluate`.
     """
     channel_of = classes.channel_of()
-    matrix = ConfusionMatrix(max(1, len(classes)))
-    done = 0
+    agreement = Agreement(max(1, len(classes)), detailed=detailed)
     for sample in samples:
         predicted = np.zeros(sample.label_map.shape, np.uint8)
+        confidence = np.zeros(sample.label_map.shape, np.float32)
         for part in predictor.predict(sample.image):
             predicted[part.box.slices] = part.label_map
-            yield done
-        matrix.update(channel_of[predicted], channel_of[sample.label_map])
-        done += 1
-        yield done
+            confidence[part.box.slices] = part.confidence
+            yield agreement.images
+        agreement.add(channel_of[predicted], confidence, channel_of[sample.label_map])
+        yield agreement.images
+    agreement.take_sums(join(agreement.sums()))
+    matrix = agreement.matrix
     return EvaluationResult(
         miou=matrix.miou(),
         iou_per_class=matrix.named_iou(classes.names),
         pixel_accuracy=matrix.pixel_accuracy(),
-        images=done,
+        images=agreement.images,
         pixels=matrix.pixels,
+        agreement=agreement,
     )
 
 
@@ -75,6 +100,8 @@ def evaluate(
     classes: ClassTable,
     *,
     progress: Callable[[int], None] = lambda _: None,
+    detailed: bool = False,
+    join: Join = _alone,
 ) -> EvaluationResult:
     """Evaluate in one go.
 
@@ -83,8 +110,10 @@ def evaluate(
         samples: Read one at a time.
         classes: Class table of the labels; its order is the order of the channels.
         progress: Called with the number of images done.
+        detailed: Also measure outlines and the reliability of the confidence, which costs time.
+        join: Adds up the counts over processes that measure other images; called once, at the end.
     """
-    steps = evaluation(predictor, samples, classes)
+    steps = evaluation(predictor, samples, classes, detailed=detailed, join=join)
     while True:
         try:
             progress(next(steps))

@@ -103,6 +103,24 @@ class ConfusionMatrix:
         pixels = self.pixels
         return float(self._counts.diagonal().sum() / pixels) if pixels else None
 
+    def frequency_weighted_iou(self) -> float | None:
+        """IoU of the classes weighted by their share of the target's pixels; ``None`` without pixels."""
+        pixels = self.pixels
+        if not pixels:
+            return None
+        shares = (self._counts.sum(axis=1) + self._missed) / pixels
+        return float(sum(s * v for s, v in zip(shares, self.iou_per_class(), strict=True) if v is not None))
+
+    def sums(self) -> NDArray[np.float64]:
+        """(K · K + K,) copy of all counts; see :meth:`take_sums`."""
+        return np.concatenate([self._counts.reshape(-1), self._missed]).astype(np.float64)
+
+    def take_sums(self, values: NDArray[np.float64]) -> None:
+        """Replace all counts, by the sum over several processes for instance."""
+        counts = np.rint(values).astype(np.int64)
+        k = self.num_classes
+        self._counts, self._missed = counts[: k * k].reshape(k, k), counts[k * k :]
+
     def named_iou(self, names: Sequence[str]) -> Mapping[str, float | None]:
         """IoU by class name, in channel order.
 

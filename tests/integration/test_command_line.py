@@ -66,7 +66,8 @@ def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert np.sum(scores["confusion"]["counts"]) == scores["pixels"]
     assert sum(part["pixels"] for part in scores["reliability"]) == scores["pixels"]
     assert (tmp_path / "matrix/confusion.csv").read_text("utf-8").startswith("target")
-    assert Image.open(tmp_path / "matrix/confusion.png").width > 100
+    with Image.open(tmp_path / "matrix/confusion.png") as picture:
+        assert picture.width > 100
     assert scores["miou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
     assert 0.0 <= scores["pixel_accuracy"] <= 1.0
     assert scores["pixels"] == 2 * 47 * 64
