@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
 from engine.config import Device, PredictConfig, TrainingConfig
+from engine.messages.inspection import InspectionCommand
 from engine.messages.values import ExportItem, PoolItem
 from models.configs import LossConfig, NetworkConfig
 
@@ -154,4 +155,5 @@ Command = (
     | Export
     | CancelExport
     | Shutdown
+    | InspectionCommand
 )

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.messages.inspection import InspectionEvent
 from engine.messages.values import Prediction, Problem, WorkerState
 from engine.project.pyramid import ImagePyramid
 from engine.project.store import LoadedAnnotation
@@ -289,6 +290,7 @@ WorkerEvent = (
     | TrainingStopped
     | Notice
     | CommandFailed
+    | InspectionEvent
 )
 WriterEvent = (
     AnnotationStored

@@ -7,6 +7,7 @@ still wait for a neighbour, never the image.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,14 @@ class Predictor:
         label_map.setflags(write=False)
         confidence.setflags(write=False)
         return label_map, confidence
+
+    def frozen_copy(self) -> SegmentationModel[Any]:
+        """Return a copy of the network as it predicts now: evaluation mode, float32, no gradients.
+
+        What is asked of the copy later fits together, whatever training does to the network meanwhile.
+        """
+        copied = copy.deepcopy(self._model).eval()
+        return copied.requires_grad_(requires_grad=False)
 
     def _first_tile(self, height: int, width: int) -> int:
         """Return the edge of the tiles to try first: the whole image where it is small."""

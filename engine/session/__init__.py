@@ -2,7 +2,8 @@
 
 The package holds the `Session` facade and the rooms behind it: patch makers (`editing`), the review queue
 and the honest split (`review`), predictions of the images on screen (`predictions`), training control
-(`training`) and the changes of the class table that reach into every annotation (`class_changes`).
+(`training`), looking inside the network (`inspection`) and the changes of the class table that reach into
+every annotation (`class_changes`).
 """
 
 from engine.session.session import Session

@@ -19,8 +19,6 @@ from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.config import Device, TrainingConfig
 from engine.errors import EngineError, TrainingRefusedError
-from engine.exchange.mask_files import MaskValue
-from engine.exchange.mask_preview import ImportPreview, preview_import
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, CheckpointInfo, list_checkpoints
 from engine.loader import Loader
 from engine.messages import (
@@ -41,27 +39,26 @@ from engine.messages import (
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.project import Project
 from engine.session import class_changes, repairs, review
-from engine.session.mask_changes import import_images, importing, manifest_with
+from engine.session.inspection import InspectionControl
+from engine.session.masks import MaskImports
 from engine.session.training import TrainingControl
-from engine.session.view import SessionView
 from engine.writer import Writer
 from models.configs import LossConfig, NetworkConfig
 
 
-class Session(SessionView):
+class Session(MaskImports):
     """One open project. Use `Session.open`; see the module text for threads."""
 
     def __init__(
         self, project: Project, *, emit: Callable[[Event], None], device: Device = Device.AUTO
     ) -> None:
-        super().__init__(project)
-        self._emit = emit
+        super().__init__(project, emit)
         self._writer = Writer(emit)
         self._loader = Loader(emit)
         self._waiting: dict[str, int] = {}
         self._closing = threading.Event()
-        self._import_cancelled = threading.Event()
         self.worker = TrainingControl(project, emit, device)
+        self.inspection = InspectionControl(self)
         self._writer.start()
         if (manifest := repairs.manifest_opened(project)) is not None:
             self._update(manifest)
@@ -95,6 +92,7 @@ class Session(SessionView):
     def handle(self, event: Event) -> None:
         """Take in one event from the writer, the loader or the worker. Call this first for each event."""
         self.worker.heard(event)
+        self.inspection.handle(event)
         match event:
             case ImageLoaded():
                 self._image_loaded(event)
@@ -350,10 +348,6 @@ class Session(SessionView):
         """End a running export; what an earlier one wrote stays. `CommandFailed` says so."""
         self._writer.run("export", self.worker.cancel_export)  # after the order itself, wherever that is
 
-    def cancel_import(self) -> None:
-        """End a running import after the image it is at; `MasksImported` tells what was done."""
-        self._import_cancelled.set()
-
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything is on disk; False if it is not after `timeout` seconds."""
         return self._writer.flush(timeout)
@@ -369,32 +363,3 @@ class Session(SessionView):
         self._writer.stop()
         self.project.close()
         return saved
-
-    def preview_import(self, masks_folder: Path, class_file: Path | None = None) -> ImportPreview:
-        """Look at all masks of a folder and propose what their values mean. Slow; any thread.
-
-        Raises:
-            ExchangeError: Nothing there can be imported; the message says why.
-        """
-        return preview_import(import_images(self.project), masks_folder, self.classes, class_file=class_file)
-
-    def import_masks(self, preview: ImportPreview, mapping: Mapping[MaskValue, int]) -> None:
-        """Write masks into the annotations, undoable per image. `Progress`, then `MasksImported` follow.
-
-        Returns at once; until the disk thread is done nothing can be painted.
-        """
-        if self.read_only:
-            return
-        self._busy = "Importing masks; a moment."
-        self.set_classes(preview.classes)
-        self._import_cancelled.clear()
-        cancelled = self._import_cancelled.is_set
-        work = importing(self.project.store, preview, mapping, self._emit, cancelled)
-        self._writer.run("imported masks", work)
-
-    def _masks_imported(self, event: MasksImported) -> None:
-        self._busy = ""
-        self._opened.forget_all()
-        self._update(manifest_with(self.manifest, event))
-        for image_id in event.labelled:
-            self.worker.annotation_changed(self.manifest.images[image_id])

@@ -246,6 +246,11 @@ class TrainingControl:
         self._worker.post(Shutdown())
         return self._worker.join(timeout)
 
+    def ask(self, command: Command) -> None:
+        """Pass a command on, starting the worker where it does not run yet."""
+        self.ensure_started()
+        self._post(command)
+
     def _post(self, command: Command) -> None:
         if self._worker is not None:
             self._worker.post(command)

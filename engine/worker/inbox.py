@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import get_args
 
-from engine.messages import AnnotationChanged, Command, Predict
+from engine.messages import AnnotationChanged, Command, InspectionCommand, MakeOverlay, Predict
+
+_QUESTIONS = get_args(InspectionCommand)
 
 
 class Inbox:
@@ -49,4 +52,7 @@ def _replaces(new: Command, old: Command) -> bool:
         return isinstance(old, Predict)
     if isinstance(new, AnnotationChanged) and isinstance(old, AnnotationChanged):
         return new.item.image_id == old.item.image_id
-    return False
+    if isinstance(new, MakeOverlay) and isinstance(old, MakeOverlay):
+        return new.kind is old.kind
+    # Questions about the inside of the network: whoever asks again no longer waits for the first answer.
+    return isinstance(new, _QUESTIONS) and type(new) is type(old)

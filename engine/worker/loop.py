@@ -20,12 +20,21 @@ from engine.messages import (
     ClassesChanged,
     Command,
     CommandFailed,
+    DeleteRepresentations,
+    EndInspection,
     Evaluate,
     Event,
+    ExplainPixel,
     Export,
+    FindLabelErrors,
+    FitCalibration,
+    Inspect,
     LoadCheckpoint,
+    MakeOverlay,
+    MapMemory,
     OpenNetwork,
     Predict,
+    PreviewEffect,
     Problem,
     SaveCheckpoint,
     Shutdown,
@@ -164,6 +173,10 @@ class Loop:
                 work.export(command)
             case CancelExport():
                 pass
+            case Inspect() | EndInspection() | ExplainPixel() | DeleteRepresentations() | MakeOverlay():
+                work.inspect(command)
+            case MapMemory() | FitCalibration() | FindLabelErrors() | PreviewEffect():
+                work.inspect(command)
             case Shutdown():
                 work.stop("The program was closed.")
                 work.abandon()

@@ -24,11 +24,20 @@ from engine.messages import (
     CancelExport,
     ClassesChanged,
     Command,
+    DeleteRepresentations,
+    EndInspection,
     Evaluate,
+    ExplainPixel,
     Export,
+    FindLabelErrors,
+    FitCalibration,
+    Inspect,
     LoadCheckpoint,
+    MakeOverlay,
+    MapMemory,
     OpenNetwork,
     Predict,
+    PreviewEffect,
     SaveCheckpoint,
     Shutdown,
     StartTraining,
@@ -77,9 +86,13 @@ def _faulted(command: Command) -> Answer:
             return Answer.DO
         case Predict() | ClassesChanged():
             return Answer.REMEMBER
-        case StopTraining() | AnnotationChanged() | CancelExport():
+        case StopTraining() | AnnotationChanged() | CancelExport() | EndInspection():
             return Answer.IGNORE
         case StartTraining() | Evaluate() | SaveCheckpoint():
+            return Answer.REFUSE
+        case Inspect() | ExplainPixel() | DeleteRepresentations() | MakeOverlay() | MapMemory():
+            return Answer.REFUSE
+        case FitCalibration() | FindLabelErrors() | PreviewEffect():
             return Answer.REFUSE
         case _ as never:
             assert_never(never)

@@ -18,6 +18,7 @@ from engine.messages import (
     Evaluate,
     Event,
     Export,
+    InspectionCommand,
     LoadCheckpoint,
     OpenNetwork,
     PoolItem,
@@ -32,6 +33,7 @@ from engine.messages import (
 )
 from engine.worker.exporting import ExportCancelledError, export
 from engine.worker.inbox import Inbox
+from engine.worker.inspecting import InspectionDesk
 from engine.worker.measuring import Measurement
 from engine.worker.network import LiveNetwork, load_network, open_network, save_network
 from engine.worker.pace import Clock
@@ -72,6 +74,7 @@ class Work:
         self._run: Run | None = None
         self._screen = ScreenPrediction(emit)
         self._measurement: Measurement | None = None
+        self._inspection = InspectionDesk(emit)
 
     # -------------------------------------------------------------------------------- intentions
 
@@ -131,6 +134,7 @@ class Work:
     def _let_go(self) -> None:
         self._network, self._measurement = None, None
         self._screen.cancel()
+        self._inspection.forget()
 
     def change_classes(self, command: ClassesChanged) -> None:
         """Let the network follow the class table; what it learnt about classes that stay, stays.
@@ -152,6 +156,7 @@ class Work:
         elif self._run is not None:
             self._run.pool.set_classes(command.classes)
         network.set_classes(command.classes)
+        self._inspection.forget()
         self._request = network.request
         self._begin_prediction()
 
@@ -260,6 +265,14 @@ class Work:
             self._guard.guarded("Predict", lambda: self.predict(request))
         while self._screen.is_running and not self._inbox.superseded_by(Predict, Shutdown, CancelExport):
             self._predict_tile()
+
+    def inspect(self, command: InspectionCommand) -> None:
+        """Answer a question about the inside of the network.
+
+        Raises:
+            EngineError: No network is open, or the question has no answer; says why.
+        """
+        self._inspection.serve(self._opened_network(), command)
 
     def corrected(self, command: AnnotationChanged) -> None:
         """Learn from a changed annotation with the very next step."""

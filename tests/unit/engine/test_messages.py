@@ -13,6 +13,7 @@ from engine.errors import ImageError
 from engine.project.manifest import Split
 from engine.project.pyramid import build_pyramid
 from engine.project.store import LoadedAnnotation
+from models.inspection import InspectionKind
 from tests.support.learning import CLASSES, LOSS, NETWORK, TRAINING
 
 PROBLEM = messages.Problem(message="The file is gone.", hint="Open the folder again.")
@@ -26,6 +27,13 @@ PREDICTION = messages.Prediction(
     confidence=np.full((2, 3), 0.5, np.float32),
     step=7,
     checkpoint="c.pt",
+)
+VIEW = messages.InspectedView(
+    name="features",
+    kind=InspectionKind.HEATMAP,
+    title="Features",
+    explanation="How strongly it responds.",
+    values=np.zeros((2, 3), np.float32),
 )
 
 SAMPLES: tuple[Any, ...] = (
@@ -50,6 +58,17 @@ SAMPLES: tuple[Any, ...] = (
     ),
     messages.CancelExport(),
     messages.Shutdown(),
+    messages.Inspect(request_id=1, image_id="a.png", image_path="/x/a.png"),
+    messages.EndInspection(),
+    messages.ExplainPixel(request_id=1, image_id="a.png", y=1, x=2),
+    messages.DeleteRepresentations(request_id=1, image_id="a.png", deleted=(2, 5)),
+    messages.MakeOverlay(
+        request_id=1, image_id="a.png", image_path="/x/a.png", kind=messages.OverlayKind.ENTROPY
+    ),
+    messages.MapMemory(request_id=1, items=(ITEM,)),
+    messages.FitCalibration(request_id=1, items=(ITEM,)),
+    messages.FindLabelErrors(request_id=1, items=(ITEM,)),
+    messages.PreviewEffect(request_id=1, item=ITEM, pinned=(("b.png", "/x/b.png"),)),
     messages.StateChanged(state=messages.WorkerState.FAULTED, problem=PROBLEM),
     messages.Progress(task="Export", done=1, total=2),
     messages.StepsDone(step=1, losses={"cross-entropy": 1.5}, steps_per_second=3.0, learning_rate=0.1),
@@ -61,6 +80,102 @@ SAMPLES: tuple[Any, ...] = (
     messages.TrainingStopped(reason="Stopped."),
     messages.Notice(text="Hello."),
     messages.CommandFailed(command="Export", problem=PROBLEM),
+    messages.InspectionReady(
+        request_id=1,
+        image_id="a.png",
+        size=(4, 6),
+        step=7,
+        classes=(2, 5),
+        views=(VIEW,),
+        label_map=np.ones((4, 6), np.uint8),
+        coarse=None,
+        can_delete=True,
+        explains="By deletion.",
+    ),
+    messages.PixelExplained(
+        request_id=1,
+        image_id="a.png",
+        y=1,
+        x=2,
+        label=2,
+        runner_up=5,
+        margin=1.5,
+        probabilities={2: 0.8, 5: 0.2},
+        contributions=(messages.Contribution(name="sky", class_index=2, value=1.0),),
+        remainder=0.5,
+        method=messages.Method.LINEAR,
+        sentence="Because.",
+    ),
+    messages.WhatIfReady(
+        request_id=1,
+        image_id="a.png",
+        deleted=(2,),
+        label_map=np.ones((4, 6), np.uint8),
+        changes={(2, 5): 24},
+    ),
+    messages.OverlayReady(
+        request_id=1,
+        image_id="a.png",
+        kind=messages.OverlayKind.MARGIN,
+        title="Margin",
+        explanation="How far ahead the first class is.",
+        values=np.zeros((2, 3), np.float32),
+        low=0.0,
+        high=1.0,
+    ),
+    messages.MemoryMapped(
+        request_id=1,
+        step=7,
+        classes={2: ((0.0, 1.0),)},
+        strokes=(
+            messages.StrokeDot(
+                image_id="a.png",
+                y=1,
+                x=2,
+                class_index=2,
+                position=(0.0, 0.5),
+                nearest=5,
+                distance_own=0.5,
+                distance_nearest=0.25,
+            ),
+        ),
+        within={2: 0.1},
+        between=0.9,
+        explained=(0.6, 0.2),
+    ),
+    messages.CalibrationFitted(
+        request_id=1, pixels=10, temperature=1.5, ece=0.02, ece_before=0.1, bins=((0.9, 0.8, 1.0),)
+    ),
+    messages.LabelErrorsFound(
+        request_id=1,
+        errors=(
+            messages.LabelError(
+                image_id="a.png",
+                box=Box(0, 0, 2, 3),
+                y=1,
+                x=1,
+                class_index=2,
+                suggested=5,
+                pixels=6,
+                score=0.9,
+                loss=2.0,
+                distance=0.5,
+                contradiction=0.25,
+            ),
+        ),
+        regions=3,
+    ),
+    messages.EffectPreviewed(
+        request_id=1,
+        effects=(
+            messages.Effect(
+                image_id="a.png",
+                better=np.ones((2, 3), np.bool_),
+                worse=np.zeros((2, 3), np.bool_),
+                label_map=np.ones((2, 3), np.uint8),
+            ),
+        ),
+    ),
     messages.AnnotationStored(image_id="a.png", revision=2),
     messages.SnapshotStored(image_id="a.png", revision=2),
     messages.ManifestStored(),

@@ -23,6 +23,15 @@ TABLE = {
     messages.Export: (DO, DO, DO),
     messages.CancelExport: (IGNORE, IGNORE, IGNORE),
     messages.Shutdown: (DO, DO, DO),
+    messages.Inspect: (DO, DO, REFUSE),
+    messages.EndInspection: (DO, DO, IGNORE),
+    messages.ExplainPixel: (DO, DO, REFUSE),
+    messages.DeleteRepresentations: (DO, DO, REFUSE),
+    messages.MakeOverlay: (DO, DO, REFUSE),
+    messages.MapMemory: (DO, DO, REFUSE),
+    messages.FitCalibration: (DO, DO, REFUSE),
+    messages.FindLabelErrors: (DO, DO, REFUSE),
+    messages.PreviewEffect: (DO, DO, REFUSE),
 }
 COMMANDS = [sample for sample in SAMPLES if isinstance(sample, get_args(Command))]
 
