@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.configs import NormKind
+from models.joint_norm import joint_batch_norm
+from models.processes import are_several, process_count
 
 MINIMUM_SIZE = 32
 """Smaller images are padded to this edge before they enter a network."""
@@ -21,11 +23,14 @@ class BatchNorm(nn.BatchNorm2d):
 
     One image whose features have shrunk to 1 x 1 has no variance: there the running statistics are used, as
     in evaluation, where `nn.BatchNorm2d` raises. Otherwise identical, with the same names in the state dict.
+    Where several processes train together, their crops are normalised as one batch, on every device.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of the overridden method
         """Normalises (B, C, h, w) over B, h, w."""
-        if self.training and input.shape[0] * input.shape[2] * input.shape[3] == 1:
+        if not self.training:
+            return super().forward(input)
+        if input.shape[0] * input.shape[2] * input.shape[3] * process_count() == 1:
             return F.batch_norm(
                 input,
                 self.running_mean,
@@ -35,7 +40,19 @@ class BatchNorm(nn.BatchNorm2d):
                 training=False,
                 eps=self.eps,
             )
-        return super().forward(input)
+        return self._joint(input) if are_several() else super().forward(input)
+
+    def _joint(self, values: Tensor) -> Tensor:
+        """Normalises over the batches of all processes and moves the running statistics."""
+        normal, mean, variance = joint_batch_norm(values, self.weight, self.bias, self.eps)
+        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+            share = 0.1 if self.momentum is None else self.momentum
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, share)
+                self.running_var.lerp_(variance, share)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked.add_(1)
+        return normal
 
 
 def norm(kind: NormKind, channels: int) -> nn.Module:

@@ -15,7 +15,7 @@ from models.base import IGNORE_INDEX
 from models.class_rows import ClassTensor, FollowsClasses
 from models.enlarged import Enlargement
 from models.grouping import masked_softmax
-from models.processes import gathered, summed
+from models.processes import gathered, own, summed
 
 _NEVER_DELETED = 1e-6
 """First value of the counter: a class never deleted comes before every other by a factor of a million."""
@@ -91,15 +91,21 @@ class ClassRelations(FollowsClasses):
         """
         # The class whose exponentially distributed time runs out first is a draw with the inverse of their
         # means as odds: no probabilities to normalise, and nothing that waits for the device.
-        times = torch.empty(present.shape, device=present.device).exponential_()
+        times = self.times(present)
         if not balanced:
             return times.masked_fill(~present, torch.inf).argmin(dim=1)
         counter, drawn = self.counter, []
-        for image, there in zip(times.unbind(), present.unbind(), strict=True):
+        # The draws of all processes come one after the other, as those of one batch.
+        everywhere = gathered(times), gathered(present.to(torch.uint8)).bool()
+        for image, there in zip(everywhere[0].unbind(), everywhere[1].unbind(), strict=True):
             place = (image * counter).masked_fill(~there, torch.inf).argmin(dim=0)
             counter = counter + _one_hot(place, counter.shape[0])
             drawn.append(place)
-        return torch.stack(drawn)
+        return own(torch.stack(drawn))
+
+    def times(self, present: Tensor) -> Tensor:
+        """Returns (B, K) float32, exponentially distributed with mean 1, for classes that may be drawn."""
+        return torch.empty(present.shape, device=present.device).exponential_()
 
     @torch.no_grad()
     def update(self, deleted: Tensor, target: Tensor, losses: Tensor, losses_without: Tensor) -> None:

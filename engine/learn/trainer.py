@@ -20,6 +20,7 @@ from engine.errors import DeviceMemoryError, TrainingError
 from engine.learn.averaging import WeightAverage
 from engine.learn.batches import Batch, Batches
 from engine.learn.device import choose_precision
+from engine.learn.distributed import sum_gradients, summed_losses
 from engine.learn.health import LossReport, LossWatch
 from engine.learn.memory_plan import Plan, sentence, smaller
 from engine.learn.optimizer_state import OptimizerState, load_optimizer, optimizer_state
@@ -28,6 +29,7 @@ from engine.learn.schedule import Schedule
 from engine.predict.compute import autocast, is_out_of_memory, release_memory
 from models.base import SegmentationModel
 from models.losses.total import TotalLoss
+from models.processes import are_several
 
 _CHECK_STEPS = 25
 _KEEP_STEPS = 50
@@ -137,7 +139,8 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                plan = smaller(self._plan)
+                # Several processes cannot change plans one by one: the others wait in the middle of a step.
+                plan = None if are_several() else smaller(self._plan)
                 if plan is None:
                     raise self._too_small() from error
             else:
@@ -238,6 +241,7 @@ class Trainer:
         total = torch.stack([value.float() for value in losses.values()]).sum()
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(total).backward()
+        sum_gradients(self._model.parameters())
         self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.clip_norm)
         self._scaler.step(self._optimizer)
@@ -247,7 +251,7 @@ class Trainer:
         self._average.follow()
         self.step_count += 1
         self._schedule.advance()
-        detached = {name: value.detach() for name, value in losses.items()}
+        detached = summed_losses(losses)
         self._watch.add(detached)
         return StepResult(step=self.step_count, learning_rate=learning_rate, losses=detached)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.loss_configs import AffinityConfig
 from models.precision import as_given
+from models.processes import summed
 
 _CLIP = 1e-4
 # One of each pair of opposite directions: a pair of pixels is looked at both ways.
@@ -47,7 +48,7 @@ class AffinityField(nn.Module):
             pixel = F.nll_loss(logarithms, channels, ignore_index=num_classes, reduction="sum")
             same, different = self._fields(logarithms.exp(), channels, num_classes)
         return {
-            "softmax": pixel / labelled.sum().clamp(min=1),
+            "softmax": pixel / summed(labelled.sum()).clamp(min=1),
             "within": config.within * same,
             "across": config.across * different,
         }
@@ -59,7 +60,8 @@ class AffinityField(nn.Module):
         for direction in _DIRECTIONS:
             step = (direction[0] * self.config.distance, direction[1] * self.config.distance)
             sums = sums + self._pairs(_shifted(clipped, step), _shifted(channels, step), num_classes)
-        return sums[0] / sums[1].clamp(min=1), sums[2] / sums[3].clamp(min=1)
+        counts = summed(sums[1::2].detach().clone()).clamp(min=1)
+        return sums[0] / counts[0], sums[2] / counts[1]
 
     def _pairs(
         self, probabilities: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor], num_classes: int

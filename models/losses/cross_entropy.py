@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import IGNORE_INDEX
+from models.processes import summed
 
 
 class CrossEntropy(nn.Module):
     """Mean cross-entropy over the labelled pixels; 0 (with zero gradient) if there are none.
 
-    Nothing is read back from the device: the number of labelled pixels stays a tensor.
+    Where several processes train together, each returns its share of the mean over the pixels of all. Nothing
+    is read back from the device: the number of labelled pixels stays a tensor.
 
     Args:
         label_smoothing: share of certainty given to the other classes, 0..1.
@@ -66,22 +68,22 @@ class CrossEntropy(nn.Module):
                 label_smoothing=self.label_smoothing,
             )
             if weights is None or self.divide_by_count:
-                return total / labelled.sum().clamp(min=1)
-            weight = (weights[torch.where(labelled, target, 0)] * labelled).sum()
+                return total / summed(labelled.sum()).clamp(min=1)
+            weight = summed((weights[torch.where(labelled, target, 0)] * labelled).sum())
             return total / torch.where(weight > 0, weight, torch.ones_like(weight))
         losses = F.cross_entropy(
             logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
         )
         weights = self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
         # Without a labelled pixel both sums are exactly 0; every weight is at least 1 otherwise.
-        return (losses * weights).sum() / weights.sum().clamp(min=1)
+        return (losses * weights).sum() / summed(weights.sum()).clamp(min=1)
 
     def _pixel_weights(self, target: Tensor, labelled: Tensor, num_classes: int) -> Tensor:
         """Returns (B, H, W) weights of at least 1, 0 at ignored pixels."""
         channels = torch.where(labelled, target, num_classes).flatten()
         counts = torch.zeros(num_classes + 1, device=target.device)
         counts.scatter_add_(0, channels, torch.ones_like(channels, dtype=counts.dtype))
-        counts = counts[:num_classes]
+        counts = summed(counts)[:num_classes]
         share = counts.sum().clamp(min=1) / counts.clamp(min=1)
         by_channel = torch.cat([share**self.class_balance, share.new_zeros(1)])
         return by_channel[channels].view_as(target)

@@ -22,6 +22,7 @@ from models.loss_configs import Balance, PixelForm, Pooling, RmiConfig
 from models.losses.pooling import fully_labelled, pooled, pooled_constant, pooled_one_hot, spread
 from models.losses.regions import region_bound
 from models.precision import as_given
+from models.processes import process_count, summed
 
 CLIP = 1e-6
 """Added to every probability."""
@@ -79,7 +80,8 @@ class Rmi(nn.Module):
         labels = pooled_one_hot(channels, num_classes, way, factor).to(probabilities.dtype)
         counted = fully_labelled(labelled, way, factor) if config.only_labelled else None
         bound = region_bound(labels, probabilities + raised, config.region, counted)
-        return (bound.mean(0).to(probabilities.dtype) / config.region**2).sum()
+        share = config.region**2 * process_count()
+        return (bound.mean(0).to(probabilities.dtype) / share).sum()
 
 
 def _softmax_terms(
@@ -89,7 +91,7 @@ def _softmax_terms(
     logarithms = F.log_softmax(_single(logits), dim=1)
     total = F.nll_loss(logarithms, channels, ignore_index=logits.shape[1], reduction="sum")
     probabilities = logarithms.exp() * labelled[:, None]
-    return total / labelled.sum().clamp(min=1), pooled(probabilities, config.pooling, config.factor)
+    return total / summed(labelled.sum()).clamp(min=1), pooled(probabilities, config.pooling, config.factor)
 
 
 def _sigmoid_terms(
@@ -143,7 +145,7 @@ class _SigmoidTerms(torch.autograd.Function):
             softplus += _softplus_sum(part, probabilities, scratch)
             maps.append(pooled(probabilities.mul_(mask), way, factor))
         own = _single(logits.gather(1, channels.clamp(max=logits.shape[1] - 1)[:, None]))[:, 0]
-        scale = 1.0 / (labelled.sum() + 1)
+        scale = 1.0 / (summed(labelled.sum()) + 1)
         ctx.save_for_backward(logits, channels, mask, scale)
         ctx.way, ctx.factor = way, factor
         return ((softplus - own) * mask[:, 0]).sum() * scale, torch.cat(maps, 1)

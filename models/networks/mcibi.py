@@ -30,13 +30,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import AttentionBlock
+from models.backbones.base import Features
 from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum
 from models.class_memory import ClassMemory, class_shares, memory_views, pad_target
 from models.context import FeaturePyramid, build_context
 from models.decoders import decoder
+from models.explanation import Representations, explained, read_by_last
 from models.memory_configs import McibiConfig
 from models.output import InspectionView, SegmentationOutput
+from models.processes import apart, process_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,23 +99,39 @@ class Mcibi(SegmentationModel[McibiOutput]):
         features = self.bottleneck(stages[3])
         coarse = self.coarse_decoder(features)
         shares = class_shares(coarse, hard=self.config.hard_gathering)
-        fused = self._fuse(stages[3], features, shares)
-        if self.pyramid is not None and self.pyramid_fusion is not None:
-            fused = self.pyramid_fusion(self.pyramid(stages[:3], fused))
+        within = self._within(stages[3], features)
+        last, classifier = read_by_last(self.decoder, self._fuse(stages[:3], features, within, shares))
         auxiliary: dict[str, Tensor] = {}
         if self.training:
             auxiliary["coarse"] = full_size(coarse, padded, image)
             if self.auxiliary_decoder is not None:
                 auxiliary["stage3"] = full_size(self.auxiliary_decoder(stages[2]), padded, image)
         return McibiOutput(
-            logits=full_size(self.decoder(fused), padded, image),
+            logits=full_size(classifier(last), padded, image),
             auxiliary_logits=auxiliary,
             inspection=self._views(coarse, shares) if inspect else {},
+            explanation=explained(
+                last,
+                classifier,
+                padded,
+                representations=MemoryVectors(self, stages[:3], features, within, shares),
+                memory=self.memory.memory,
+                remembered=features,
+            )
+            if inspect
+            else None,
             features=features.detach(),
         )
 
-    def _fuse(self, last: Tensor, features: Tensor, shares: Tensor) -> Tensor:
-        """Returns pixel, beyond-image and within-image features as one, (B, C, h, w)."""
+    def _within(self, last: Tensor, features: Tensor) -> Tensor | None:
+        """Returns within-image features (B, C, h, w) of the last stage, or None without such context."""
+        if self.context is None or self.context_attention is None:
+            return None
+        within: Tensor = self.context_attention(features, self.context(last))
+        return within
+
+    def _fuse(self, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor) -> Tensor:
+        """Returns what the decoder reads, (B, C, h, w): pixel, beyond-image and within-image features."""
         mixtures = self.memory.mixture(shares).to(features.dtype)
         beyond = [
             attention(features, mixture)
@@ -120,11 +139,23 @@ class Mcibi(SegmentationModel[McibiOutput]):
         ]
         context = beyond[0] if self.slot_fusion is None else self.slot_fusion(torch.cat(beyond, dim=1))
         fused: Tensor = self.memory_fusion(torch.cat([features, context], dim=1))
-        if self.context is None or self.context_attention is None or self.context_fusion is None:
-            return fused
-        within = self.context_attention(features, self.context(last))
-        result: Tensor = self.context_fusion(torch.cat([within, fused], dim=1))
-        return result
+        if within is not None and self.context_fusion is not None:
+            fused = self.context_fusion(torch.cat([within, fused], dim=1))
+        if self.pyramid is not None and self.pyramid_fusion is not None:
+            fused = self.pyramid_fusion(self.pyramid(stages, fused))
+        return fused
+
+    def reread(self, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) for other weights over the memory.
+
+        Args:
+            stages: of the backbone, without the last one.
+            features: (B, C, h, w).
+            within: context within the image, or None.
+            shares: (B, K, h, w), how much each place takes of each class's memory.
+        """
+        logits: Tensor = self.decoder(self._fuse(stages, features, within, shares))
+        return logits
 
     def extra_losses(self, output: McibiOutput, target: Tensor, step: int) -> Mapping[str, Tensor]:
         """Returns the consistency loss once it has begun: the decoder must recognise every class vector."""
@@ -140,14 +171,15 @@ class Mcibi(SegmentationModel[McibiOutput]):
         labels = torch.arange(self.num_classes, device=vectors.device)
         labels = labels.repeat_interleave(self.config.memory.slots)
         if self.config.memory.consistency_statistics:
-            logits = self.decoder(vectors)
+            with apart():  # every process reads the same vectors
+                logits = self.decoder(vectors)
         else:
             logits = self._frozen_decoder(vectors)
         losses = F.cross_entropy(logits.flatten(1).float(), labels, reduction="none")
         counted = self.memory.filled().flatten().float()
         if self.config.memory.consistency_unseen:
             counted = torch.ones_like(counted)
-        return (losses * counted).sum() / counted.sum().clamp(min=1)
+        return (losses * counted).sum() / counted.sum().clamp(min=1) / process_count()
 
     def _frozen_decoder(self, vectors: Tensor) -> Tensor:
         """Runs the decoder with the running statistics of its normalisation, which stay as they are."""
@@ -173,6 +205,37 @@ class Mcibi(SegmentationModel[McibiOutput]):
 
     def _views(self, coarse: Tensor, shares: Tensor) -> dict[str, InspectionView]:
         return memory_views(self.memory.memory, coarse, shares)
+
+
+class MemoryVectors(Representations):
+    """MCIBI's memory as one batch reads it; a class is deleted by mixing nothing of it in."""
+
+    title = "what is remembered of each class"
+
+    def __init__(
+        self, network: Mcibi, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor
+    ) -> None:
+        self.present = network.memory.filled().any(dim=1).expand(len(shares), -1)
+        self._network = network
+        self._kept = (stages, features, within)
+        self._shares = shares.detach()
+
+    def without(self, deleted: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
+        return self._network.reread(*self._kept, self._shares * ~deleted[:, None, None])
+
+    def taken(self) -> Tensor:
+        """Returns the weights over the memory, (B, K, h, w)."""
+        return self._shares
+
+    def influence(self, row: int, column: int) -> Tensor:
+        """Returns which places correct what one place takes from the memory, (B, h, w), most is 1."""
+        features = self._kept[1]
+        mixtures = self._network.memory.mixture(self._shares).to(features.dtype)
+        attention = self._network.memory_attentions[0]
+        if not isinstance(attention, AttentionBlock):
+            raise TypeError(f"expected an attention, found {type(attention).__name__}")
+        return attention.asked_by(row, column, features, mixtures[0])
 
 
 def _copy(values: Tensor | None) -> Tensor | None:

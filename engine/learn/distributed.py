@@ -1,0 +1,134 @@
+"""Several processes train one network (`torchrun`): gloo between processors, nccl between graphics cards.
+
+Every process has the whole network and draws its own crops; together these are one batch. What networks and
+losses share while they compute is in `models.processes`; here is the rest: joining and leaving, the sum of
+the gradients, and decisions that all must take alike. Main thread of a command line verb.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.errors import TrainingError
+from engine.learn.device import available_cores
+from engine.learn.ranks import Rank
+from models.processes import are_several, summed
+
+_BUCKET = 16 << 20
+_PATIENCE = dt.timedelta(minutes=30)
+
+
+@contextlib.contextmanager
+def joined(rank: Rank, *, on_cuda: bool) -> Iterator[None]:
+    """Make this process one of `rank.count` for a while; does nothing where it is the only one.
+
+    Numbers on the processor travel by gloo whatever the device, so that deciding something together makes no
+    graphics card wait.
+
+    Args:
+        rank: Which process this is; the address of the others is in torchrun's environment variables.
+        on_cuda: Whether each process has a graphics card of its own.
+    """
+    if rank.count == 1:
+        yield
+        return
+    if on_cuda:
+        torch.cuda.set_device(rank.local)
+    torch.set_num_threads(max(1, available_cores() // rank.local_count))
+    backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
+    dist.init_process_group(backend, rank=rank.number, world_size=rank.count, timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace gradients by their sums over all processes; nothing happens alone.
+
+    Sums, not means: each process's loss is its share of the joint loss. Parameters without a gradient have
+    none in any process, because all run the same program on crops of the same shape.
+    """
+    if not are_several():
+        return
+    bucket: list[Tensor] = []
+    size = 0
+    for parameter in parameters:
+        if parameter.grad is not None:
+            bucket.append(parameter.grad)
+            size += parameter.grad.numel()
+        if size >= _BUCKET:
+            _sum_together(bucket)
+            bucket, size = [], 0
+    _sum_together(bucket)
+
+
+def _sum_together(values: list[Tensor]) -> None:
+    """One message for many small tensors."""
+    if not values:
+        return
+    flat = summed(torch.cat([value.reshape(-1) for value in values]))
+    start = 0
+    for value in values:
+        value.copy_(flat[start : start + value.numel()].view_as(value))
+        start += value.numel()
+
+
+def summed_losses(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return detached terms of the joint loss: the sums of the processes' shares."""
+    detached = {name: value.detach() for name, value in losses.items()}
+    if not are_several() or not detached:
+        return detached
+    values = summed(torch.stack([value.float() for value in detached.values()]))
+    return dict(zip(detached, values.unbind(), strict=True))
+
+
+def agreed(value: int) -> int:
+    """Return the first process's value in all of them."""
+    if not are_several():
+        return value
+    shared = torch.tensor([value], dtype=torch.int64)
+    dist.broadcast(shared, src=0)
+    return int(shared.item())
+
+
+def least(value: int) -> int:
+    """Return the smallest of the processes' values in all of them."""
+    if not are_several():
+        return value
+    shared = torch.tensor([value], dtype=torch.int64)
+    dist.all_reduce(shared, op=dist.ReduceOp.MIN)
+    return int(shared.item())
+
+
+def added_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of a vector of float64 over all processes."""
+    total: NDArray[np.float64] = summed(torch.from_numpy(values.copy())).numpy()
+    return total
+
+
+def start_alike(model: nn.Module) -> None:
+    """Give every process the first one's weights and buffers.
+
+    Raises:
+        TrainingError: The processes built different networks.
+    """
+    if not are_several():
+        return
+    size = sum(value.numel() for value in model.state_dict().values())
+    if agreed(size) != size:
+        raise TrainingError(
+            "The processes built different networks.", "Use the same Maskloop and the same files everywhere."
+        )
+    for value in model.state_dict().values():
+        held = value.contiguous()
+        dist.broadcast(held, src=0)
+        value.copy_(held)
