@@ -17,6 +17,36 @@ from engine.annotate.geometry import Box
 from engine.messages.values import PoolItem
 from models.inspection import InspectionKind
 
+__all__ = [
+    "CalibrationFitted",
+    "Contribution",
+    "DeleteRepresentations",
+    "Effect",
+    "EffectPreviewed",
+    "EndInspection",
+    "ExplainPixel",
+    "FindLabelErrors",
+    "FitCalibration",
+    "Inspect",
+    "InspectedView",
+    "InspectionCommand",
+    "InspectionEvent",
+    "InspectionKind",
+    "InspectionReady",
+    "LabelError",
+    "LabelErrorsFound",
+    "MakeOverlay",
+    "MapMemory",
+    "MemoryMapped",
+    "Method",
+    "OverlayKind",
+    "OverlayReady",
+    "PixelExplained",
+    "PreviewEffect",
+    "StrokeDot",
+    "WhatIfReady",
+]
+
 # --------------------------------------------------------------------------------------- commands
 
 
@@ -309,6 +339,7 @@ class CalibrationFitted:
         ece: Expected calibration error after the temperature, in [0, 1].
         ece_before: The same before it.
         bins: (mean confidence, share right, share of pixels) for each bin with pixels.
+        shift: Added to the log-odds after the temperature; see `engine.inspect.calibration.Curve`.
     """
 
     request_id: int
@@ -317,6 +348,7 @@ class CalibrationFitted:
     ece: float
     ece_before: float
     bins: tuple[tuple[float, float, float], ...]
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
