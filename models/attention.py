@@ -50,6 +50,16 @@ class AttentionBlock(nn.Module):
         """
         return self._attend(self.query(asking), self.key(answering), self.value(answering))
 
+    def asked_by(self, row: int, column: int, asking: Tensor, answering: Tensor) -> Tensor:
+        """Returns how much one place of `asking` listens to every place of `answering`, (B, h', w').
+
+        The largest weight is 1. Arguments as in `forward`.
+        """
+        query = self.query(asking[:, :, row : row + 1, column : column + 1]).flatten(1)
+        scores = torch.einsum("bt,bthw->bhw", query, self.key(answering)).float() * self.width**-0.5
+        weights: Tensor = (scores - scores.amax(dim=(1, 2), keepdim=True)).exp()
+        return weights
+
     def first_weight(self) -> Tensor:
         """Returns the weights of the three first convolutions as those of one, (3T, C, 1, 1)."""
         first = (self.query[0], self.key[0], self.value[0])

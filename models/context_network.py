@@ -15,6 +15,7 @@ from models.baseline_configs import ContextNetworkConfig, HeadConfig
 from models.blocks import full_size, pad_to_minimum
 from models.class_rows import Classifier
 from models.decoders import decoder
+from models.explanation import explained
 from models.output import InspectionView, SegmentationOutput
 from models.views import probability_view, strength_view
 
@@ -81,7 +82,10 @@ class ContextNetwork(SegmentationModel[SegmentationOutput]):
         if inspect:
             views |= context_views(features[3], gathered.features, logits)
         return SegmentationOutput(
-            logits=full_size(logits, padded, image), auxiliary_logits=auxiliary, inspection=views
+            logits=full_size(logits, padded, image),
+            auxiliary_logits=auxiliary,
+            inspection=views,
+            explanation=explained(gathered.features, self.classifier, padded) if inspect else None,
         )
 
 

@@ -16,6 +16,8 @@ class InspectionKind(Enum):
     """(B, h, w) int64 in 0..K-1: one class per place, e.g. a pseudo-label."""
     CLASS_HEATMAPS = "class_heatmaps"
     """(B, K, h, w) float: one heat map per class."""
+    CHANNEL_HEATMAPS = "channel_heatmaps"
+    """(B, C, h, w) float: one heat map per channel, for looking at one of them, e.g. of a gate."""
     CLASS_MATRIX = "class_matrix"
     """(K, K) float: one number per pair of classes, row acts on column, e.g. a class relation."""
     CLASS_VECTORS = "class_vectors"

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models.explanation import Explanation
 from models.inspection import InspectionKind
 
 _AXES = {
     InspectionKind.HEATMAP: 3,
     InspectionKind.LABEL_MAP: 3,
     InspectionKind.CLASS_HEATMAPS: 4,
+    InspectionKind.CHANNEL_HEATMAPS: 4,
     InspectionKind.CLASS_MATRIX: 2,
     InspectionKind.CLASS_VECTORS: 2,
     InspectionKind.CLASS_MEMORY: 3,
@@ -55,11 +57,14 @@ class SegmentationOutput:
         auxiliary_logits: logits of deeply supervised stages by name, (B, K, h, w) at any size; may be empty
             in evaluation.
         inspection: views by name; empty unless asked for.
+        explanation: what later questions about this batch need; None unless asked for, and for networks that
+            have nothing to explain.
     """
 
     logits: Tensor
     auxiliary_logits: Mapping[str, Tensor] = field(default_factory=dict)
     inspection: Mapping[str, InspectionView] = field(default_factory=dict)
+    explanation: Explanation | None = None
 
 
 def check_view(view: InspectionView, num_classes: int) -> None:

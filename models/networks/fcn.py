@@ -13,6 +13,7 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import conv_norm_act, full_size, pad_to_minimum
 from models.class_rows import Classifier
 from models.configs import FcnConfig, Supervision
+from models.explanation import explained, read_by_last
 from models.output import InspectionView, SegmentationOutput
 from models.views import probability_view, strength_view
 
@@ -58,7 +59,8 @@ class Fcn(SegmentationModel[SegmentationOutput]):
         """Computes logits (B, K, H, W) of (B, 3, H, W) float; auxiliary logits in training only."""
         padded = pad_to_minimum(image)
         features = self.backbone(padded)
-        coarse = self.decoder(features[3])
+        last, classifier = read_by_last(self.decoder, features[3])
+        coarse = classifier(last)
         auxiliary: dict[str, Tensor] = {}
         if self.training:
             for stage in self.stages:
@@ -69,6 +71,7 @@ class Fcn(SegmentationModel[SegmentationOutput]):
             logits=full_size(coarse, padded, image),
             auxiliary_logits=auxiliary,
             inspection=_views(features[3], coarse) if inspect else {},
+            explanation=explained(last, classifier, padded) if inspect else None,
         )
 
 

@@ -33,7 +33,8 @@ from models.class_memory import pad_target
 from models.class_rows import Classifier
 from models.context import FeaturePyramid, build_context
 from models.decoders import decoder
-from models.grouping import Groups, group, group_vectors
+from models.explanation import Explanation, Representations, explained
+from models.grouping import Groups, group, group_vectors, spread
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
 from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
@@ -206,7 +207,8 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         present = prepared.groups.present
         fixed = self._fixed(prepared)
         mask = self._mask(fixed)
-        logits = self._decode(fixed, self.context.mix(prepared, present), mask)
+        read = self._read(fixed, self.context.mix(prepared, present), mask)
+        logits = self.decoder[4](read)
         deleted, without = None, None
         if self.training and self.config.relations is not RelationLearning.NONE:
             with torch.no_grad():
@@ -217,9 +219,24 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             logits=final,
             auxiliary_logits=self._auxiliary(stages[2], prepared.coarse, padded, image),
             inspection=self._views(prepared, logits) if inspect else {},
+            explanation=self._explanation(read, padded, prepared, fixed, mask) if inspect else None,
             features=prepared.features.detach(),
             deleted=deleted,
             logits_without=without,
+        )
+
+    def _explanation(
+        self, read: Tensor, padded: Tensor, prepared: Prepared, fixed: Tensor, mask: Tensor
+    ) -> Explanation:
+        # One item of the list would be typed as any module.
+        (classifier,) = (layer for layer in self.decoder if isinstance(layer, Classifier))
+        return explained(
+            read,
+            classifier,
+            padded,
+            representations=ClassVectors(self, prepared, fixed, mask),
+            memory=self.context.relations.vectors[:, None],
+            remembered=prepared.features,
         )
 
     def draw(self, present: Tensor) -> Tensor:
@@ -272,21 +289,32 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         kept: Tensor = self.decoder[3](fixed.new_ones(fixed.shape[0], fixed.shape[1], 1, 1))
         return kept
 
-    def _decode(self, fixed: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Returns logits (B, K, h', w')."""
+    def _read(self, fixed: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Returns what the last convolution reads, (B, C, h', w')."""
         width = self.config.width
         given = F.conv2d(context, self._first_weight()[:, width : 2 * width])
-        features = self.decoder[1:3](fixed + resize(given, fixed.shape[-2:]))
-        logits: Tensor = self.decoder[4](features * mask if self.training else features)
-        return logits
+        features: Tensor = self.decoder[1:3](fixed + resize(given, fixed.shape[-2:]))
+        return features * mask if self.training else features
 
     def _without(self, prepared: Prepared, fixed: Tensor, mask: Tensor, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h', w') with class `deleted` (B,) taken out of each image."""
         classes = torch.arange(self.num_classes, device=deleted.device)
-        kept = prepared.groups.present & (classes != deleted[:, None])
+        return self.keeping(prepared, fixed, mask, classes != deleted[:, None])
+
+    def keeping(self, prepared: Prepared, fixed: Tensor, mask: Tensor, kept: Tensor) -> Tensor:
+        """Returns logits (B, K, h', w') from those classes of each image that are kept, (B, K) bool.
+
+        Args:
+            prepared: of the batch.
+            fixed: the decoder's first convolution of all its inputs but the context.
+            mask: the channels that dropout keeps.
+            kept: classes that may speak; those not in the image do not in any case.
+        """
         moving = nullcontext() if self.config.deletion_statistics else unmoved(self.context, self.decoder)
         with moving:
-            return self._decode(fixed, self.context.mix(prepared, kept), mask)
+            context = self.context.mix(prepared, prepared.groups.present & kept)
+            logits: Tensor = self.decoder[4](self._read(fixed, context, mask))
+            return logits
 
     def _views(self, prepared: Prepared, logits: Tensor) -> dict[str, InspectionView]:
         relations = self.context.relations
@@ -335,3 +363,35 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
                 values=relations.vectors.clone(),
             ),
         }
+
+
+class ClassVectors(Representations):
+    """IDRNet's class vectors of one batch; deleted exactly as training deletes them to learn relations."""
+
+    title = "what each class of this image tells the others"
+    diagnosed = True
+
+    def __init__(self, network: Idrnet, prepared: Prepared, fixed: Tensor, mask: Tensor) -> None:
+        self.present = prepared.groups.present
+        self._network = network
+        self._prepared = prepared
+        self._fixed = fixed
+        self._mask = mask
+
+    def without(self, deleted: Tensor) -> Tensor:
+        """Returns logits (B, K, h', w') with classes (K,) bool taken out."""
+        kept = ~deleted.expand_as(self.present)
+        return self._network.keeping(self._prepared, self._fixed, self._mask, kept)
+
+    def taken(self) -> Tensor:
+        """Returns how much of each class's vectors every place takes by its own class, (B, K, h, w)."""
+        by_mean, by_variance = self._network.context.relations.mixtures(self.present)
+        return spread(((by_mean + by_variance) / 2), self._prepared.groups)
+
+    def influence(self, y: float, x: float) -> Tensor:
+        """Returns how much of every place's class the class at one place takes, (B, h, w), most is 1."""
+        label = self._prepared.groups.label
+        taken = self.taken()[:, :, int(y * label.shape[1]), int(x * label.shape[2])]
+        places: Tensor = taken.gather(1, label.flatten(1))
+        places = places / places.amax(dim=1, keepdim=True).clamp(min=torch.finfo(places.dtype).tiny)
+        return places.view(label.shape)

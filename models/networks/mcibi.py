@@ -30,7 +30,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import AttentionBlock
-from models.backbones.base import Features
 from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum
 from models.class_memory import ClassMemory, class_shares, memory_views, pad_target
@@ -130,7 +129,9 @@ class Mcibi(SegmentationModel[McibiOutput]):
         within: Tensor = self.context_attention(features, self.context(last))
         return within
 
-    def _fuse(self, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor) -> Tensor:
+    def _fuse(
+        self, stages: tuple[Tensor, ...], features: Tensor, within: Tensor | None, shares: Tensor
+    ) -> Tensor:
         """Returns what the decoder reads, (B, C, h, w): pixel, beyond-image and within-image features."""
         mixtures = self.memory.mixture(shares).to(features.dtype)
         beyond = [
@@ -145,7 +146,9 @@ class Mcibi(SegmentationModel[McibiOutput]):
             fused = self.pyramid_fusion(self.pyramid(stages, fused))
         return fused
 
-    def reread(self, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor) -> Tensor:
+    def reread(
+        self, stages: tuple[Tensor, ...], features: Tensor, within: Tensor | None, shares: Tensor
+    ) -> Tensor:
         """Returns logits (B, K, h, w) for other weights over the memory.
 
         Args:
@@ -213,7 +216,12 @@ class MemoryVectors(Representations):
     title = "what is remembered of each class"
 
     def __init__(
-        self, network: Mcibi, stages: Features, features: Tensor, within: Tensor | None, shares: Tensor
+        self,
+        network: Mcibi,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        within: Tensor | None,
+        shares: Tensor,
     ) -> None:
         self.present = network.memory.filled().any(dim=1).expand(len(shares), -1)
         self._network = network
@@ -228,13 +236,14 @@ class MemoryVectors(Representations):
         """Returns the weights over the memory, (B, K, h, w)."""
         return self._shares
 
-    def influence(self, row: int, column: int) -> Tensor:
+    def influence(self, y: float, x: float) -> Tensor:
         """Returns which places correct what one place takes from the memory, (B, h, w), most is 1."""
         features = self._kept[1]
         mixtures = self._network.memory.mixture(self._shares).to(features.dtype)
         attention = self._network.memory_attentions[0]
         if not isinstance(attention, AttentionBlock):
             raise TypeError(f"expected an attention, found {type(attention).__name__}")
+        row, column = int(y * features.shape[2]), int(x * features.shape[3])
         return attention.asked_by(row, column, features, mixtures[0])
 
 

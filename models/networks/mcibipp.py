@@ -25,6 +25,7 @@ from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_memory import NormalMemory, class_shares, memory_views, pad_target
 from models.context import FeaturePyramid, build_context
 from models.decoders import decoder
+from models.explanation import Representations, explained, read_by_last
 from models.losses.cross_entropy import CrossEntropy
 from models.memory_configs import McibiPlusPlusConfig
 from models.output import SegmentationOutput
@@ -96,12 +97,8 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         context = None if self.context is None else self.context(stages[3])
         pixel_logits, within_logits = self._coarse(features, context)
         own = pixel_logits if within_logits is None or self.config.gather_by_pixels else within_logits
-        gathering = own
-        logits = self._read_memory(stages[:3], features, context, gathering)
-        for _ in range(0 if self.training else self.config.refinements):
-            fed_back = resize(logits, own.shape[-2:])
-            gathering = (_OWN * own + _FED_BACK * fed_back) / (_OWN + _FED_BACK - 1)
-            logits = self._read_memory(stages[:3], features, context, gathering)
+        last, classifier, gathering = self._refined(stages[:3], features, context, own, None)
+        logits = classifier(last)
         auxiliary: dict[str, Tensor] = {}
         if self.training:
             auxiliary["pixels"] = full_size(pixel_logits, padded, image)
@@ -115,6 +112,16 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
             logits=full_size(logits, padded, image),
             auxiliary_logits=auxiliary,
             inspection=memory_views(vectors, gathering, self._shares(gathering)) if inspect else {},
+            explanation=explained(
+                last,
+                classifier,
+                padded,
+                representations=MemoryDistributions(self, stages[:3], features, context, own),
+                memory=vectors,
+                remembered=features,
+            )
+            if inspect
+            else None,
             features=features.detach(),
             within_logits=within,
         )
@@ -127,11 +134,58 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
     def _shares(self, gathering: Tensor) -> Tensor:
         return class_shares(gathering, hard=self.config.hard_gathering)
 
-    def _read_memory(
-        self, stages: tuple[Tensor, ...], features: Tensor, context: Tensor | None, gathering: Tensor
+    def _refined(
+        self,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        context: Tensor | None,
+        own: Tensor,
+        kept: Tensor | None,
+    ) -> tuple[Tensor, nn.Conv2d, Tensor]:
+        """Returns what the classifier reads (B, C, h, w), the classifier, and what chose from the memory.
+
+        In evaluation a prediction is fed back as often as configured.
+
+        Args:
+            stages: of the backbone, without the last one.
+            features: (B, C, h, w).
+            context: within the image, or None.
+            own: (B, K, h, w) coarse logits.
+            kept: (K,) bool, classes whose vectors may be mixed in; None for all.
+        """
+        gathering = own
+        last, classifier = self._read_memory(stages, features, context, gathering, kept)
+        for _ in range(0 if self.training else self.config.refinements):
+            fed_back = resize(classifier(last), own.shape[-2:])
+            gathering = (_OWN * own + _FED_BACK * fed_back) / (_OWN + _FED_BACK - 1)
+            last, classifier = self._read_memory(stages, features, context, gathering, kept)
+        return last, classifier, gathering
+
+    def reread(
+        self, stages: tuple[Tensor, ...], features: Tensor, context: Tensor | None, own: Tensor, kept: Tensor
     ) -> Tensor:
-        """Returns the final logits (B, K, h, w) for coarse logits that choose from the memory."""
-        mixture = self.memory.mixture(self._shares(gathering)).to(features.dtype)
+        """Returns logits (B, K, h, w) from the memory of some classes; arguments as in `_refined`."""
+        last, classifier, _ = self._refined(stages, features, context, own, kept)
+        logits: Tensor = classifier(last)
+        return logits
+
+    def shares_of(self, own: Tensor) -> Tensor:
+        """Returns the weights over the memory (B, K, h, w) that coarse logits give before any refinement."""
+        return self._shares(own)
+
+    def _read_memory(
+        self,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        context: Tensor | None,
+        gathering: Tensor,
+        kept: Tensor | None,
+    ) -> tuple[Tensor, nn.Conv2d]:
+        """Returns what the classifier reads for coarse logits that choose from the memory, and it."""
+        shares = self._shares(gathering)
+        if kept is not None:
+            shares = shares * kept[:, None, None]
+        mixture = self.memory.mixture(shares).to(features.dtype)
         beyond = self._attend(features, mixture)
         fused: Tensor = self.memory_fusion(torch.cat([features, beyond], dim=1))
         if context is not None:
@@ -140,8 +194,7 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
             fused = torch.cat([fused, context], dim=1)
         if self.pyramid is not None:
             fused = self.pyramid(stages, fused)
-        logits: Tensor = self.decoder(fused)
-        return logits
+        return read_by_last(self.decoder, fused)
 
     def _attend(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Returns the mixture corrected by position, (B, C, h, w)."""
@@ -162,3 +215,29 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         """Moves mean and deviation of the classes of this batch."""
         del learning_rate
         self.memory.update(output.features, pad_target(target))
+
+
+class MemoryDistributions(Representations):
+    """MCIBI++'s class vectors as one batch reads them; a class is deleted by mixing nothing of it in."""
+
+    title = "what is remembered of each class"
+
+    def __init__(
+        self,
+        network: McibiPlusPlus,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        context: Tensor | None,
+        own: Tensor,
+    ) -> None:
+        self.present = torch.ones(len(own), own.shape[1], dtype=torch.bool, device=own.device)
+        self._network = network
+        self._kept = (stages, features, context, own)
+
+    def without(self, deleted: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
+        return self._network.reread(*self._kept, ~deleted)
+
+    def taken(self) -> Tensor:
+        """Returns the weights over the memory before any refinement, (B, K, h, w)."""
+        return self._network.shares_of(self._kept[3])

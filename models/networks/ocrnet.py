@@ -16,6 +16,7 @@ from models.baseline_configs import OcrNetConfig
 from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier
 from models.context_network import auxiliary_decoder, context_views
+from models.explanation import explained
 from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
 
@@ -97,6 +98,7 @@ class OcrNet(SegmentationModel[OcrNetOutput]):
             logits=full_size(logits, padded, image),
             auxiliary_logits={"stage3": full_size(coarse, padded, image)} if self.training else {},
             inspection=views,
+            explanation=explained(context, self.classifier, padded) if inspect else None,
             coarse_logits=coarse,
         )
 

@@ -20,10 +20,14 @@ from models.backbones.stages import StemlessBackbone
 from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier, ClassTensor, FollowsClasses
+from models.explanation import Gate, explained
 from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
 from models.spgnet_configs import Aggregation, SpgNetConfig
 from models.views import probability_view
+
+_CHANNEL_EDGE = 96
+"""Longest edge at which single channels of a gate are shown: hundreds of maps, looked at one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +207,15 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
         stage_logits: list[Tensor] = []
         gates: list[Tensor] = []
         views: dict[str, InspectionView] = {}
+        kept: list[Gate] = []
         for number, (guidance, stage) in enumerate(zip(self.guidance, self.later, strict=True), start=1):
             logits, gate, guided = guidance(finest)
             stage_logits.append(logits)
             gates.append(gate)
             finest, encoded, decoded, taken = stage(guided, encoded, decoded)
             if inspect:
-                views |= _views_of_guidance(number, logits, gate)
+                kept.append(Gate(stage=number, values=gate.detach(), opened_by=_opened_by(guidance)))
+                views |= _views_of_guidance(number, logits, kept[-1], self.num_classes)
                 views |= _views_of_aggregation(number + 1, taken, encoded, self.backbone.strides)
         stage_logits.append(self.classifier(finest))
         if inspect:
@@ -224,6 +230,7 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             logits=full_size(stage_logits[-1], padded, image),
             auxiliary_logits=auxiliary,
             inspection=views,
+            explanation=explained(finest, self.classifier, padded, gates=tuple(kept)) if inspect else None,
             stage_logits=tuple(stage_logits),
             gates=tuple(gates),
         )
@@ -234,7 +241,17 @@ def _conv_norm(channels: int, width: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, width, 1, bias=False), BatchNorm(width)]
 
 
-def _views_of_guidance(number: int, logits: Tensor, gate: Tensor) -> dict[str, InspectionView]:
+def _opened_by(guidance: nn.Module) -> Tensor:
+    """Returns for each channel the class whose logit opens its gate most, (C,) int64."""
+    weight: Tensor = guidance.get_submodule("excitation").get_parameter("weight")
+    return weight.detach().flatten(1).argmax(dim=1)
+
+
+def _views_of_guidance(
+    number: int, logits: Tensor, kept: Gate, num_classes: int
+) -> dict[str, InspectionView]:
+    gate = kept.values.float()
+    small = min(gate.shape[-2], _CHANNEL_EDGE), min(gate.shape[-1], _CHANNEL_EDGE)
     return {
         f"prediction_stage{number}": InspectionView(
             kind=InspectionKind.LABEL_MAP,
@@ -246,7 +263,19 @@ def _views_of_guidance(number: int, logits: Tensor, gate: Tensor) -> dict[str, I
             kind=InspectionKind.HEATMAP,
             title=f"Guided attention, stage {number} to {number + 1}",
             explanation="How far the prediction opens each place for the next stage, averaged over channels.",
-            values=gate.detach().float().mean(dim=1),
+            values=gate.mean(dim=1),
+        ),
+        f"gate_classes_stage{number}": InspectionView(
+            kind=InspectionKind.CLASS_HEATMAPS,
+            title=f"Guided attention by class, stage {number} to {number + 1}",
+            explanation="How far the channels that each class opens most are open at each place.",
+            values=kept.by_class(num_classes).float(),
+        ),
+        f"gate_channels_stage{number}": InspectionView(
+            kind=InspectionKind.CHANNEL_HEATMAPS,
+            title=f"Guided attention by channel, stage {number} to {number + 1}",
+            explanation="How far each single channel is open at each place, reduced in size.",
+            values=F.adaptive_avg_pool2d(gate, small),
         ),
     }
 

@@ -12,6 +12,7 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier
 from models.configs import TinyConfig
+from models.explanation import explained
 from models.output import InspectionView, SegmentationOutput
 from models.views import probability_view, strength_view
 
@@ -42,6 +43,7 @@ class TinyNetwork(SegmentationModel[SegmentationOutput]):
         return SegmentationOutput(
             logits=full_size(logits, padded, image),
             inspection=_views(features, logits) if inspect else {},
+            explanation=explained(features, self.classifier, padded) if inspect else None,
         )
 
 
