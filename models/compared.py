@@ -10,13 +10,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from models.attention import AttentionBlock
 from models.baseline_configs import CcNetConfig, DaNetConfig, DnlConfig
 from models.blocks import conv_norm_act
+from models.class_memory import ClassMemory, NormalMemory, class_shares
 from models.class_rows import Classifier
 from models.context import AtrousPyramid, PyramidPooling
 from models.context_configs import ContextKind
 from models.idrnet_configs import IdrnetConfig
 from models.idrnet_presets import idrnet_light
+from models.memory_configs import ClassMemoryConfig
 from models.networks.ann import AnnContext
 from models.networks.ccnet import RecurrentCrissCross
 from models.networks.danet import DualAttention
@@ -54,6 +57,24 @@ class _Ann(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.context(self.before(features), features)[0]
+        return result
+
+
+class _Mcibi(nn.Module):
+    """Coarse logits are the first K channels there are: the table counts nothing that makes them."""
+
+    def __init__(self, memory: ClassMemory | NormalMemory) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(*conv_norm_act(CHANNELS, WIDTH))
+        self.memory = memory
+        self.attention = AttentionBlock(WIDTH, WIDTH // 2, WIDTH)
+        self.fusion = nn.Sequential(*conv_norm_act(2 * WIDTH, WIDTH))
+
+    def forward(self, features: Tensor) -> Tensor:
+        reduced = self.reduce(features)
+        shares = class_shares(features[:, :CLASSES], hard=False)
+        mixture = self.memory.mixture(shares).view_as(reduced).to(reduced.dtype)
+        result: Tensor = self.fusion(torch.cat([reduced, self.attention(reduced, mixture)], dim=1))
         return result
 
 
@@ -117,6 +138,16 @@ def dnl() -> nn.Module:
 def danet() -> nn.Module:
     """Returns position and channel attention."""
     return DualAttention(CHANNELS, DaNetConfig())
+
+
+def mcibi() -> nn.Module:
+    """Returns MCIBI's memory of class vectors, without context within the image."""
+    return _Mcibi(ClassMemory(CLASSES, WIDTH, ClassMemoryConfig()))
+
+
+def mcibipp() -> nn.Module:
+    """Returns MCIBI++'s memory of class distributions, without context within the image."""
+    return _Mcibi(NormalMemory(CLASSES, WIDTH, momentum=0.1))
 
 
 def idrnet() -> nn.Module:

@@ -159,7 +159,7 @@ def _network(row: ModuleRow, device: torch.device, size: tuple[int, int], runs: 
     from models.speed import measure_speed
 
     config = _without_auxiliary(without_weights(_resolve(row.target)()))
-    cost = measure_cost(lambda: build_model(config, _CLASSES), NETWORK_INPUT)
+    cost = measure_cost(lambda: build_model(config, _CLASSES), NETWORK_INPUT, training=row.counts_training)
     speed = None
     if all(size):
         model = build_model(config, _CLASSES, seed=0).to(device).eval()

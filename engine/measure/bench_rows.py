@@ -33,11 +33,14 @@ class ModuleRow:
         title: first column.
         target: "module:function" that returns the module, or the network's configuration.
         published: what the paper says.
+        counts_training: parameters and operations are those of training: the paper counts heads that only
+            training needs. Time and memory are those of prediction all the same.
     """
 
     title: str
     target: str
     published: Published = Published()
+    counts_training: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,12 @@ MODULES: tuple[ModuleRow, ...] = (
         published=Published(parameters=24.12, operations=395.25, milliseconds=51.38, memory_mb=2381.04),
     ),
     ModuleRow(title="DANet", target="models.compared:danet"),
+    ModuleRow(
+        title="MCIBI",
+        target="models.compared:mcibi",
+        published=Published(parameters=14.82, operations=242.80, milliseconds=47.64, memory_mb=252.0),
+    ),
+    ModuleRow(title="MCIBI++", target="models.compared:mcibipp"),
     ModuleRow(title="IDRNet, pixels (released)", target="models.compared:idrnet"),
     ModuleRow(
         title="IDRNet, classes (paper)",
@@ -119,6 +128,7 @@ NETWORKS: tuple[ModuleRow, ...] = (
         title="DANet, ResNet-101",
         target="models.baseline_presets:danet_resnet101",
         published=Published(parameters=66.5, operations=2878.9),
+        counts_training=True,
     ),
     ModuleRow(title="FCN, ResNet-50", target="models.presets:fcn_resnet50"),
     ModuleRow(title="PSPNet, ResNet-50", target="models.baseline_presets:pspnet_resnet50"),
