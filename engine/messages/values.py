@@ -33,9 +33,19 @@ class Problem:
         return cls(message=error.message, hint=error.hint)
 
 
+class PredictionSource(Enum):
+    """Who predicted."""
+
+    NETWORK = "network"
+    QUICK = "quick"
+    """The quick model, which learns from a stroke at once."""
+    MEMORY = "memory"
+    """The network, with a class memory that has taken in the newest strokes already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """What the network sees in a box of an image.
+    """What the network, or the quick model before it, sees in a box of an image.
 
     Attributes:
         image_id: The image.
@@ -43,8 +53,9 @@ class Prediction:
         box: Part of the image this prediction covers; the whole image where it covers `size`.
         label_map: (h, w) uint8 permanent class indices of the box.
         confidence: (h, w) float32, largest softmax probability, in [0, 1].
-        step: Training step of the weights that predicted.
+        step: Training step of the weights that predicted; 0 of the quick model.
         checkpoint: Name of the checkpoint the weights came from, "" where they were never saved.
+        source: Who predicted.
     """
 
     image_id: str
@@ -54,6 +65,7 @@ class Prediction:
     confidence: NDArray[np.float32]
     step: int
     checkpoint: str
+    source: PredictionSource = PredictionSource.NETWORK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,185 @@
+"""What the quick model sees of an image: colour, edges, texture, surroundings and position, once per image.
+
+An image is first reduced to at most half a megapixel, so that time and memory have a bound whatever the
+camera; the features then lie on a grid of every second pixel of the reduced image. Sums over wide windows
+are taken on smaller copies. Pure functions of the pixels: the same image gives the same numbers.
+
+H W size of the image, h w cells of the grid, F features.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.opencv import cv2
+
+Plane = NDArray[np.float32]
+
+FEATURES = 57
+"""F: numbers per cell."""
+
+_WORKING_PIXELS = 2**19
+_STRIDE = 2
+_SMALLEST = 1e-4
+_GRAIN, _LIMIT = np.float32(64), np.float32(16)
+_NEAR, _FAR = 12, 32
+"""How far away the surroundings are looked at, in cells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureGrid:
+    """Features of one image.
+
+    Attributes:
+        values: (h, w, F) float16, read-only; every number of the order of 1, a multiple of 1/64 within
+            -16..16, so that products with such numbers can be summed without rounding.
+        size: (H, W) of the image.
+    """
+
+    values: NDArray[np.float16]
+    size: tuple[int, int]
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(h, w)."""
+        return int(self.values.shape[0]), int(self.values.shape[1])
+
+
+def grid_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (h, w) cells of an image of (H, W) pixels; about 2**17 at most, at least 1 x 1."""
+    height, width = working_size(size)
+    return -(-height // _STRIDE), -(-width // _STRIDE)
+
+
+def working_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size an image of (H, W) is reduced to first; its own up to 2**19 pixels."""
+    reduction = math.sqrt(max(1.0, size[0] * size[1] / _WORKING_PIXELS))
+    return max(1, round(size[0] / reduction)), max(1, round(size[1] / reduction))
+
+
+def feature_grid(image: NDArray[np.uint8]) -> FeatureGrid:
+    """Return the features of an image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, at least one pixel.
+    """
+    size = (int(image.shape[0]), int(image.shape[1]))
+    working = _shrunk(np.ascontiguousarray(image), working_size(size))
+    lab = _lab(working)
+    cells = grid_size(size)
+    planes = [*_fine(lab, cells), *_coarse(_reduced(lab, cells)), *_position(cells)]
+    values = np.empty((*cells, len(planes)), np.float16)
+    for number, plane in enumerate(planes):
+        values[..., number] = np.clip(np.rint(plane * _GRAIN) / _GRAIN, -_LIMIT, _LIMIT)
+    values.setflags(write=False)
+    return FeatureGrid(values, size)
+
+
+def _lab(image: NDArray[np.uint8]) -> Plane:
+    """Return (h, w, 3) Lab, lightness within -1..1, colours about as large."""
+    lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    lab -= np.array([50, 0, 0], np.float32)
+    lab *= np.array([1 / 25, 1 / 15, 1 / 15], np.float32)
+    return np.asarray(lab, np.float32)
+
+
+def _fine(lab: Plane, cells: tuple[int, int]) -> list[Plane]:
+    """Edges and texture at the resolution of the reduced image, then averaged into cells."""
+    light = np.ascontiguousarray(lab[..., 0])
+    planes: list[Plane] = []
+    for sigma in (0.8, 1.6):
+        planes += _hessian(_float(cv2.GaussianBlur(light, (0, 0), sigma)), cells)
+    dx = _float(cv2.Scharr(light, cv2.CV_32F, 1, 0, scale=1 / 32))
+    dy = _float(cv2.Scharr(light, cv2.CV_32F, 0, 1, scale=1 / 32))
+    products = [_reduced(dx * dx, cells), _reduced(dy * dy, cells), _reduced(dx * dy, cells)]
+    for sigma in (0.0, 1.5, 4.0):
+        planes += _structure(*(_blurred(plane, sigma) for plane in products))
+    mean, square = _reduced(light, cells), _reduced(light * light, cells)
+    for sigma in (1.0, 3.0, 8.0):
+        variance = _blurred(square, sigma) - np.square(_blurred(mean, sigma))
+        planes.append(_log(_float(np.maximum(variance, 0))))
+    return planes
+
+
+def _hessian(smooth: Plane, cells: tuple[int, int]) -> list[Plane]:
+    """Larger and smaller curvature: lines and blobs, bright and dark."""
+    dxx = _float(cv2.Sobel(smooth, cv2.CV_32F, 2, 0))
+    dyy = _float(cv2.Sobel(smooth, cv2.CV_32F, 0, 2))
+    dxy = _float(cv2.Sobel(smooth, cv2.CV_32F, 1, 1))
+    mean = _float((dxx + dyy) / 2)
+    spread = _float(cv2.magnitude((dxx - dyy) / 2, dxy))
+    return [_reduced(mean + spread, cells), _reduced(mean - spread, cells)]
+
+
+def _structure(xx: Plane, yy: Plane, xy: Plane) -> list[Plane]:
+    """Energy of edges, and how much they lie along the axes and along the diagonals."""
+    energy = xx + yy
+    share = 1 / (energy + np.float32(_SMALLEST))
+    return [_log(energy), _float((xx - yy) * share * 2), _float(xy * share * 4)]
+
+
+def _coarse(lab: Plane) -> list[Plane]:
+    """Colour at growing scales, and the colour of the surroundings."""
+    planes = list(cv2.split(lab))
+    for sigma in (1.0, 2.5):
+        planes += cv2.split(_blurred(lab, sigma))
+    wide = _blurred(lab, 6.0)
+    planes += cv2.split(wide)
+    planes += cv2.split(_blurred(lab, 16.0))
+    for distance in (_NEAR, _FAR):
+        for rows, columns in ((-distance, 0), (distance, 0), (0, -distance), (0, distance)):
+            planes += cv2.split(_shifted(wide, rows, columns))
+    return [_float(plane) for plane in planes]
+
+
+def _position(cells: tuple[int, int]) -> list[Plane]:
+    rows, columns = ((np.arange(count, dtype=np.float32) + 0.5) / count * 4 - 2 for count in cells)
+    return [
+        np.ascontiguousarray(np.broadcast_to(rows[:, None], cells)),
+        np.ascontiguousarray(np.broadcast_to(columns[None, :], cells)),
+    ]
+
+
+def _log(energy: Plane) -> Plane:
+    result: Plane = np.log(energy + np.float32(_SMALLEST)) / 2 + 2
+    return result
+
+
+def _blurred(plane: Plane, sigma: float) -> Plane:
+    """Gaussian blur; a wide one is done on a smaller copy."""
+    if sigma == 0:
+        return plane
+    height, width = plane.shape[:2]
+    factor = 1 if sigma < 4 else 2 if sigma < 8 else 4
+    if factor == 1 or min(height, width) < 8 * factor:
+        return _float(cv2.GaussianBlur(plane, (0, 0), sigma))
+    small = cv2.GaussianBlur(_reduced(plane, (height // factor, width // factor)), (0, 0), sigma / factor)
+    return _float(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _shifted(plane: Plane, rows: int, columns: int) -> Plane:
+    """Return what lies (rows, columns) away from every cell; beyond the border, what lies on it."""
+    height, width = plane.shape[:2]
+    ys = np.clip(np.arange(height) + rows, 0, height - 1)
+    xs = np.clip(np.arange(width) + columns, 0, width - 1)
+    return np.ascontiguousarray(plane[ys][:, xs])
+
+
+def _reduced(plane: Plane, cells: tuple[int, int]) -> Plane:
+    if plane.shape[:2] == cells:
+        return plane
+    return _float(cv2.resize(plane, (cells[1], cells[0]), interpolation=cv2.INTER_AREA))
+
+
+def _shrunk(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _float(values: object) -> Plane:
+    return np.asarray(values, np.float32)

@@ -1,0 +1,121 @@
+"""From features to a label map of the image: probabilities on the grid, enlarged, in parts.
+
+H W size of the image, h w cells of its grid, K classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotate.geometry import Box
+from engine.opencv import cv2
+from engine.quick.features import FeatureGrid, working_size
+from engine.quick.head import Readout
+
+_STRIP_CELLS = 2**16
+"""Cells predicted at once: about a tenth of a second."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What the quick model sees in a box.
+
+    Attributes:
+        box: Part of the image.
+        label_map: (h, w) uint8 permanent class indices of the box, read-only.
+        confidence: (h, w) float32 largest probability, in [0, 1], read-only.
+        complete: Whether this is the last part.
+    """
+
+    box: Box
+    label_map: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    complete: bool
+
+
+def parts(grid: FeatureGrid, readout: Readout, visible: Box | None) -> Iterator[Part]:
+    """Yield an image in bands of rows, those on screen first.
+
+    Args:
+        grid: Features of the image.
+        readout: The model.
+        visible: Box on screen, or None.
+    """
+    bands = _bands(grid, visible)
+    for number, (top, bottom) in enumerate(bands):
+        yield _band(grid, readout, top, bottom, complete=number == len(bands) - 1)
+
+
+def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
+    """Return rows of cells, from and to, of every band."""
+    height, width = grid.cells
+    count = max(1, math.ceil(height * width / _STRIP_CELLS))
+    edges = [round(number * height / count) for number in range(count + 1)]
+    bands = [(top, bottom) for top, bottom in itertools.pairwise(edges) if bottom > top]
+    if visible is None:
+        return bands
+    middle = (visible.top + visible.bottom) / 2 / grid.size[0] * height
+    return sorted(bands, key=lambda band: abs((band[0] + band[1]) / 2 - middle))
+
+
+def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complete: bool) -> Part:
+    height, width = grid.cells
+    # A row more on both sides: cells blend with their neighbours.
+    first, last = max(0, top - 1), min(height, bottom + 1)
+    values = grid.values[first:last].reshape(-1, grid.values.shape[2])
+    probabilities = readout.probabilities(values).reshape(last - first, width, -1)
+    working = working_size(grid.size)
+    start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
+    channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)
+    box = Box(_rows(top, height, grid.size[0]), 0, _rows(bottom, height, grid.size[0]), grid.size[1])
+    label_map = readout.classes[channel]
+    if working != grid.size:
+        rows = np.minimum(
+            np.arange(box.top, box.bottom) * working[0] // grid.size[0] - start, end - start - 1
+        )
+        columns = np.arange(grid.size[1]) * working[1] // grid.size[1]
+        rows = np.maximum(rows, 0)
+        label_map, confidence = label_map[rows][:, columns], confidence[rows][:, columns]
+    label_map.setflags(write=False)
+    confidence.setflags(write=False)
+    return Part(box, label_map, confidence, complete)
+
+
+def _rows(cells: int, of: int, pixels: int) -> int:
+    """Return the first row of pixels of a row of cells."""
+    return round(cells * pixels / of)
+
+
+def _enlarged(
+    probabilities: NDArray[np.float32],
+    first: int,
+    rows: tuple[int, int],
+    working: tuple[int, int],
+    cells: tuple[int, int],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return class channel and probability of rows of the reduced image, cells blended bilinearly."""
+    down, across = cells[0] / working[0], cells[1] / working[1]
+    back = np.array(
+        [[across, 0, across / 2 - 0.5], [0, down, (rows[0] + 0.5) * down - 0.5 - first]], np.float64
+    )
+    size = (working[1], rows[1] - rows[0])
+    best = np.full((size[1], size[0]), -1, np.float32)
+    channel = np.zeros(best.shape, np.uint8)
+    for number in range(probabilities.shape[2]):
+        plane = cv2.warpAffine(
+            np.ascontiguousarray(probabilities[..., number]),
+            back,
+            size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        better = plane > best
+        channel[better] = number
+        np.maximum(best, plane, out=best)
+    return channel, np.clip(best, 0, 1, out=best)

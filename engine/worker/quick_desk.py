@@ -1,0 +1,133 @@
+"""The quick model at work: learns from annotations, predicts the image on screen. Worker thread.
+
+What people have painted is learnt from at once where it is the newest stroke, and image by image where a
+project is opened that has annotations already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.learn.pool import store_reader
+from engine.messages import OpenNetwork, PoolItem, Predict
+from engine.predict.predictor import PredictedPart
+from engine.project.images import ImageArray, read_image
+from engine.project.manifest import Split
+from engine.quick.head import Readout
+from engine.quick.model import QuickModel
+from engine.quick.picture import parts
+from engine.quick.samples import labelled_cells
+
+MOST_IMAGES = 64
+"""Images learnt from; the one changed longest ago makes room."""
+
+
+class QuickDesk:
+    """The quick model of the open project and what it has still to learn."""
+
+    def __init__(self) -> None:
+        self._model = QuickModel()
+        self._request: OpenNetwork | None = None
+        self._items: dict[str, PoolItem] = {}
+        self._waiting: dict[str, PoolItem] = {}
+        self._readout: Readout | None = None
+        self._is_old = False
+
+    def open(self, request: OpenNetwork) -> None:
+        """Follow the network that was opened; another project starts with nothing."""
+        before, self._request = self._request, request
+        if before is None or before.store_folder != request.store_folder or not request.quick_head:
+            self.clear()
+        self._is_old = True
+
+    def clear(self) -> None:
+        """Forget everything and give the memory back."""
+        self._model = QuickModel()
+        self._items.clear()
+        self._waiting.clear()
+        self._readout, self._is_old = None, False
+
+    def follow(self, request: OpenNetwork) -> None:
+        """Follow a changed class table; where classes are gone, their pixels may be others now."""
+        before, self._request = self._request, request
+        if before is not None and set(before.classes.indices) - set(request.classes.indices):
+            self._waiting.update(self._items)
+        self._is_old = True
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a project and the quick model is wanted."""
+        return self._request is not None and self._request.quick_head and bool(self._request.store_folder)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether annotations wait to be learnt from."""
+        return bool(self._waiting)
+
+    def note(self, item: PoolItem) -> None:
+        """Remember to learn from an annotation when there is time."""
+        if self.is_on:
+            self._waiting.pop(item.image_id, None)
+            self._waiting[item.image_id] = item
+
+    def learn_next(self) -> bool:
+        """Learn from one waiting annotation; return whether the model changed."""
+        image_id = next(reversed(self._waiting), None)
+        return image_id is not None and self.learn(self._waiting.pop(image_id))
+
+    def learn(self, item: PoolItem) -> bool:
+        """Learn from an annotation as it is on disk now; return whether the model changed.
+
+        What cannot be read teaches nothing; whoever shows or trains on it says why.
+        """
+        if not self.is_on or self._request is None:
+            return False
+        self._waiting.pop(item.image_id, None)
+        self._items.pop(item.image_id, None)
+        try:
+            changed = item.split is not Split.NONE and self._take(item, self._request.store_folder)
+        except EngineError:
+            changed = False
+        if item.image_id not in self._items:
+            changed = self._model.forget(item.image_id)
+        for oldest in self._model.images[:-MOST_IMAGES]:
+            self._model.forget(oldest)
+        self._is_old |= changed
+        return changed
+
+    def _take(self, item: PoolItem, store_folder: str) -> bool:
+        cells = labelled_cells(*store_reader(store_folder)(item))
+        grid = self._model.grid(item.image_id, lambda: read_image(Path(item.image_path)))
+        if grid.size != item.size:
+            return False  # the file is another image now; the pool tells
+        self._items[item.image_id] = item
+        return self._model.learn(item.image_id, grid, cells)
+
+    def readout(self) -> Readout | None:
+        """Return the model of now; None while it is off or fewer than two classes are painted."""
+        if not self.is_on or self._request is None:
+            return None
+        if self._is_old:
+            self._readout, self._is_old = self._model.readout(self._request.classes.indices), False
+        return self._readout
+
+    def predict(self, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:
+        """Predict an image with the model of now, bands on screen first.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            wanted: Which image it is and what is visible of it.
+        """
+        readout = self.readout()
+        if readout is None:
+            return
+        grid = self._model.grid(wanted.image_id, lambda: image)
+        for part in parts(grid, readout, wanted.visible):
+            yield PredictedPart(
+                box=part.box,
+                label_map=part.label_map,
+                confidence=part.confidence,
+                complete=part.complete,
+            )
