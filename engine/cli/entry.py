@@ -22,6 +22,7 @@ _MODULES = {
     "check": "engine.cli.check",
     "networks": "engine.cli.list_networks",
     "bench": "engine.cli.bench",
+    "robot": "engine.cli.robot",
 }
 
 VERBS: tuple[str, ...] = tuple(_MODULES)

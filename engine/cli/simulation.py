@@ -36,7 +36,7 @@ from engine.measure.actions import (
     Visit,
     moved,
 )
-from engine.measure.annotator import next_action
+from engine.measure.annotator import Sight, next_action
 from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.messages import (
@@ -110,7 +110,9 @@ class Simulation:
         self._held_out = tuple(names[-count:])
         self._queue = names[:-count]
         self._rng = np.random.default_rng([seed, 1])
-        self._rules = AnnotatorRules(rarity=_RARITY, strokes_per_image=_STROKES_PER_IMAGE)
+        self._rules = AnnotatorRules(
+            rarity=_RARITY, strokes_per_image=_STROKES_PER_IMAGE, accepts_regions=True
+        )
         self._device = resolve_device(device)
         self._device_title = self._device.title
         self._truths = Truths(images)
@@ -201,8 +203,7 @@ class Simulation:
                 raise EngineError(f"“{image_id}” could not be opened.", hint="Run the demo again.")
             action = next_action(
                 truth,
-                self._shown_prediction(image_id),
-                annotation.label_map,
+                Sight(annotation=annotation.label_map, prediction=self._shown_prediction(image_id)),
                 hand=hand,
                 visit=visit,
                 rules=self._rules,

@@ -1,9 +1,9 @@
-"""The simulated annotator: what a careful person would do next, looking at truth, prediction and own labels.
+"""The simulated annotator: what a person would do next, looking at truth, prediction and own labels.
 
 Pure functions; the only state is what the caller hands in and a random generator. Same inputs and same
-generator give the same actions. The rules are those of corrective annotation studies in their simplest form:
-look for the largest error that is more than a border slip, relabel a wholly wrong region with one click,
-otherwise paint along its middle with a brush that fits, and accept the rest once it is nearly right.
+generator give the same actions. The rules are those of corrective annotation studies: look for the largest
+error that is more than a border slip, relabel a wholly wrong region with one click, otherwise paint along its
+middle with a brush that fits, and accept the rest once it is nearly right.
 """
 
 import dataclasses
@@ -22,134 +22,61 @@ from engine.measure.actions import (
     AcceptRegion,
     Action,
     AnnotatorRules,
+    Feedback,
+    Gaze,
     Hand,
     Leave,
     Paint,
     Relabel,
     Visit,
 )
-from engine.measure.costs import CostModel
+from engine.measure.costs import T_GAP, CostModel
 from engine.measure.medial import medial_path, path_length
+from engine.measure.regions import (
+    ErrorRegion,
+    Truth,
+    error_regions,
+    know,
+    unsure_regions,
+    wrong_share,
+)
 from engine.opencv import cv2
 
-_REFERENCE_AREA = 480 * 360
+__all__ = ["ErrorRegion", "Sight", "Truth", "error_regions", "know", "next_action", "wrong_share"]
+
+_KNOT_SPACING = 8.0
+_WHOLE_REGION = 0.8
+_PURE_REGION = 0.9
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Truth:
-    """What the person knows about an image.
+class Sight:
+    """What the person has before the eyes, beside the truth.
 
     Attributes:
-        label_map: (H, W) uint8 of class indices; 255 where nobody knows.
-        depth: (H, W) float32, pixels to the nearest pixel of another class; the image's border is no border.
-        scale: side length relative to a 480 x 360 image.
+        annotation: (H, W) uint8 label map of the person's own work.
+        prediction: (H, W) uint8 of permanent class indices, or ``None`` while there is none.
+        confidence: (H, W) float32, 0 … 1, or ``None`` where the tool tells none.
     """
 
-    label_map: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    scale: float
+    annotation: NDArray[np.uint8]
+    prediction: NDArray[np.uint8] | None = None
+    confidence: NDArray[np.float32] | None = None
 
     @property
-    def known(self) -> NDArray[np.bool_]:
-        """(H, W) bool, true where there is a class."""
-        return self.label_map < VOID
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ErrorRegion:
-    """A connected place where what is shown is wrong.
-
-    Attributes:
-        class_index: the class that belongs there.
-        top: first row.
-        left: first column.
-        mask: (h, w) bool.
-        area: pixels.
-        radius: largest distance to the border of the true class, in pixels.
-    """
-
-    class_index: int
-    top: int
-    left: int
-    mask: NDArray[np.bool_]
-    area: int
-    radius: float
-
-
-def know(label_map: NDArray[np.uint8]) -> Truth:
-    """Prepare the truth of an image: depths are worked out once.
-
-    Args:
-        label_map: (H, W) uint8 of class indices, 255 or 254 where nobody knows.
-    """
-    depth = np.zeros(label_map.shape, np.float32)
-    for value in np.unique(label_map[label_map < VOID]):
-        inside = label_map == value
-        if inside.all():
-            depth[:] = min(label_map.shape)
-            continue
-        distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        depth[inside] = distance[inside]
-    scale = math.sqrt(label_map.size / _REFERENCE_AREA)
-    return Truth(label_map=label_map, depth=depth, scale=scale)
-
-
-def wrong_share(truth: Truth, shown: NDArray[np.uint8]) -> float:
-    """Share of known pixels, 0 … 1, that show another class than the true one."""
-    known = truth.known
-    total = int(known.sum())
-    return float((known & (shown != truth.label_map)).sum() / total) if total else 0.0
-
-
-def error_regions(
-    truth: Truth, annotation: NDArray[np.uint8], shown: NDArray[np.uint8], rules: AnnotatorRules
-) -> list[ErrorRegion]:
-    """All errors a person would care about, the most urgent first; ties by class, row, column."""
-    scale = truth.scale
-    wrong = truth.known & (shown != truth.label_map) & (annotation == UNLABELLED)
-    wrong &= truth.depth > rules.border * scale
-    found: list[ErrorRegion] = []
-    for value in np.unique(truth.label_map[wrong]):
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(
-            (wrong & (truth.label_map == value)).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
-        )
-        for part in range(1, count):
-            left, top, width, height, area = (int(number) for number in stats[part])
-            if area < rules.smallest_area * scale * scale:
-                continue
-            box = np.s_[top : top + height, left : left + width]
-            mask = parts[box] == part
-            radius = float(truth.depth[box][mask].max())
-            if radius < rules.smallest_radius * scale:
-                continue
-            found.append(
-                ErrorRegion(class_index=int(value), top=top, left=left, mask=mask, area=area, radius=radius)
-            )
-    share = np.bincount(truth.label_map[truth.known], minlength=256) / max(1, int(truth.known.sum()))
-
-    def urgency(error: ErrorRegion) -> tuple[float, int, int, int]:
-        weight = error.area / float(share[error.class_index]) ** rules.rarity
-        return (-weight, error.class_index, error.top, error.left)
-
-    return sorted(found, key=urgency)
+    def shown(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: the person's work over the prediction. A full pass."""
+        return final_label_map(self.annotation, self.prediction)
 
 
 def next_action(
-    truth: Truth,
-    prediction: NDArray[np.uint8] | None,
-    annotation: NDArray[np.uint8],
-    *,
-    hand: Hand,
-    visit: Visit,
-    rules: AnnotatorRules,
-    rng: np.random.Generator,
+    truth: Truth, sight: Sight, *, hand: Hand, visit: Visit, rules: AnnotatorRules, rng: np.random.Generator
 ) -> Action:
     """What the person does next on this image.
 
     Args:
         truth: from :func:`know`.
-        prediction: (H, W) uint8 of permanent class indices, or ``None`` while there is none.
-        annotation: (H, W) uint8 label map of the person's own work.
+        sight: what is shown.
         hand: pointer and brush now.
         visit: time and actions on this image so far.
         rules: the person.
@@ -158,117 +85,202 @@ def next_action(
     Returns:
         The action with its seconds of user time.
     """
-    height, width = truth.label_map.shape
-    costs = CostModel.for_size((height, width))
-    shown = final_label_map(annotation, prediction)
-    tired = visit.strokes >= rules.strokes_per_image or visit.seconds >= rules.seconds_per_image
-    if not tired:
-        for error in error_regions(truth, annotation, shown, rules):
-            if rng.random() < math.exp(-error.area / (rules.overlook_area * truth.scale**2)):
-                continue
-            return _correct(truth, prediction, shown, error, hand, rules, rng, costs)
-    if prediction is not None and wrong_share(truth, shown) <= rules.accept_share:
-        return AcceptImage(seconds=costs.key())
-    if prediction is not None and not tired:
-        point = _pure_region(truth, shown, annotation, visit, rules)
-        if point is not None:
-            return AcceptRegion(
-                point=point, seconds=costs.accept_region(travel=_distance(hand.position, point))
-            )
-    return Leave(seconds=costs.key())
+    if rules.gaze is Gaze.BLIND:
+        sight = Sight(annotation=sight.annotation)
+    return _Look(truth, sight, hand, rules, rng).decide(visit)
 
 
 def _distance(a: tuple[float, float], b: tuple[float, float]) -> float:
     return math.hypot(a[0] - b[0], a[1] - b[1])
 
 
-def _correct(
-    truth: Truth,
-    prediction: NDArray[np.uint8] | None,
-    shown: NDArray[np.uint8],
-    error: ErrorRegion,
-    hand: Hand,
-    rules: AnnotatorRules,
-    rng: np.random.Generator,
-    costs: CostModel,
-) -> Action:
-    """Relabel the region if it is wrong as a whole, otherwise paint into it."""
-    class_index = error.class_index
-    if rng.random() < rules.wrong_class:
-        others = np.setdiff1d(np.unique(truth.label_map[truth.known]), [class_index])
-        if others.size:
-            class_index = int(rng.choice(others))
-    if prediction is not None:
-        point = _whole_region(truth, shown, error)
-        if point is not None:
-            seconds = costs.relabel(travel=_distance(hand.position, point))
-            return Relabel(point=point, class_index=class_index, seconds=seconds)
-    return _paint(truth, error, class_index, hand, rules, rng, costs)
+class _Look:
+    """One look at the image, which ends in one action."""
 
+    def __init__(
+        self, truth: Truth, sight: Sight, hand: Hand, rules: AnnotatorRules, rng: np.random.Generator
+    ) -> None:
+        self._truth = truth
+        self._sight = sight
+        self._shown = sight.shown
+        self._hand = hand
+        self._rules = rules
+        self._rng = rng
+        height, width = truth.label_map.shape
+        self._costs = CostModel.for_size((height, width), gap=T_GAP * rules.gap_factor)
 
-def _whole_region(truth: Truth, shown: NDArray[np.uint8], error: ErrorRegion) -> tuple[float, float] | None:
-    """A point of the shown region around an error, if that region is wrong as a whole."""
-    rows, columns = np.nonzero(error.mask)
-    depths = truth.depth[rows + error.top, columns + error.left]
-    deepest = int(depths.argmax())
-    y, x = int(rows[deepest]) + error.top, int(columns[deepest]) + error.left
-    if shown[y, x] >= VOID:
-        return None
-    box, mask = region_at(shown, y, x)
-    total = int(mask.sum())
-    pure = int((mask & (truth.label_map[box.slices] == error.class_index)).sum())
-    if error.area < 0.8 * total or pure < 0.9 * total:
-        return None
-    return (y + 0.5, x + 0.5)
+    def decide(self, visit: Visit) -> Action:
+        """The next action."""
+        rules = self._rules
+        limit = rules.strokes_per_image
+        tired = (limit is not None and visit.strokes >= limit) or visit.seconds >= rules.seconds_per_image
+        has_prediction = self._sight.prediction is not None
+        good = has_prediction and wrong_share(self._truth, self._shown) <= rules.accept_share
+        if not tired and not (good and rules.accepts_early):
+            for error in self._regions():
+                if not self._overlooks(error):
+                    return self._correct(error)
+        if rules.accepts_regions and has_prediction and not good and not tired:
+            point = _pure_region(self._truth, self._shown, self._sight.annotation, visit, rules)
+            if point is not None:
+                travel = _distance(self._hand.position, point)
+                return AcceptRegion(
+                    point=point,
+                    seconds=self._costs.accept_region(travel=travel),
+                    within=self._allowed(self._shown),
+                )
+        return self._close(good=good)
 
+    def _regions(self) -> list[ErrorRegion]:
+        if self._rules.gaze is Gaze.UNSURE and self._sight.confidence is not None:
+            return unsure_regions(self._truth, self._sight.annotation, self._sight.confidence, self._rules)
+        return error_regions(self._truth, self._sight.annotation, self._shown, self._rules)
 
-def _paint(
-    truth: Truth,
-    error: ErrorRegion,
-    class_index: int,
-    hand: Hand,
-    rules: AnnotatorRules,
-    rng: np.random.Generator,
-    costs: CostModel,
-) -> Paint:
-    """A stroke along the middle of an error, with a brush that stays inside the true class."""
-    height, width = error.mask.shape
-    depth = truth.depth[error.top : error.top + height, error.left : error.left + width]
-    largest = rules.largest_brush * truth.scale
-    radius = float(np.clip(math.floor(rules.brush_share * error.radius), 1.0, largest))
-    safe = error.mask & (depth > radius)
-    if not safe.any():
-        safe = error.mask & (depth >= float(depth[error.mask].max()) - 1e-6)
-    path = medial_path(safe, depth, longest=rules.longest_stroke * truth.scale)
-    inside = min(float(depth[int(y), int(x)]) for y, x in path)
-    radius = max(0.5, min(radius, inside - 0.5))
-    sigma = rules.jitter * truth.scale
-    points = tuple(
-        (
-            float(np.clip(y + error.top + 0.5 + rng.normal(0.0, sigma), 0.0, truth.label_map.shape[0])),
-            float(np.clip(x + error.left + 0.5 + rng.normal(0.0, sigma), 0.0, truth.label_map.shape[1])),
+    def _overlooks(self, error: ErrorRegion) -> bool:
+        reach = self._rules.overlook_area * self._truth.scale**2
+        return reach > 0.0 and bool(self._rng.random() < math.exp(-error.area / reach))
+
+    def _allowed(self, meant: int | NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Where a mark of the class that is meant may go: never where nobody knows the truth."""
+        if self._rules.exact:
+            return np.asarray(self._truth.known & (self._truth.label_map == meant))
+        return self._truth.known
+
+    def _close(self, *, good: bool) -> Action:
+        """Leave the image: accept what is there, or not."""
+        seconds = self._costs.key()
+        confidence = self._sight.confidence
+        match self._rules.feedback:
+            case Feedback.ACCEPT if good:
+                return AcceptImage(seconds=seconds, within=self._allowed(self._shown))
+            case Feedback.REPLAY if confidence is not None:
+                sure = confidence >= self._rules.confident
+                return AcceptImage(seconds=seconds, within=self._allowed(self._shown) & sure)
+            case _:
+                return Leave(seconds=seconds, reviewed=good)
+
+    # --- correcting ---------------------------------------------------------------------------------------
+
+    def _correct(self, error: ErrorRegion) -> Action:
+        """Relabel the region if it is wrong as a whole, otherwise paint into it."""
+        class_index = self._class_for(error)
+        if self._sight.prediction is not None and self._is_whole(error):
+            point = (error.centre[0] + 0.5, error.centre[1] + 0.5)
+            return Relabel(
+                point=point,
+                class_index=class_index,
+                seconds=self._costs.relabel(travel=_distance(self._hand.position, point)),
+                within=self._allowed(error.class_index),
+            )
+        if error.area < self._rules.click_area * self._truth.scale**2:
+            return self._click(error, class_index)
+        return self._paint(error, class_index)
+
+    def _class_for(self, error: ErrorRegion) -> int:
+        if self._rng.random() < self._rules.wrong_class:
+            present = np.unique(self._truth.label_map[self._truth.known])
+            others = np.setdiff1d(present, [error.class_index])
+            if others.size:
+                return int(self._rng.choice(others))
+        return error.class_index
+
+    def _is_whole(self, error: ErrorRegion) -> bool:
+        """Whether the shown region around an error is wrong as a whole."""
+        y, x = error.centre
+        if self._shown[y, x] >= VOID:
+            return False
+        box, mask = region_at(self._shown, y, x)
+        total = int(mask.sum())
+        truth = self._truth.label_map[box.slices]
+        pure = int((mask & (truth == error.class_index)).sum())
+        return error.area >= _WHOLE_REGION * total and pure >= _PURE_REGION * total
+
+    def _radius(self, error: ErrorRegion) -> float:
+        largest = self._rules.largest_brush * self._truth.scale
+        return float(np.clip(math.floor(self._rules.brush_share * error.radius), 1.0, max(1.0, largest)))
+
+    def _click(self, error: ErrorRegion, class_index: int) -> Paint:
+        """One dab in the middle of a small error."""
+        centre = np.asarray([error.centre], np.float64) + 0.5
+        (point,) = self._trembling(centre, np.asarray([[0.0, 1.0]]))
+        stroke = Stroke(points=(point,), radius=self._radius(error), class_index=class_index)
+        seconds = self._costs.click(
+            travel=_distance(self._hand.position, point), class_changed=self._changes_to(class_index)
         )
-        for y, x in path
-    )
-    stroke = Stroke(points=points, radius=radius, class_index=class_index)
-    seconds = costs.stroke(
-        travel=_distance(hand.position, points[0]),
-        length=path_length(points),
-        class_changed=hand.class_index is not None and hand.class_index != class_index,
-        brush_ratio=radius / hand.radius,
-    )
-    undo = _spill(truth, stroke, error.class_index) > rules.undo_spill or class_index != error.class_index
-    if undo and class_index != error.class_index:
-        undo = bool(rng.random() < 0.5)
-    return Paint(stroke=stroke, seconds=seconds + (costs.undo() if undo else 0.0), undo=undo)
+        return self._finished(stroke, seconds, error.class_index)
+
+    def _paint(self, error: ErrorRegion, class_index: int) -> Paint:
+        """A stroke along the middle of an error, with a brush that stays inside the true class."""
+        truth, rules = self._truth, self._rules
+        height, width = error.mask.shape
+        depth = truth.depth[error.top : error.top + height, error.left : error.left + width]
+        radius = self._radius(error)
+        safe = error.mask & (depth > radius)
+        if not safe.any():
+            safe = error.mask & (depth >= float(depth[error.mask].max()) - 1e-6)
+        path = medial_path(
+            safe, depth, longest=rules.longest_stroke * truth.scale, step=max(1, round(truth.scale))
+        )
+        knots = _knots(np.asarray(path, np.float64), _KNOT_SPACING * truth.scale)
+        points = self._trembling(knots + np.asarray([error.top + 0.5, error.left + 0.5]), _sideways(knots))
+        stroke = Stroke(points=points, radius=radius, class_index=class_index)
+        seconds = self._costs.stroke(
+            travel=_distance(self._hand.position, points[0]),
+            length=path_length(points),
+            class_changed=self._changes_to(class_index),
+            brush_ratio=radius / self._hand.radius,
+        )
+        return self._finished(stroke, seconds, error.class_index)
+
+    def _changes_to(self, class_index: int) -> bool:
+        return self._hand.class_index is not None and self._hand.class_index != class_index
+
+    def _trembling(
+        self, points: NDArray[np.float64], sideways: NDArray[np.float64]
+    ) -> tuple[tuple[float, float], ...]:
+        """Points (N, 2) as an unsteady hand sets them, within the image."""
+        height, width = self._truth.label_map.shape
+        sigma = self._rules.jitter * self._truth.scale
+        if sigma > 0.0:
+            points = points + sideways * self._rng.normal(0.0, sigma, (len(points), 1))
+        inside = np.clip(points, 0.0, (height, width))
+        return tuple((float(y), float(x)) for y, x in inside)
+
+    def _finished(self, stroke: Stroke, seconds: float, meant: int) -> Paint:
+        """The stroke with what is taken back of it."""
+        within = self._allowed(meant)
+        spilt = not self._rules.exact and _spill(self._truth, stroke, meant) > self._rules.undo_spill
+        seconds += self._costs.undo() if spilt else 0.0
+        return Paint(stroke=stroke, seconds=seconds, undo=spilt, within=within)
 
 
-def _spill(truth: Truth, stroke: Stroke, class_index: int) -> float:
+def _knots(path: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+    """Some of a path's (N, 2) points: the first, the last, and others about ``spacing`` apart."""
+    steps = np.hypot(*np.diff(path, axis=0).T)
+    whole = float(steps.sum())
+    if len(path) < 2 or whole < spacing:
+        return path[[0, -1]] if len(path) > 1 else path
+    along = np.concatenate(([0.0], np.cumsum(steps)))
+    wanted = np.linspace(0.0, whole, max(2, round(whole / spacing) + 1))
+    chosen: NDArray[np.float64] = path[np.unique(np.searchsorted(along, wanted).clip(0, len(path) - 1))]
+    return chosen
+
+
+def _sideways(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vectors (N, 2) across a path."""
+    if len(path) < 2:
+        return np.asarray([[0.0, 1.0]])
+    along = np.gradient(path, axis=0)
+    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
+    return np.stack((-along[:, 1] / length, along[:, 0] / length), axis=1)
+
+
+def _spill(truth: Truth, stroke: Stroke, meant: int) -> float:
     """Share of a stroke, 0 … 1, that lies on another class than the one meant."""
     height, width = truth.label_map.shape
     box, mask = rasterise_stroke(stroke.points, stroke.radius, (height, width))
-    painted = truth.label_map[box.slices][mask]
-    return float((painted != class_index).mean()) if painted.size else 0.0
+    covered = truth.label_map[box.slices][mask]
+    return float((covered != meant).mean()) if covered.size else 0.0
 
 
 def _pure_region(

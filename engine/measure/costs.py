@@ -73,6 +73,15 @@ class CostModel:
             seconds += T_BRUSH_CHANGE
         return seconds
 
+    def click(self, *, travel: float, class_changed: bool) -> float:
+        """Finding a place, moving there and setting one dab.
+
+        Args:
+            travel: image pixels from the last position of the pointer.
+            class_changed: another class than the last stroke's had to be chosen.
+        """
+        return self.gap + self.travel(travel) + T_CLICK + (T_KEY if class_changed else 0.0)
+
     def relabel(self, *, travel: float) -> float:
         """Giving a whole predicted region another class with digit and click."""
         return self.gap + self.travel(travel) + T_CLICK + T_KEY
@@ -94,4 +103,8 @@ def constants() -> Mapping[str, float]:
         "stroke_at_least": STROKE_AT_LEAST,
         "travel_speed": TRAVEL_SPEED,
         "paint_speed": PAINT_SPEED,
+        "screen_width": SCREEN_WIDTH,
+        "screen_height": SCREEN_HEIGHT,
+        "largest_zoom": LARGEST_ZOOM,
+        "brush_change_ratio": BRUSH_CHANGE_RATIO,
     }

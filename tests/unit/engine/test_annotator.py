@@ -19,16 +19,16 @@ from engine.measure.actions import (
     Leave,
     Paint,
     Relabel,
+    User,
     Visit,
     moved,
+    rules_of,
 )
-from engine.measure.annotator import error_regions, know, next_action
+from engine.measure.annotator import Sight, error_regions, know, next_action
 from engine.measure.costs import T_KEY, CostModel, constants
 from engine.measure.medial import medial_path, path_length
 
-PERFECT = AnnotatorRules(
-    jitter=0.0, wrong_class=0.0, overlook_area=1e-6, strokes_per_image=400, seconds_per_image=1e9
-)
+PERFECT = dataclasses.replace(rules_of(User.PERFECT), strokes_per_image=None, seconds_per_image=1e9)
 
 
 def blobs(seed: int, size: tuple[int, int] = (90, 120)) -> np.ndarray:
@@ -50,17 +50,19 @@ def session(
     rng = np.random.default_rng(seed)
     hand, visit, actions = Hand(position=(0.0, 0.0)), Visit(), []
     while True:
-        action = next_action(truth, prediction, annotation, hand=hand, visit=visit, rules=rules, rng=rng)
+        sight = Sight(annotation=annotation, prediction=prediction)
+        action = next_action(truth, sight, hand=hand, visit=visit, rules=rules, rng=rng)
         actions.append(action)
         settled = visit.settled
         if isinstance(action, Paint) and not action.undo:
             box, mask = rasterise_stroke(action.stroke.points, action.stroke.radius, truth_map.shape)
-            annotation[box.slices][mask & (annotation[box.slices] == 255)] = action.stroke.class_index
+            mask &= (annotation[box.slices] == 255) & action.within[box.slices]
+            annotation[box.slices][mask] = action.stroke.class_index
         elif isinstance(action, Relabel | AcceptRegion):
             y, x = (int(part) for part in action.point)
             shown = final_label_map(annotation, prediction)
             box, mask = region_at(shown, y, x)
-            mask &= annotation[box.slices] == 255
+            mask &= (annotation[box.slices] == 255) & action.within[box.slices]
             values = shown[box.slices] if isinstance(action, AcceptRegion) else np.uint8(action.class_index)
             annotation[box.slices][mask] = np.broadcast_to(values, mask.shape)[mask]
             settled = (*settled, (y, x)) if isinstance(action, AcceptRegion) else settled
@@ -126,11 +128,10 @@ def test_right_regions_are_accepted_where_the_image_is_not() -> None:
     prediction[::3, 80:] = 0
     rules = dataclasses.replace(PERFECT, smallest_area=1e9)
     truth = know(truth_map)
-    accept = dataclasses.replace(rules, smallest_area=10.0, smallest_radius=1e9)
+    accept = dataclasses.replace(rules, smallest_area=10.0, smallest_radius=1e9, accepts_regions=True)
     action = next_action(
         truth,
-        prediction,
-        np.full(truth_map.shape, 255, np.uint8),
+        Sight(annotation=np.full(truth_map.shape, 255, np.uint8), prediction=prediction),
         hand=Hand(position=(0, 0)),
         visit=Visit(),
         rules=dataclasses.replace(accept, accept_purity=0.6),
@@ -141,12 +142,29 @@ def test_right_regions_are_accepted_where_the_image_is_not() -> None:
     assert prediction[y, x] == truth_map[y, x]
 
 
-def test_a_stroke_of_the_wrong_class_happens_and_is_sometimes_taken_back() -> None:
+def test_a_careless_hand_marks_with_a_wrong_class() -> None:
     truth_map = blobs(6)
-    rules = dataclasses.replace(PERFECT, wrong_class=1.0, strokes_per_image=12)
-    _, actions = session(truth_map, None, rules)
-    paints = [action for action in actions if isinstance(action, Paint)]
-    assert {action.undo for action in paints} == {True, False}
+    rules = dataclasses.replace(rules_of(User.CAREFUL), wrong_class=1.0, overlook_area=0.0)
+    annotation, actions = session(truth_map, None, rules)
+    said = annotation != 255
+    assert any(isinstance(action, Paint) for action in actions)
+    assert (annotation[said] != truth_map[said]).mean() > 0.5
+
+
+def test_a_careful_hand_takes_back_what_spilt_and_a_hasty_one_does_not() -> None:
+    truth_map = np.full((120, 160), 255, np.uint8)
+    truth_map[:, 70:90] = 1
+    shaky = {"jitter": 60.0, "overlook_area": 0.0, "wrong_class": 0.0}
+    for user, expected in ((User.CAREFUL, True), (User.HASTY, False)):
+        rules = dataclasses.replace(rules_of(user), **shaky)
+        undone = [
+            action.undo
+            for seed in range(4)
+            for action in session(truth_map, None, rules, seed)[1]
+            if isinstance(action, Paint)
+        ]
+        assert undone
+        assert any(undone) is expected
 
 
 def test_rare_classes_come_first_when_asked() -> None:

@@ -1,0 +1,188 @@
+"""Every seed of the robot verb: plan, tool, run. Imports torch."""
+
+import argparse
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from engine.cli.console import Bar, complain
+from engine.cli.networks import without_download
+from engine.cli.robot_data import open_material, work_folder
+from engine.cli.robot_files import Outcome
+from engine.cli.robot_session import SessionChoice, SessionTool
+from engine.config import Device, TrainingConfig
+from engine.errors import EngineError
+from engine.files import storage_errors
+from engine.measure.actions import Feedback, Gaze, User, rules_of
+from engine.measure.robot.person import run_robot
+from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_length
+from engine.measure.robot.results import RunResult
+from engine.measure.robot.tool import AnnotatedTool, Material
+from models.described import ConfigError
+from models.presets import PRESETS
+
+
+def run_seeds(arguments: argparse.Namespace, bar: Callable[[str, int], Bar]) -> Outcome:
+    """Work through all seeds the options name.
+
+    Args:
+        arguments: options of the verb.
+        bar: makes a progress bar from a title and a total.
+
+    Raises:
+        EngineError: a tool failed; says why.
+    """
+    material = open_material(arguments)
+    runs = []
+    title = arguments.title or arguments.baseline or arguments.network or "tiny"
+    for seed in arguments.seeds:
+        plan = _plan(arguments, seed)
+        total = 0 if math.isinf(plan.seconds) else round(plan.seconds)
+        with bar(f"{title}, seed {seed}", total) as shown:
+            runs.append(_run(arguments, plan, material, title, shown))
+    for note in dict.fromkeys(note for run in runs for note in _notes(run)):
+        complain(note)
+    return Outcome(title=title, options=_options(arguments, material), runs=tuple(runs))
+
+
+def _notes(run: RunResult) -> list[str]:
+    notes = run.facts.get("notes", [])
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def _plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
+    user = User(arguments.user)
+    images, length = session_length(arguments.session)
+    rules = dataclasses.replace(
+        rules_of(user),
+        strokes_per_image=arguments.strokes,
+        gaze=Gaze(arguments.gaze),
+        feedback=Feedback(arguments.feedback),
+        rarity=1.0 if arguments.rare_first else 0.0,
+        gap_factor=arguments.gap,
+    )
+    return RobotPlan(
+        user=user,
+        rules=rules,
+        images=images,
+        seconds=min(length, arguments.until or math.inf),
+        order=Order(arguments.policy),
+        seed=seed,
+        sync=arguments.sync,
+        measured_at=arguments.measure_at or MEASURED_AT,
+    )
+
+
+def _run(
+    arguments: argparse.Namespace, plan: RobotPlan, material: Material, title: str, shown: Bar
+) -> RunResult:
+    """One seed, with its journal."""
+    with contextlib.ExitStack() as stack:
+        write: Callable[[str], None] | None = None
+        if arguments.journal is not None:
+            path = arguments.journal / f"{title}-{plan.seed}.jsonl"
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+            write = _line_writer(file.write)
+        tool = stack.enter_context(_tool(arguments, plan, material, title))
+        return run_robot(plan, tool, material, progress=shown.update, write=write)
+
+
+def _line_writer(write: Callable[[str], object]) -> Callable[[str], None]:
+    def write_line(line: str) -> None:
+        write(line + "\n")
+
+    return write_line
+
+
+@contextlib.contextmanager
+def _tool(
+    arguments: argparse.Namespace, plan: RobotPlan, material: Material, title: str
+) -> Iterator[AnnotatedTool]:
+    """The tool under test."""
+    if arguments.baseline is not None:
+        from engine.measure.baselines import make_baseline
+
+        yield make_baseline(arguments.baseline, material, seed=plan.seed, sync=plan.sync)
+        return
+    network = loss = None
+    if arguments.network is not None:
+        chosen = {preset.name: preset for preset in PRESETS}.get(arguments.network)
+        if chosen is None:
+            names = ", ".join(preset.name for preset in PRESETS)
+            raise EngineError(f"There is no network “{arguments.network}”.", hint=f"Choose one of: {names}.")
+        network, loss = chosen.network, chosen.loss
+        network = network if arguments.pretrained else without_download(network)
+    choice = SessionChoice(
+        title=title,
+        network=network,
+        loss=loss,
+        training=changed(TrainingConfig(), arguments.training) if arguments.training else None,
+        device=Device(arguments.device),
+        seed=plan.seed,
+        sync_steps=arguments.sync_steps if plan.sync else None,
+    )
+    keep = None if arguments.keep is None else arguments.keep / f"{title}-{plan.seed}"
+    with work_folder(material, keep) as folder:
+        yield SessionTool(folder, material, choice)
+
+
+def changed(config: TrainingConfig, words: list[str]) -> TrainingConfig:
+    """A training config with some choices changed.
+
+    Args:
+        config: where to begin.
+        words: ``KEY=VALUE`` each; keys of inner configs with a dot, such as ``crop.size=96``.
+
+    Raises:
+        EngineError: there is no such choice, or the value is not allowed.
+    """
+    for word in words:
+        key, mark, value = word.partition("=")
+        if not mark:
+            raise EngineError(f"“{word}” changes nothing.", hint="Write KEY=VALUE, such as crop.size=96.")
+        try:
+            config = _with(config, key.split("."), value)
+        except (AttributeError, ValueError, ConfigError) as error:
+            raise EngineError(
+                f"“{word}”: {error}", hint="See `maskloop train --help` and the manual."
+            ) from error
+    return config
+
+
+def _with(config: Any, path: list[str], text: str) -> Any:
+    """A dataclass with one inner field changed."""
+    name, *inner = path
+    old = getattr(config, name)
+    new = _with(old, inner, text) if inner else _value(old, text)
+    return dataclasses.replace(config, **{name: new})
+
+
+def _value(old: object, text: str) -> object:
+    """A word as a value of the kind that stood there."""
+    if text.lower() in ("none", ""):
+        return None
+    if isinstance(old, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError("true or false")
+        return text.lower() == "true"
+    if isinstance(old, Enum):
+        return type(old)(text)
+    if isinstance(old, int):
+        return int(text)
+    return float(text)
+
+
+def _options(arguments: argparse.Namespace, material: Material) -> dict[str, object]:
+    """How the runs were made, for the file."""
+    left_out = {"verb", "json", "report", "journal", "compare", "keep", "title"}
+    plain: dict[str, object] = {"material": material.reference}
+    for name, value in vars(arguments).items():
+        if name not in left_out:
+            plain[name] = value.name if isinstance(value, Path) else value
+    return plain

@@ -1,0 +1,349 @@
+"""The robot's hand on the real session: the same commands a person's window sends. Imports torch.
+
+The session's threads run in real time, so user time passes in real time too: an action that takes a person
+three seconds is done three seconds later, and the network has just these three seconds to learn.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from engine.annotate.journal import RecordKind
+from engine.annotate.patch import Patch
+from engine.annotate.stroke import PaintRule
+from engine.cli.pump import Pump
+from engine.config import Device, TrainingConfig
+from engine.errors import EngineError
+from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
+from engine.measure.annotator import Sight
+from engine.measure.robot.tool import LabelMap, Material
+from engine.messages import (
+    CommandFailed,
+    Event,
+    ImageFailed,
+    ImageLoaded,
+    NetworkOpened,
+    PredictionReady,
+    StateChanged,
+    StepsDone,
+    TrainingStopped,
+    WorkerState,
+)
+from engine.session import Session
+from models.configs import LossConfig, NetworkConfig
+
+_ANSWER_S = 120.0
+_BEAT_S = 0.25
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChoice:
+    """What the session learns with; ``None`` leaves a new project's own choice."""
+
+    title: str = "maskloop"
+    network: NetworkConfig | None = None
+    loss: LossConfig | None = None
+    training: TrainingConfig | None = None
+    device: Device = Device.AUTO
+    seed: int = 0
+    sync_steps: int | None = None
+
+
+class _Gate:
+    """Hands events over; while measuring, the worker stands still after each answer until it has a new order.
+
+    The worker serves commands before it trains. Held between its answer and the next request, it predicts
+    one image after the other and learns nothing meanwhile.
+    """
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._go_on = threading.Semaphore(0)
+        self.is_measuring = False
+
+    def emit(self, event: Event) -> None:
+        """Take an event; any thread. Waits only where an answer to a measurement goes through."""
+        holds = self.is_measuring and isinstance(event, PredictionReady) and event.complete
+        self._pump.emit(event)
+        if holds:
+            self._go_on.acquire(timeout=_ANSWER_S)
+
+    def release(self) -> None:
+        """Let the worker go on."""
+        self._go_on.release()
+
+
+class SessionTool:
+    """The product as a tool under test.
+
+    Attributes:
+        title: what was asked for.
+        accepts: always.
+        refreshes: user times of renewed pictures of the image on screen.
+        updates: how many models were seen.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        material: Material,
+        choice: SessionChoice,
+        *,
+        pace: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open a project on a folder that holds the material's images under their ids.
+
+        Args:
+            folder: the images; the project is made in it.
+            material: images and classes.
+            choice: network, loss, training.
+            pace: user seconds per real second; above 1 the network has less time than in a real session.
+            clock: real seconds.
+        """
+        self.title = choice.title
+        self.accepts = True
+        self.refreshes: list[float] = []
+        self._models: set[tuple[str, int]] = set()
+        self._choice = choice
+        self._clock = clock
+        self._pace = pace
+        self._pump = Pump()
+        self._gate = _Gate(self._pump)
+        self._user = 0.0
+        self._origin = clock()
+        self._is_training = False
+        self._step = 0
+        self._facts: dict[str, object] = {"device": "", "network": "", "notes": []}
+        self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
+        self.session.set_classes(material.classes)
+        if choice.network is not None:
+            self.session.choose_network(choice.network, choice.loss or self.session.loss)
+        training = dataclasses.replace(choice.training or self.session.training, seed=choice.seed)
+        if choice.sync_steps is not None:
+            training = dataclasses.replace(training, max_steps=choice.sync_steps)
+        self.session.set_training(training)
+
+    @property
+    def updates(self) -> int:
+        """How many models were seen."""
+        return len(self._models)
+
+    # --- one image ----------------------------------------------------------------------------------------
+
+    def open(self, image_id: str) -> float:
+        """Bring an image on screen; return the seconds until it was there."""
+        began = self._clock()
+        self.session.show(image_id)
+        event = self._wait_for(
+            lambda event: isinstance(event, ImageLoaded | ImageFailed) and event.image_id == image_id
+        )
+        if isinstance(event, ImageFailed) or self.session.annotation is None:
+            raise EngineError(f"“{image_id}” could not be opened.", hint="Leave it out and run again.")
+        self.session.request_prediction()
+        self._settle_screen()
+        return 0.0 if self._is_sync else self._waited(began)
+
+    def sight(self) -> Sight:
+        """What is shown now."""
+        session = self.session
+        if session.annotation is None or session.current is None:
+            raise EngineError("No image is open.", hint="This is a fault of the program.")
+        found = session.prediction(session.current)
+        return Sight(
+            annotation=session.annotation.label_map,
+            prediction=None if found is None else found.label_map,
+            confidence=None if found is None else found.confidence,
+        )
+
+    def perform(self, action: Action) -> float:
+        """Do on the session what a hand would do in the window."""
+        session = self.session
+        patch = self._patch(action)
+        if patch is not None:
+            session.apply(patch)
+            session.commit(patch)
+            if isinstance(action, Paint) and action.undo:
+                session.apply(patch.inverse())
+                session.commit(patch, RecordKind.UNDO)
+        good = isinstance(action, AcceptImage) or (isinstance(action, Leave) and action.reviewed)
+        if good and session.current is not None:
+            session.set_reviewed(session.current, True)
+        if self._is_sync:
+            self._settle_screen()
+        else:
+            self._train_if_possible()
+        return 0.0
+
+    def _patch(self, action: Action) -> Patch | None:
+        """The change of the annotation, if any, within what the action may change."""
+        session = self.session
+        patch: Patch | None
+        match action:
+            case Paint(stroke=stroke):
+                patch = session.stroke_patch(stroke, PaintRule.OVER_PREDICTIONS)
+            case Relabel(point=(y, x), class_index=index):
+                patch = session.relabel_patch(y, x, index, PaintRule.OVER_PREDICTIONS)
+            case AcceptRegion(point=(y, x)):
+                patch = session.accept_region_patch(y, x)
+            case AcceptImage():
+                patch = session.accept_image_patch()
+            case Leave():
+                return None
+        if patch is None or action.within is None:
+            return patch
+        height, width = patch.mask.shape
+        mask = patch.mask & action.within[patch.top : patch.top + height, patch.left : patch.left + width]
+        return dataclasses.replace(patch, mask=mask) if mask.any() else None
+
+    def suggest(self, candidates: Sequence[str]) -> str | None:
+        """The session's next most useful image among these, in its own order."""
+        wanted = set(candidates)
+        return next((name for name in self.session.order if name in wanted), None)
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    @property
+    def _is_sync(self) -> bool:
+        return self._choice.sync_steps is not None
+
+    def _elapsed(self) -> float:
+        """User seconds by the real clock, standstills left out."""
+        return (self._clock() - self._origin) * self._pace
+
+    def advance(self, seconds: float) -> float:
+        """Wait until these seconds are over, by the real clock, while the worker learns."""
+        self._user += seconds
+        if self._is_sync:
+            return 0.0
+        while (left := self._user - self._elapsed()) > 0.0:
+            self._listen(max(0.001, min(_BEAT_S, left / self._pace)))
+        return 0.0
+
+    def _waited(self, began: float) -> float:
+        """Seconds since ``began`` that the person waited; they belong to the user's time."""
+        seconds = (self._clock() - began) * self._pace
+        self._user += seconds
+        return seconds
+
+    def _listen(self, timeout: float) -> list[Event]:
+        events = list(self._pump.waiting(self.session, timeout=timeout))
+        for event in events:
+            self._notice(event)
+        return events
+
+    def _notice(self, event: Event) -> None:
+        """Remember what matters; failures end the run with their reason."""
+        match event:
+            case StepsDone():
+                self._step = event.step
+            case TrainingStopped():
+                self._is_training = False
+            case NetworkOpened():
+                self._facts["device"], self._facts["network"] = event.device, event.title
+                self._facts["notes"] = list(event.notices)
+            case PredictionReady(complete=True, prediction=prediction):
+                self._models.add((prediction.checkpoint or "", prediction.step))
+                if prediction.image_id == self.session.current and not self._gate.is_measuring:
+                    self.refreshes.append(self._elapsed())
+            case CommandFailed():
+                raise EngineError(event.problem.message, event.problem.hint)
+            case StateChanged(state=WorkerState.FAULTED, problem=problem) if problem is not None:
+                raise EngineError(problem.message, f"{problem.hint} {problem.report}".strip())
+            case _:
+                pass
+
+    def _wait_for(self, wanted: Callable[[Event], bool]) -> Event:
+        """Take in events until one is wanted.
+
+        Raises:
+            EngineError: it did not come.
+        """
+        deadline = self._clock() + _ANSWER_S
+        while self._clock() < deadline:
+            found = next((event for event in self._listen(_BEAT_S) if wanted(event)), None)
+            if found is not None:
+                return found
+        raise EngineError(
+            f"The worker did not answer for {_ANSWER_S:.0f} s.", hint="Run again on a machine less busy."
+        )
+
+    # --- learning and measuring ---------------------------------------------------------------------------
+
+    def _train_if_possible(self) -> None:
+        session = self.session
+        if not self._is_training and session.can_train() is None:
+            session.flush()
+            session.start_training()
+            self._is_training = True
+
+    def settle(self) -> None:
+        """Train a fixed number of steps in no user time."""
+        self.session.flush()
+        self._listen(0.0)
+        self._train_if_possible()
+        if self._is_training:
+            self._wait_for(lambda event: isinstance(event, TrainingStopped))
+            self._step += 1  # a run of few steps reports none
+            self._settle_screen()
+
+    def _settle_screen(self) -> None:
+        """With ``sync``, wait until what is shown is what all strokes so far lead to."""
+        if not self._is_sync:
+            return
+        self.session.flush()
+        self._listen(0.0)
+        if self._step > 0 and self.session.current is not None:
+            for _ in self._answers([self.session.current]):
+                pass
+
+    def predict(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
+        """Predict images while the clock and the worker's learning stand still."""
+        if not self._models and self._step == 0:
+            yield from ((name, None) for name in image_ids)
+            return
+        began = self._clock()
+        yield from self._answers(image_ids)
+        self.session.request_prediction()
+        self._origin += self._clock() - began
+
+    def _answers(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
+        """Ask the worker for images one after the other."""
+        self._gate.is_measuring = True
+        held = False
+        for name in image_ids:
+            request = self.session.worker.predict(name, None)
+            if held:
+                self._gate.release()
+            self._answer(request)
+            held = True
+            found = self.session.prediction(name)
+            yield name, None if found is None else found.label_map.copy()
+        self._gate.is_measuring = False
+        if held:
+            self._gate.release()
+
+    def _answer(self, request: int) -> None:
+        """Wait for the last part of a request; let the worker go on behind older ones."""
+        deadline = self._clock() + _ANSWER_S
+        while self._clock() < deadline:
+            for event in self._listen(_BEAT_S):
+                if isinstance(event, PredictionReady) and event.complete:
+                    if event.request_id == request:
+                        return
+                    self._gate.release()
+        raise EngineError("The worker sent no prediction.", hint="Run again on a machine less busy.")
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    def close(self) -> Mapping[str, object]:
+        """Stop learning, save, close the project."""
+        self._gate.is_measuring = False
+        self._gate.release()
+        steps = self._step
+        saved = self.session.close()
+        if not saved:
+            raise EngineError("Not everything could be saved.", hint="Free some space and run again.")
+        return {**self._facts, "steps": steps, "seed": self._choice.seed}

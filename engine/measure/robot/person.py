@@ -1,0 +1,336 @@
+"""The robot at work: opens images, corrects what the tool shows, goes on; measures at fixed user times.
+
+The user clock runs by the cost model's seconds, and the tool is told how much of it passes. What the tool
+shows, and when, is the tool's affair.
+"""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from engine.annotate.classes import UNLABELLED
+from engine.measure.actions import (
+    AcceptImage,
+    AcceptRegion,
+    Action,
+    Hand,
+    Leave,
+    Paint,
+    Relabel,
+    Visit,
+    after,
+    moved,
+)
+from engine.measure.annotator import Sight, next_action
+from engine.measure.costs import T_LOOK
+from engine.measure.metrics import ConfusionMatrix
+from engine.measure.regions import Truth, wrong_share
+from engine.measure.robot.plan import Order, RobotPlan
+from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
+from engine.measure.robot.tool import AnnotatedTool, LabelMap, Material
+
+_WATCHED = 10
+
+
+class Progress(Protocol):
+    """Shows how many seconds of user time have passed, with a note."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Show it."""
+        ...
+
+
+def run_robot(
+    plan: RobotPlan,
+    tool: AnnotatedTool,
+    material: Material,
+    *,
+    progress: Progress | None = None,
+    write: Callable[[str], None] | None = None,
+) -> RunResult:
+    """Work through a session with a tool; the tool is closed at the end, whatever happens.
+
+    Args:
+        plan: the session.
+        tool: the tool under test, nothing opened yet.
+        material: images and truth.
+        progress: called with whole seconds of user time.
+        write: called with each line of the journal, without line end.
+
+    Raises:
+        EngineError: the tool failed; says why.
+    """
+    robot = _Robot(plan, tool, material, progress, write)
+    facts: dict[str, object] = {}
+    try:
+        robot.work()
+    finally:
+        facts.update(tool.close())
+    return robot.result(facts)
+
+
+class _Robot:
+    """One session."""
+
+    def __init__(
+        self,
+        plan: RobotPlan,
+        tool: AnnotatedTool,
+        material: Material,
+        progress: Progress | None,
+        write: Callable[[str], None] | None,
+    ) -> None:
+        self._plan = plan
+        self._tool = tool
+        self._material = material
+        self._progress = progress
+        self._write = write
+        self._digest = hashlib.sha256()
+        self._rng = np.random.default_rng([plan.seed, 1])
+        self._began = time.monotonic()
+        self._now = self._blocked = 0.0
+        self._strokes = 0
+        self._actions_at: list[float] = []
+        self._visits: list[Visited] = []
+        self._curve: list[Measured] = []
+        self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
+        self._said: dict[str, LabelMap] = {}
+        self._agreed: dict[str, LabelMap] = {}
+
+    # --- the whole ----------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """The session, with a last measurement at its end."""
+        for image_id in self._order():
+            self._visit(image_id)
+            if self._is_over():
+                break
+        if not self._curve or self._curve[-1].seconds < self._now - 0.5:
+            self._measure(self._now)
+
+    def result(self, facts: dict[str, object]) -> RunResult:
+        """What it came to."""
+        return RunResult(
+            tool=self._tool.title,
+            seed=self._plan.seed,
+            curve=tuple(self._curve),
+            visits=tuple(self._visits),
+            seconds=round(self._now, 3),
+            blocked=round(self._blocked, 3),
+            latencies=tuple(round(value, 3) for value in self._latencies()),
+            worse=count_worse(self._curve),
+            journal=self._digest.hexdigest(),
+            facts=facts,
+            real_seconds=round(time.monotonic() - self._began, 1),
+        )
+
+    def _order(self) -> Iterator[str]:
+        """Images in the plan's order; round again when all were seen and there is time left."""
+        names = list(self._material.folder)
+        shuffled = [names[place] for place in np.random.default_rng(self._plan.seed).permutation(len(names))]
+        left: list[str] = []
+        count = 0
+        while self._plan.images is None or count < self._plan.images:
+            left = left or list(shuffled)
+            chosen = self._tool.suggest(left) if self._plan.order is Order.QUEUE else None
+            image_id = left[0] if chosen is None or chosen not in left else chosen
+            left.remove(image_id)
+            count += 1
+            yield image_id
+
+    def _is_over(self) -> bool:
+        return self._now >= self._plan.seconds
+
+    def _latencies(self) -> Iterator[float]:
+        """Seconds from each action to the next renewal of the picture."""
+        renewed = np.asarray(sorted(self._tool.refreshes))
+        for at in self._actions_at:
+            place = int(np.searchsorted(renewed, at, side="right"))
+            if place < len(renewed):
+                yield float(renewed[place] - at)
+
+    # --- one image ----------------------------------------------------------------------------------------
+
+    def _visit(self, image_id: str) -> None:
+        """Open an image, correct it, go on."""
+        began, blocked = self._now, self._blocked
+        self._wait(self._tool.open(image_id))
+        truth = self._material.truth(image_id)
+        self._journal("open", T_LOOK, image=image_id)
+        self._spend(T_LOOK)
+        hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
+        visit = Visit(seconds=T_LOOK)
+        actions: list[Action] = []
+        before = wrong_share(truth, self._tool.sight().shown)
+        while not self._is_over():
+            action = self._decide(truth, hand, visit)
+            if self._now + action.seconds > self._plan.seconds:
+                self._spend(self._plan.seconds - self._now)  # the session ends in the middle of it
+                break
+            self._spend(action.seconds)
+            self._do(action)
+            actions.append(action)
+            hand, visit = moved(hand, action), after(visit, action)
+            if isinstance(action, AcceptImage | Leave):
+                break
+        sight = self._tool.sight()
+        self._remember(image_id, sight.annotation)
+        self._visits.append(_visited(image_id, actions, before, wrong_share(truth, sight.shown)))
+        self._visits[-1] = dataclasses.replace(
+            self._visits[-1],
+            seconds=round(self._now - began, 3),
+            blocked=round(self._blocked - blocked, 3),
+        )
+        if self._plan.sync:
+            self._tool.settle()
+
+    def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:
+        sight = self._tool.sight()
+        if not self._tool.accepts:
+            sight = Sight(annotation=sight.annotation, confidence=sight.confidence)
+        return next_action(truth, sight, hand=hand, visit=visit, rules=self._plan.rules, rng=self._rng)
+
+    def _do(self, action: Action) -> None:
+        """Act, and write it down."""
+        self._wait(self._tool.perform(action))
+        if isinstance(action, Paint | Relabel):
+            self._strokes += 1
+        if not isinstance(action, Leave):
+            self._actions_at.append(self._now)
+        self._journal(type(action).__name__.lower(), action.seconds, **_told(action))
+
+    def _remember(self, image_id: str, annotation: LabelMap) -> None:
+        """Keep what was said about the first images, to see whether later models forget it."""
+        if len(self._said) < _WATCHED or image_id in self._said:
+            self._said[image_id] = annotation.copy()
+
+    def _journal(self, word: str, seconds: float, **facts: object) -> None:
+        line = json.dumps({"at": round(self._now, 3), "do": word, "seconds": round(seconds, 4), **facts})
+        self._digest.update(line.encode("utf-8") + b"\n")
+        if self._write is not None:
+            self._write(line)
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def _wait(self, seconds: float) -> None:
+        """The tool made the person wait."""
+        self._now += seconds
+        self._blocked += seconds
+
+    def _spend(self, seconds: float) -> None:
+        """Let user time pass; measure where that is due on the way."""
+        end = self._now + seconds
+        while self._due and self._due[0] <= end:
+            at = self._due.pop(0)
+            self._pass(max(0.0, at - self._now))
+            self._measure(at)
+        self._pass(max(0.0, end - self._now))
+        if self._progress is None:
+            return
+        last = f", mIoU {100 * self._curve[-1].miou:.1f} %" if self._curve else ""
+        self._progress(int(self._now), f"{self._strokes} strokes on {len(self._visits) + 1} images{last}")
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0.0:
+            blocked = self._tool.advance(seconds)
+            self._now += seconds
+            self._wait(blocked)
+
+    # --- measuring ----------------------------------------------------------------------------------------
+
+    def _measure(self, at: float) -> None:
+        """Predict the held-out images, and the first annotated ones, with the model of now."""
+        classes = self._material.classes
+        matrix = ConfusionMatrix(len(classes))
+        channel_of = classes.channel_of()
+        watched = list(self._said)
+        agreement = _Agreement(self._said, self._agreed)
+        for name, found in self._tool.predict([*self._material.held_out, *watched]):
+            if name in self._said:
+                agreement.add(name, found)
+                continue
+            truth = self._material.read_truth(name)
+            shown = np.full(truth.shape, UNLABELLED, np.uint8) if found is None else found
+            matrix.update(channel_of[shown], channel_of[truth])
+        self._curve.append(
+            Measured(
+                seconds=round(at, 2),
+                miou=matrix.miou() or 0.0,
+                pixel_accuracy=matrix.pixel_accuracy() or 0.0,
+                iou_per_class=matrix.named_iou(classes.names),
+                strokes=self._strokes,
+                images=len(self._visits),
+                updates=self._tool.updates,
+                agreement=agreement.share,
+                flipped=agreement.flipped,
+            )
+        )
+
+
+class _Agreement:
+    """How much of what the person said the model alone would say too."""
+
+    def __init__(self, said: dict[str, LabelMap], agreed: dict[str, LabelMap]) -> None:
+        self._said = said
+        self._agreed = agreed
+        self._pixels = self._same = self._lost = 0
+
+    def add(self, name: str, found: LabelMap | None) -> None:
+        """Count an image; ``None`` where there is no model yet."""
+        if found is None:
+            return
+        said = self._said[name]
+        known = said != UNLABELLED
+        same = known & (found == said)
+        earlier = self._agreed.get(name, np.full(said.shape, UNLABELLED, np.uint8))
+        self._pixels += int(known.sum())
+        self._same += int(same.sum())
+        self._lost += int((known & (earlier == said) & ~same).sum())
+        self._agreed[name] = np.where(same, said, np.uint8(UNLABELLED))
+
+    @property
+    def share(self) -> float | None:
+        """Share of the person's pixels the model agrees with."""
+        return self._same / self._pixels if self._pixels else None
+
+    @property
+    def flipped(self) -> float | None:
+        """Share of them the model agreed with at the last measurement and does not now."""
+        return self._lost / self._pixels if self._pixels else None
+
+
+def _visited(image_id: str, actions: list[Action], before: float, after_: float) -> Visited:
+    paints = [action for action in actions if isinstance(action, Paint)]
+    return Visited(
+        image_id=image_id,
+        strokes=sum(not action.is_click for action in paints),
+        clicks=sum(action.is_click for action in paints),
+        relabels=sum(isinstance(action, Relabel) for action in actions),
+        undone=sum(action.undo for action in paints),
+        accepted=any(isinstance(action, AcceptImage) for action in actions),
+        seconds=0.0,
+        blocked=0.0,
+        wrong_before=round(before, 4),
+        wrong_after=round(after_, 4),
+    )
+
+
+def _told(action: Action) -> dict[str, object]:
+    """What the journal holds of an action beside its name and seconds."""
+    match action:
+        case Paint(stroke=stroke, undo=undo):
+            points = [[round(y, 2), round(x, 2)] for y, x in stroke.points]
+            return {"class": stroke.class_index, "radius": stroke.radius, "points": points, "undo": undo}
+        case Relabel(point=point, class_index=index):
+            return {"class": index, "point": list(point)}
+        case AcceptRegion(point=point):
+            return {"point": list(point)}
+        case AcceptImage():
+            return {}
+        case Leave(reviewed=reviewed):
+            return {"reviewed": reviewed}

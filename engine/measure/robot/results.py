@@ -1,0 +1,139 @@
+"""What a run of the robot came to, as plain figures that go to JSON and back."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FORMAT = 1
+"""Number of the JSON's form."""
+
+TARGETS = (0.40, 0.50, 0.60)
+"""Values of mIoU whose time of arrival is reported."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The held-out images at a moment.
+
+    Attributes:
+        seconds: user time.
+        miou: mean intersection over union, 0 … 1; 0 while there is no model.
+        pixel_accuracy: share of right pixels, 0 … 1.
+        iou_per_class: by class name; None for a class that neither side has.
+        strokes: strokes, dabs and relabelled regions so far.
+        images: images left behind so far.
+        updates: models that became visible so far.
+        agreement: share of the person's pixels, on the first images of the session, that the visible model
+            alone gets as the person said; None before there are any.
+        flipped: share of those that an earlier measurement found in agreement and this one does not.
+    """
+
+    seconds: float
+    miou: float
+    pixel_accuracy: float
+    iou_per_class: Mapping[str, float | None]
+    strokes: int
+    images: int
+    updates: int
+    agreement: float | None = None
+    flipped: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """One image of the session: counts of actions, seconds, and whether its rest was accepted."""
+
+    image_id: str
+    strokes: int
+    clicks: int
+    relabels: int
+    undone: int
+    accepted: bool
+    seconds: float
+    blocked: float
+    wrong_before: float
+    wrong_after: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One seed.
+
+    Attributes:
+        tool: name of the tool.
+        seed: the seed.
+        curve: measurements by time.
+        visits: images in their order.
+        seconds: user time, waiting included.
+        blocked: seconds of it the person waited for the tool.
+        latencies: seconds from an action to the next renewal of the picture, one for each action.
+        worse: later models that were more than half a point worse than the measurement before.
+        journal: SHA-256 of the journal.
+        facts: what the tool says about itself.
+        real_seconds: seconds the whole took on this machine.
+    """
+
+    tool: str
+    seed: int
+    curve: tuple[Measured, ...]
+    visits: tuple[Visited, ...]
+    seconds: float
+    blocked: float
+    latencies: tuple[float, ...]
+    worse: int
+    journal: str
+    facts: Mapping[str, object]
+    real_seconds: float
+
+    def at(self, seconds: float) -> float | None:
+        """The mIoU measured at a user time, or None if that was not measured."""
+        return next((point.miou for point in self.curve if abs(point.seconds - seconds) < 0.5), None)
+
+    def seconds_to(self, miou: float) -> float | None:
+        """User time at which a mIoU was reached, between measurements in a straight line; None: never."""
+        before = (0.0, 0.0)
+        for point in self.curve:
+            now = (point.seconds, point.miou)
+            if now[1] >= miou:
+                share = (miou - before[1]) / (now[1] - before[1]) if now[1] > before[1] else 1.0
+                return before[0] + share * (now[0] - before[0])
+            before = now
+        return None
+
+    def area(self) -> float:
+        """Mean mIoU over the session's time, 0 … 1, from nothing at its start."""
+        total, before = 0.0, (0.0, 0.0)
+        for point in self.curve:
+            total += (point.seconds - before[0]) * (point.miou + before[1]) / 2
+            before = (point.seconds, point.miou)
+        return total / before[0] if before[0] else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = dataclasses.asdict(self)
+        plain["seconds_to"] = {f"{target:.2f}": self.seconds_to(target) for target in TARGETS}
+        plain["area"] = self.area()
+        return plain
+
+
+def result_from(plain: Mapping[str, Any]) -> RunResult:
+    """The opposite of :meth:`RunResult.as_json`.
+
+    Raises:
+        KeyError: a value is missing.
+        TypeError: a value is none of ours.
+    """
+    fields = {field.name: plain[field.name] for field in dataclasses.fields(RunResult)}
+    fields["curve"] = tuple(Measured(**point) for point in fields["curve"])
+    fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
+    fields["latencies"] = tuple(fields["latencies"])
+    return RunResult(**fields)
+
+
+def count_worse(curve: Sequence[Measured], tolerance: float = 0.005) -> int:
+    """How many measurements of a newer model lie more than ``tolerance`` below the one before."""
+    return sum(
+        later.miou < earlier.miou - tolerance and later.updates != earlier.updates
+        for earlier, later in itertools.pairwise(curve)
+    )

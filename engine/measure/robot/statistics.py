@@ -1,0 +1,86 @@
+"""Means with intervals over seeds, and differences paired by seed."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.measure.robot.results import RunResult
+
+_DRAWS = 4000
+_LOW, _HIGH = 2.5, 97.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean and its 95 % interval by bootstrap over seeds; with one seed the interval is the mean.
+
+    Attributes:
+        mean: the mean.
+        low: lower end.
+        high: upper end.
+        count: seeds that have a value.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the whole interval is above 0, from at least three seeds."""
+        return self.count >= 3 and self.low > 0.0
+
+
+def interval(values: Sequence[float | None]) -> Interval | None:
+    """The mean of the values that are there, with its interval; None where there is none."""
+    there = np.asarray([value for value in values if value is not None], np.float64)
+    if not there.size:
+        return None
+    draws = np.random.default_rng(0).integers(0, there.size, (_DRAWS, there.size))
+    means: NDArray[np.float64] = there[draws].mean(axis=1)
+    low, high = np.percentile(means, [_LOW, _HIGH])
+    return Interval(mean=float(there.mean()), low=float(low), high=float(high), count=int(there.size))
+
+
+def paired(
+    ours: Sequence[RunResult], theirs: Sequence[RunResult], figure: Callable[[RunResult], float | None]
+) -> Interval | None:
+    """The difference ours minus theirs over the seeds both have; None where there is no such seed.
+
+    Args:
+        ours: runs of one tool.
+        theirs: runs of the other.
+        figure: what is compared.
+    """
+    by_seed = {run.seed: figure(run) for run in theirs}
+    differences = [
+        mine - other
+        for run in ours
+        if (mine := figure(run)) is not None and (other := by_seed.get(run.seed)) is not None
+    ]
+    return interval(differences)
+
+
+def moments(runs: Sequence[RunResult]) -> tuple[float, ...]:
+    """User times that every run measured, in order; the ends of sessions of differing length are left out."""
+    shared = [{point.seconds for point in run.curve} for run in runs]
+    return tuple(sorted(set.intersection(*shared))) if shared else ()
+
+
+def mean_classes(runs: Sequence[RunResult]) -> dict[str, float | None]:
+    """IoU of each class at the end of the session, averaged over seeds."""
+    names = list(runs[0].curve[-1].iou_per_class) if runs and runs[0].curve else []
+    found: dict[str, float | None] = {}
+    for name in names:
+        mean = interval([run.curve[-1].iou_per_class.get(name) for run in runs])
+        found[name] = None if mean is None else mean.mean
+    return found
+
+
+def latency(runs: Sequence[RunResult], percent: float) -> float | None:
+    """Percentile of the seconds from an action to the next renewal of the picture, over all runs."""
+    values = [value for run in runs for value in run.latencies]
+    return float(np.percentile(values, percent)) if values else None
