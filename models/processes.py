@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -29,9 +30,9 @@ def gathered(values: Tensor) -> Tensor:
     """Returns the values of all processes, in their order, along the first axis; shapes must agree."""
     if not are_several():
         return values
-    joined = values.new_empty(dist.get_world_size() * values.shape[0], *values.shape[1:])
-    dist.all_gather_into_tensor(joined, values.contiguous())
-    return joined
+    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, values.contiguous())
+    return torch.cat(parts)
 
 
 def own(joined: Tensor) -> Tensor:

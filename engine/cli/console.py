@@ -1,7 +1,11 @@
 """What the command line says: results on stdout, progress and troubles on stderr."""
 
+import contextlib
+import os
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 from engine.errors import EngineError
@@ -26,6 +30,20 @@ def complain(text: str) -> None:
 def complain_about(error: EngineError) -> None:
     """Write an error as one line: what, why, what to do."""
     complain(f"{error.message} {error.hint}".strip())
+
+
+@contextlib.contextmanager
+def silent(is_silent: bool) -> Iterator[None]:
+    """Say nothing for a while, neither results nor progress: another process says it already."""
+    if not is_silent:
+        yield
+        return
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
 
 
 class Bar:

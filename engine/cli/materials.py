@@ -18,6 +18,7 @@ from engine.exchange.mask_files import read_mask_file
 from engine.exchange.mask_import import ImportPreview, MatchedMask, import_labels
 from engine.exchange.relabel import relabelled
 from engine.learn.pool import Layers, store_reader
+from engine.learn.ranks import current_rank
 from engine.messages import PoolItem
 from engine.project.images import probe
 from engine.project.manifest import Split
@@ -57,7 +58,7 @@ class Material:
 
 @contextlib.contextmanager
 def open_material(arguments: argparse.Namespace) -> Iterator[Material]:
-    """The material the options of ``train`` name; a project stays locked until the end.
+    """The material the options of ``train`` name; a project that will hold the checkpoint stays locked.
 
     Raises:
         EngineError: nothing can be learnt from there; says why.
@@ -70,9 +71,11 @@ def open_material(arguments: argparse.Namespace) -> Iterator[Material]:
     if images.is_dir() and masks.is_dir():
         yield _from_masks(images, masks, _with_val(arguments, folder))
         return
-    project = Project.open(folder)
+    # Where the checkpoint goes elsewhere, the project is only read: the window may have it open meanwhile.
+    writes = current_rank().is_first and arguments.out is None
+    project = Project.open(folder, read_only=not writes)
     try:
-        yield _from_project(project)
+        yield _from_project(project, writes=writes)
     finally:
         project.close()
 
@@ -87,9 +90,9 @@ def _with_val(arguments: argparse.Namespace, folder: Path) -> argparse.Namespace
     return changed
 
 
-def _from_project(project: Project) -> Material:
+def _from_project(project: Project, *, writes: bool) -> Material:
     """Everything people annotated in a project."""
-    if project.read_only:
+    if project.read_only and writes:
         raise ProjectError(f"“{project.images_folder}” cannot be changed: {project.read_only_reason}", "")
     records = [record for record in project.manifest.images.values() if record.revision > 0]
     if not records:

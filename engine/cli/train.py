@@ -11,6 +11,7 @@ from engine.errors import EngineError
 if TYPE_CHECKING:
     from engine.cli.materials import Material
     from engine.config import TrainingConfig
+    from engine.learn.ranks import Rank
     from models.configs import NetworkConfig
 
 SUMMARY = "Train a network on a project's annotations, or on images with masks."
@@ -73,32 +74,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--out", type=Path, metavar="F", help="checkpoint to write (default: in the project, or trained.pt)"
     )
+    longer = parser.add_argument_group("long runs")
+    longer.add_argument(
+        "--save-every",
+        type=seconds,
+        default=600.0,
+        metavar="N",
+        help="seconds between two states of the run kept beside the checkpoint (default: 600)",
+    )
+    longer.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run of the same --out that was interrupted; under torchrun that happens by "
+        "itself after one of the processes has died",
+    )
+    longer.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="DIR",
+        help="write curves there for TensorBoard (needs the package tensorboard)",
+    )
     add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, print the curve, write the checkpoint."""
-    from engine.cli.chosen import choose
-    from engine.cli.materials import open_material
-    from engine.cli.training_run import Limits, TrainingRun
+    """Train, print the curve, write the checkpoint; under torchrun as one of several processes."""
+    from engine.cli.console import silent
     from engine.config import Device
+    from engine.learn.distributed import has_cards, joined
+    from engine.learn.ranks import current_rank
 
     _check(arguments)
+    rank = current_rank()
+    with (
+        silent(not rank.is_first),
+        joined(rank, on_cuda=has_cards(Device(arguments.device), rank.local_count)),
+    ):
+        _train(arguments, rank)
+    return 0
+
+
+def _train(arguments: argparse.Namespace, rank: "Rank") -> None:
+    from engine.cli.chosen import choose
+    from engine.cli.clock import Limits
+    from engine.cli.materials import open_material
+    from engine.cli.training_run import TrainingRun
+    from engine.config import Device
+    from engine.learn.scalars import Scalars
+
+    scalars = Scalars(arguments.tensorboard) if arguments.tensorboard and rank.is_first else None
     with open_material(arguments) as material:
         choice = choose(arguments, material)
         network = choice.network or _network(arguments, material)
         config = _config(arguments, choice.training)
-        run_ = TrainingRun(material, network, config, Device(arguments.device), loss=choice.loss)
-        if arguments.start_from is not None:
-            run_.continue_from(arguments.start_from)
+        run_ = TrainingRun(material, network, config, Device(arguments.device), loss=choice.loss, rank=rank)
+        steps = arguments.steps or (None if arguments.seconds else config.max_steps)
+        limits = Limits(seconds=arguments.seconds if arguments.seconds or steps else 300.0, steps=steps)
+        running = run_.running(arguments.out)
+        resumed = running.read() if arguments.resume or rank.restarts else None
+        if resumed is not None:
+            run_.resume(resumed, limits)
+        else:
+            run_.forget(running)
+            if arguments.start_from is not None:
+                run_.continue_from(arguments.start_from)
         for note in run_.notes:
             complain(note)
         say(material.summary)
-        steps = arguments.steps or (None if arguments.seconds else config.max_steps)
-        limits = Limits(seconds=arguments.seconds if arguments.seconds or steps else 300.0, steps=steps)
-        run_.train(limits)
+        run_.train(limits, running=running, save_every_s=arguments.save_every, scalars=scalars)
         say(f"Checkpoint: {run_.save(arguments.out)}")
-    return 0
+        run_.forget(running)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -17,13 +17,31 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.errors import TrainingError
+from engine.config import Device
+from engine.errors import EngineError, TrainingError
 from engine.learn.device import available_cores
 from engine.learn.ranks import Rank
 from models.processes import are_several, summed
 
 _BUCKET = 16 << 20
+_SEEDS_APART = 1_000_003
 _PATIENCE = dt.timedelta(minutes=30)
+
+
+def has_cards(device: Device, count: int) -> bool:
+    """Return whether there is a graphics card for each of `count` processes on this machine.
+
+    Raises:
+        EngineError: There are some, but too few.
+    """
+    if device not in (Device.AUTO, Device.CUDA) or not torch.cuda.is_available():
+        return False
+    if torch.cuda.device_count() < count:
+        raise EngineError(
+            f"{count} processes were started on a machine with {torch.cuda.device_count()} graphics cards.",
+            hint="Start as many as there are cards (--nproc-per-node gpu), or add --device cpu.",
+        )
+    return True
 
 
 @contextlib.contextmanager
@@ -113,6 +131,13 @@ def added_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum of a vector of float64 over all processes."""
     total: NDArray[np.float64] = summed(torch.from_numpy(values.copy())).numpy()
     return total
+
+
+def choose_apart(rank: Rank, seed: int) -> int:
+    """Let this process make random choices of its own (crops, dropout); return the seed for them."""
+    own = (seed + _SEEDS_APART * rank.number) % 2**31
+    torch.manual_seed(own)
+    return own
 
 
 def start_alike(model: nn.Module) -> None:

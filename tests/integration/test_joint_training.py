@@ -1,6 +1,5 @@
 """Two processes that share a batch learn what one process learns from all of it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ def test_two_processes_equal_one(two: list[dict[str, Any]], name: str) -> None:
     alone = learn(name, ALONE)
     first, second = two[0][name], two[1][name]
     assert alone["losses"]
-    # SPGNet normalises one value per image, four in all: in float64 the two agree to 1e-7, float32 rounds more.
+    # SPGNet normalises one value per image, four in all; in float64 the two agree to 1e-7.
     close = 2e-3 if name == "SPGNet" else 1e-4
     torch.testing.assert_close(first["losses"], alone["losses"], rtol=close, atol=1e-5)
     torch.testing.assert_close(first["weights"], alone["weights"], rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A few steps of training on fixed batches, by one process or by several: `python -m tests.support.joint_steps`.
+"""A few steps of training on fixed batches, by one process or by several.
 
 Every process takes its rows of the same batches. What comes out (losses, weights, buffers) must not depend on
 how many there are.
