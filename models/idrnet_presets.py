@@ -1,10 +1,19 @@
 """Complete configurations of IDRNet (torch-free)."""
 
-from models.backbone_configs import ResNetConfig, ResNetDepth, SwinConfig, SwinSize, TinyBackboneConfig
+from models.backbone_configs import (
+    ResNetConfig,
+    ResNetDepth,
+    ResNetStem,
+    SwinConfig,
+    SwinSize,
+    TinyBackboneConfig,
+)
 from models.context_configs import ContextKind
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement
 
 _RESNET50 = ResNetConfig(depth=ResNetDepth.RESNET50)
+_PUBLISHED_RESNET50 = ResNetConfig(depth=ResNetDepth.RESNET50, stem=ResNetStem.DEEP)
+"""With the stem of the published networks. ImageNet weights at hand cover all of the plain one only."""
 _SWIN_LARGE = SwinConfig(size=SwinSize.LARGE, window=12, drop_path=0.3, shift_single_window=True)
 
 
@@ -49,7 +58,7 @@ def idrnet_quick() -> IdrnetConfig:
 
 def idrnet_light() -> IdrnetConfig:
     """Returns the IDRNet of the paper's cost table: 10.79 M parameters, refinement among classes."""
-    return IdrnetConfig(backbone=_RESNET50, refinement=Refinement.CLASSES, attention_width=128)
+    return IdrnetConfig(backbone=_PUBLISHED_RESNET50, refinement=Refinement.CLASSES, attention_width=128)
 
 
 def idrnet_fcn_ade20k() -> IdrnetConfig:
@@ -58,7 +67,7 @@ def idrnet_fcn_ade20k() -> IdrnetConfig:
     Recipe around it, as for all bases on ADE20K: SGD, rate 0.01 falling with power 0.9, decay 5e-4, batches
     of 16 crops of 512 x 512, 130 epochs.
     """
-    return IdrnetConfig(backbone=_RESNET50, width=1024)
+    return IdrnetConfig(backbone=_PUBLISHED_RESNET50, width=1024)
 
 
 def idrnet_fcn() -> IdrnetConfig:
@@ -67,7 +76,7 @@ def idrnet_fcn() -> IdrnetConfig:
     Recipes around it, as for the other bases: Cityscapes as ADE20K, but 8 crops of 512 x 1024 and 220 epochs;
     COCO-Stuff with rate 0.001, decay 1e-4 and 110 epochs; LIP with 32 crops of 473 x 473 and 150 epochs.
     """
-    return IdrnetConfig(backbone=_RESNET50)
+    return IdrnetConfig(backbone=_PUBLISHED_RESNET50)
 
 
 def idrnet_ppm() -> IdrnetConfig:
@@ -78,7 +87,7 @@ def idrnet_ppm() -> IdrnetConfig:
 def idrnet_ppm_cityscapes() -> IdrnetConfig:
     """Returns IDRNet on pyramid pooling as published for Cityscapes: wide, features predict coarsely."""
     return IdrnetConfig(
-        backbone=_RESNET50,
+        backbone=_PUBLISHED_RESNET50,
         context=ContextKind.PPM,
         context_refinement=ContextRefinement.AFTER,
         coarse_from_features=True,
@@ -154,4 +163,6 @@ def idrnet_swin_large_lip() -> IdrnetConfig:
 def _on(
     context: ContextKind, refinement: ContextRefinement, pyramid: PyramidPlace = PyramidPlace.NONE
 ) -> IdrnetConfig:
-    return IdrnetConfig(backbone=_RESNET50, context=context, context_refinement=refinement, pyramid=pyramid)
+    return IdrnetConfig(
+        backbone=_PUBLISHED_RESNET50, context=context, context_refinement=refinement, pyramid=pyramid
+    )

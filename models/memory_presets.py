@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from models.backbone_configs import ResNetConfig, ResNetDepth, TinyBackboneConfig
+from models.backbone_configs import ResNetConfig, ResNetDepth, ResNetStem, TinyBackboneConfig
 from models.context_configs import ContextKind
 from models.memory_configs import (
     ClassMemoryConfig,
@@ -13,6 +13,8 @@ from models.memory_configs import (
 )
 
 _RESNET50 = ResNetConfig(depth=ResNetDepth.RESNET50)
+_PUBLISHED_RESNET50 = ResNetConfig(depth=ResNetDepth.RESNET50, stem=ResNetStem.DEEP)
+"""With the stem of the published networks. ImageNet weights at hand cover all of the plain one only."""
 
 
 def tiny_mcibi() -> McibiConfig:
@@ -72,7 +74,7 @@ def mcibi_resnet50() -> McibiConfig:
         consistency_statistics=True,
         consistency_unseen=True,
     )
-    return McibiConfig(backbone=_RESNET50, memory=memory)
+    return McibiConfig(backbone=_PUBLISHED_RESNET50, memory=memory)
 
 
 def mcibipp_resnet18() -> McibiPlusPlusConfig:
@@ -93,6 +95,7 @@ def mcibipp_resnet50() -> McibiPlusPlusConfig:
     """Returns the MCIBI++ of the comparison tables: UPerNet base, ResNet-50."""
     return replace(
         mcibipp_quick(),
+        backbone=_PUBLISHED_RESNET50,
         width=512,
         attention_width=256,
         auxiliary_width=512,

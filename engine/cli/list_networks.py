@@ -1,21 +1,26 @@
-"""``maskloop networks``: what there is to choose from, with paper, size and what it can show."""
+"""``maskloop networks``: networks and backbones, with paper, size and what they can show."""
 
 import argparse
+import dataclasses
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import positive
 from engine.cli.console import complain, say
 
 if TYPE_CHECKING:
+    from models.backbone_catalog import BackboneSpec
     from models.catalog import ModelSpec
 
-SUMMARY = "List the networks with paper, parameters, what they can show, presets and published trainings."
-EXAMPLE = "maskloop networks\n  maskloop networks fcn --classes 150"
+SUMMARY = "List networks with paper, parameters, views, presets and published trainings, and backbones."
+EXAMPLE = "maskloop networks\n  maskloop networks fcn --classes 150\n  maskloop networks resnet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare options."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="networks to list (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="networks or backbones to list (default: all)"
+    )
     parser.add_argument(
         "--classes", type=positive, default=19, metavar="K", help="classes that parameters are counted for"
     )
@@ -25,15 +30,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
     from engine.catalog import broken_plugins, networks
     from engine.errors import EngineError
+    from models.backbone_catalog import BACKBONES
 
     specs = networks()
-    unknown = sorted(set(arguments.names) - {spec.name for spec in specs})
+    known = [*(spec.name for spec in specs), *(backbone.name for backbone in BACKBONES)]
+    unknown = sorted(set(arguments.names) - set(known))
     if unknown:
-        known = ", ".join(spec.name for spec in specs)
-        raise EngineError(f"There is no network “{unknown[0]}”.", hint=f"Choose one of: {known}.")
+        hint = f"Choose one of: {', '.join(dict.fromkeys(known))}."
+        raise EngineError(f"There is no network or backbone “{unknown[0]}”.", hint=hint)
+    wanted = set(arguments.names or known)
     for spec in specs:
-        if not arguments.names or spec.name in arguments.names:
+        if spec.name in wanted:
             say("\n".join(_lines(spec, arguments.classes)) + "\n")
+    for backbone in BACKBONES:
+        if backbone.name in wanted:
+            say("\n".join(_backbone_lines(backbone)) + "\n")
     for plugin in broken_plugins():
         complain(plugin.reason)
     return 0
@@ -58,6 +69,47 @@ def _lines(spec: "ModelSpec", classes: int) -> list[str]:
     if trainings:
         lines.append(f"  published trainings: {trainings}")
     return lines
+
+
+def _backbone_lines(spec: "BackboneSpec") -> list[str]:
+    """What is said of one family of backbones."""
+    lines = [f"{spec.name} (backbone): {spec.title}"]
+    if spec.paper:
+        lines.append(f"  {spec.paper}")
+    for title, config in _sizes(spec):
+        lines.append(f"  {title}: {_backbone_millions(config)}")
+    if spec.package:
+        lines.append(f"  needs the package {spec.package}")
+    return lines
+
+
+def _sizes(spec: "BackboneSpec") -> list[tuple[str, object]]:
+    """The sizes a family comes in: one configuration for each choice of its depth, size or width."""
+    default: Any = spec.default
+    for field in dataclasses.fields(default):
+        value = getattr(default, field.name)
+        if field.name in {"depth", "size", "width"} and isinstance(value, Enum):
+            return [
+                (f"{field.name} {choice.value}", dataclasses.replace(default, **{field.name: choice}))
+                for choice in type(value)
+            ]
+    return [("as it comes", spec.default)]
+
+
+def _backbone_millions(config: Any) -> str:
+    """Parameters of a backbone, or why it cannot be counted."""
+    import torch
+
+    from models.backbone_catalog import BackboneUnavailableError
+    from models.backbones.build import build_backbone
+    from models.cost import count_parameters, without_weights
+
+    try:
+        with torch.device("meta"):
+            backbone = build_backbone(without_weights(config))
+    except BackboneUnavailableError:
+        return "not counted, its package is not installed"
+    return f"{count_parameters(backbone) / 1e6:.2f} M parameters"
 
 
 def _millions(config: object, spec: "ModelSpec", classes: int) -> str:

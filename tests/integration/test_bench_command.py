@@ -7,6 +7,7 @@ import pytest
 
 from engine.cli import run
 from engine.measure.bench_rows import LOSSES
+from models.backbone_catalog import BACKBONES
 from models.catalog import MODELS
 
 
@@ -42,8 +43,18 @@ def test_networks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "spgnet" not in text
 
 
+def test_backbones_are_listed_in_their_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["networks", "resnet", "hrnet"]) == 0
+    text = capsys.readouterr().out
+    assert "resnet (backbone): ResNet" in text
+    assert "CVPR 2016" in text
+    assert "depth 50: 23.51 M parameters" in text
+    assert "needs the package timm" in text
+    assert "fcn" not in text
+
+
 def test_an_unknown_network_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["networks", "nix"]) == 1
     text = capsys.readouterr().err
     assert "nix" in text
-    assert all(spec.name in text for spec in MODELS)
+    assert all(spec.name in text for spec in (*MODELS, *BACKBONES))
