@@ -1,0 +1,130 @@
+"""A training step of IDRNet's head against the one in plain loops: time and memory.
+
+Batch 2, features 1024 and 2048 x 64 x 64, 512 channels, target 512 x 512 in blocks of 64 pixels: forward with
+deletion, losses, backward, statistics. Both forms take turns, and time is the processor's own, so that other
+work on the machine hits both alike.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.idrnet_configs import IdrnetConfig, Refinement
+from models.losses.total import total
+from models.networks.idrnet import Idrnet
+from models.speed import _peak
+from tests.bench.head_step import (
+    block_features,
+    blocks,
+    make_head,
+    our_losses,
+    published_loss,
+    set_features,
+    teach_coarse,
+)
+from tests.bench.reference_idrnet import reference_step
+
+pytestmark = pytest.mark.bench
+
+CHANNELS = (8, 8, 1024, 2048)
+ROUNDS = 2
+FORMS = {
+    "by pixel": IdrnetConfig(),
+    "by class": IdrnetConfig(refinement=Refinement.CLASSES, attention_width=128),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def head(classes: int, present: int, config: IdrnetConfig) -> tuple[Idrnet, list[Tensor], Tensor]:
+    target, label = blocks(classes, present, 512, 64, seed=0)
+    stages = block_features(label, CHANNELS)
+    model = make_head(config, classes, CHANNELS, seed=0)
+    teach_coarse(model, stages, label)
+    set_features(model, stages)
+    return model, stages, target
+
+
+def our_step(model: Idrnet, target: Tensor) -> None:
+    losses, output = our_losses(model, published_loss(), torch.zeros(2, 3, *target.shape[1:]), target)
+    total(losses).backward()
+    with torch.no_grad():
+        model.observe(output, target, 0.01)
+
+
+def shared_step(model: Idrnet, stages: list[Tensor]) -> None:
+    """Does what both forms do alike: the 3 x 3 convolutions on the features of the backbone."""
+    assert model.auxiliary_decoder is not None
+    total = model.context.bottleneck(stages[3]).sum() + model.auxiliary_decoder[:3](stages[2]).sum()
+    total.backward()
+
+
+def seconds(step: Callable[[], object]) -> float:
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize(("classes", "present", "ratio"), [(19, 12, 3.0), (150, 25, 6.0)])
+def test_training_step_of_the_head(classes: int, present: int, ratio: float) -> None:
+    ours, stages, target = head(classes, present, IdrnetConfig())
+    theirs = copy.deepcopy(ours)
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: our_step(ours, target),
+        lambda: total(reference_step(theirs, stages, target).losses).backward(),
+        lambda: shared_step(ours, stages),
+    )
+    steps[0]()
+    times = [[seconds(step) for step in steps] for _ in range(ROUNDS)]
+    quick, slow, shared = (min(column) for column in zip(*times, strict=True))
+    memory = [_peak(step, torch.device("cpu")) / 2**20 for step in steps[:2]]
+    print(
+        f"{classes} classes, {present} in an image: {1e3 * quick:.0f} : {1e3 * slow:.0f} ms, "
+        f"{slow / quick:.1f} x; without the {1e3 * shared:.0f} ms of convolutions that both do alike "
+        f"{(slow - shared) / (quick - shared):.1f} x; {memory[0]:.0f} : {memory[1]:.0f} MiB"
+    )
+    assert slow > ratio * quick
+    assert memory[1] > 2 * memory[0]
+
+
+def test_refined_by_class_a_step_is_lighter() -> None:
+    heads = [head(19, 12, config) for config in FORMS.values()]
+    times = [
+        [seconds(lambda made=made: our_step(made[0], made[2])) for made in heads] for _ in range(ROUNDS + 1)
+    ]
+    by_pixel, by_class = (min(column) for column in zip(*times[1:], strict=True))
+    print(f"by pixel : by class {1e3 * by_pixel:.0f} : {1e3 * by_class:.0f} ms")
+    assert by_class < by_pixel
+
+
+def test_refined_by_class_a_large_image_is_lighter() -> None:
+    """The head alone on the features of an image of 1024 x 2048 pixels, in evaluation."""
+    generator = torch.Generator().manual_seed(0)
+    stages = [torch.randn(1, count, 128, 256, generator=generator).relu() for count in CHANNELS]
+    image = torch.zeros(1, 3, 1024, 2048)
+    label = torch.randint(0, 19, (1, 4, 8), generator=generator)
+    label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)
+    found = {}
+    for name, config in FORMS.items():
+        model = make_head(config, 19, CHANNELS, seed=0)
+        teach_coarse(model, stages, label)
+        set_features(model.eval(), stages)
+
+        @torch.no_grad()
+        def predict(model: Idrnet = model, image: Tensor = image) -> None:
+            model(image)
+
+        found[name] = (seconds(predict), _peak(predict, torch.device("cpu")) / 2**20)
+        print(f"{name}: {found[name][0]:.1f} s, {found[name][1]:.0f} MiB")
+    assert found["by class"][0] < found["by pixel"][0]
+    assert found["by class"][1] <= found["by pixel"][1]
