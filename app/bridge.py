@@ -60,6 +60,9 @@ class Bridge(QObject):
     `session`.
     """
 
+    candidate_judged = Signal(object)
+    checkpoints_changed = Signal(object)
+    comparison_ready = Signal(object)
     state_changed = Signal(object)
     progress = Signal(object)
     steps_done = Signal(object)
@@ -84,6 +87,14 @@ class Bridge(QObject):
     image_loaded = Signal(object)
     image_failed = Signal(object)
     thumbnail_ready = Signal(object)
+    inspection_ready = Signal(object)
+    pixel_explained = Signal(object)
+    what_if_ready = Signal(object)
+    overlay_ready = Signal(object)
+    memory_mapped = Signal(object)
+    calibration_fitted = Signal(object)
+    label_errors_found = Signal(object)
+    effect_previewed = Signal(object)
 
     session_changing = Signal()
     session_changed = Signal()

@@ -252,6 +252,14 @@ class EditController(QObject):
         if session is not None:
             self._take(session.void_region_patch(y, x), "no class fits")
 
+    def relabel_labelled(self, y: float, x: float, class_index: int | None) -> None:
+        """Give the annotated region under a point another class, or (None) make it unlabelled."""
+        session = self._ready()
+        if session is not None:
+            target = UNLABELLED if class_index is None else class_index
+            text = "delete label" if class_index is None else "fix label"
+            self._take(session.relabel_labelled_patch(y, x, target), text)
+
     def accept_image(self) -> bool:
         """Accept the prediction wherever nobody spoke; returns whether the image may be left as reviewed."""
         session = self._ready()

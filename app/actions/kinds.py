@@ -22,6 +22,7 @@ class Menu(Enum):
     LABEL = "&Label"
     QUEUE = "&Images"
     TRAIN = "&Train"
+    INSPECT = "I&nspect"
     HELP = "&Help"
 
 
@@ -59,6 +60,7 @@ class Act(Enum):
     TOOL_FILL = auto()
     TOOL_PICK = auto()
     TOOL_MOVE = auto()
+    TOOL_PROBE = auto()
     BRUSH_SMALLER = auto()
     BRUSH_LARGER = auto()
     RELABEL = auto()
@@ -90,6 +92,18 @@ class Act(Enum):
     SAVE_CHECKPOINT = auto()
     IMPORT_CHECKPOINT = auto()
     TRAINING_DETAILS = auto()
+    INSPECT = auto()
+    PIN_PIXEL = auto()
+    TAKE_OVERLAY_AWAY = auto()
+    INSPECT_PIXEL = auto()
+    INSPECT_STAGES = auto()
+    INSPECT_RELATIONS = auto()
+    INSPECT_MEMORY = auto()
+    INSPECT_DOUBT = auto()
+    INSPECT_STRUCTURE = auto()
+    INSPECT_ERRORS = auto()
+    INSPECT_EFFECT = auto()
+    EXPORT_INSPECTION = auto()
     SHORTCUTS = auto()
     COMMANDS = auto()
     NOTICES = auto()
@@ -115,6 +129,7 @@ TOOL_ACTS = (
     Act.TOOL_FILL,
     Act.TOOL_PICK,
     Act.TOOL_MOVE,
+    Act.TOOL_PROBE,
 )
 
 

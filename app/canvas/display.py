@@ -10,6 +10,7 @@ from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.canvas.layers import LayerSettings
+from app.canvas.overlay import Overlay, draw_mark
 from app.canvas.painting import Painter, Pixels, as_image
 from app.canvas.pyramids import LabelPyramid
 from app.canvas.surface import Fade, Surface
@@ -42,6 +43,7 @@ class Display(QWidget):
         self._surface = Surface(self._painter)
         self._size: tuple[int, int] | None = None
         self._fitted = True
+        self._mark: tuple[float, float] | None = None
         self._held: list[Prediction | None] = []
         self._fade: Fade | None = None
         self._fade_start = 0.0
@@ -64,6 +66,7 @@ class Display(QWidget):
         """
         self._stop_fade()
         self._held.clear()
+        self._mark = None
         if pyramid is not None and size is None:
             height, width = pyramid.levels[0].shape[:2]
             size = (height, width)
@@ -130,6 +133,17 @@ class Display(QWidget):
     def clear_prediction(self) -> None:
         """Takes the prediction away (after the gesture in progress, if there is one)."""
         self._change_prediction(None)
+
+    def set_overlay(self, overlay: Overlay | None, strength: float = 1.0) -> None:
+        """Lays what inspection shows over everything, or takes it away; strength in [0, 1]."""
+        if (overlay, strength) != (self._painter.overlay, self._painter.overlay_strength):
+            self._painter.overlay, self._painter.overlay_strength = overlay, strength
+            self._draw_layers_anew()
+
+    def set_mark(self, point: tuple[float, float] | None) -> None:
+        """Marks an image point (y, x), or none."""
+        self._mark = point
+        self.update()
 
     @property
     def layers(self) -> LayerSettings:
@@ -351,7 +365,9 @@ class Display(QWidget):
         painter.end()
 
     def paint_over(self, painter: QPainter) -> None:
-        """Draws what lies over the pixels, in logical coordinates; nothing here."""
+        """Draws what lies over the pixels, in logical coordinates: the marked point."""
+        if self._mark is not None:
+            draw_mark(painter, *self._mark, self.widget_point)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keeps the fitted view fitted, and else the middle in the middle."""

@@ -14,6 +14,7 @@ from app.canvas.layers import (
     PredictionLayer,
     color_table,
 )
+from app.canvas.overlay import Overlay
 from app.canvas.pyramids import LabelPyramid, level_for, sample
 from app.canvas.viewport import Viewport
 from engine.annotate.classes import UNLABELLED, ClassTable
@@ -44,6 +45,8 @@ class Painter:
     Attributes:
         annotation: Levels of the annotation, or None while there is none.
         prediction: The prediction laid under it, or None without an image.
+        overlay: What inspection lays over both, or None.
+        overlay_strength: Its opacity, 0 to 1.
         pixel_ratio: Device pixels per logical pixel, for what has a width of its own.
     """
 
@@ -51,6 +54,8 @@ class Painter:
         """Starts without image and classes."""
         self.annotation: LabelPyramid | None = None
         self.prediction: PredictionLayer | None = None
+        self.overlay: Overlay | None = None
+        self.overlay_strength = 1.0
         self.pixel_ratio = 1.0
         self._levels: tuple[tuple[Pixels, QImage], ...] = ()
         self._size = (1, 1)
@@ -85,6 +90,7 @@ class Painter:
         self._levels = tuple((array, as_image(array)) for array in arrays)
         self._size = size
         self.annotation = None
+        self.overlay = None
         self.prediction = PredictionLayer(size) if self._levels else None
 
     def draw_picture(self, viewport: Viewport, target: Pixels, area: Box) -> None:
@@ -149,7 +155,7 @@ class Painter:
         painter.end()
 
     def draw_layers(self, viewport: Viewport, target: Pixels, area: Box) -> None:
-        """Lays prediction and annotation over what `draw_picture` left in `target`.
+        """Lays prediction, annotation and overlay over what `draw_picture` left in `target`.
 
         The prediction is not drawn under annotated pixels at all, so that a refresh cannot change them.
         """
@@ -174,6 +180,12 @@ class Painter:
             QPointF(inside.left, inside.top),
             as_image(overlay, QImage.Format.Format_ARGB32_Premultiplied),
         )
+        if self.overlay is not None:
+            laid = np.ascontiguousarray(self.overlay.colors(viewport, inside))
+            painter.setOpacity(self.overlay_strength)
+            painter.drawImage(
+                QPointF(inside.left, inside.top), as_image(laid, QImage.Format.Format_ARGB32_Premultiplied)
+            )
         painter.end()
 
     def _prediction_codes(self, viewport: Viewport, area: Box) -> Codes:

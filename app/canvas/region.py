@@ -1,10 +1,11 @@
-"""Tools of one click on a region: relabel it, pick its class; and the tool that only moves the view."""
+"""Tools of one click: relabel a region, pick its class, look inside; and the one that only moves the view."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
 
-from app.canvas.tool import Pointer, Tool, ToolKind
+from app.canvas.tool import Hand, Pointer, Tool, ToolKind
 
 
 class FillTool(Tool):
@@ -53,3 +54,24 @@ class MoveTool(Tool):
         """Returns what the next drag does."""
         del erase
         return "left-drag moves the image · wheel zooms · Space accepts the region"
+
+
+class ProbeTool(Tool):
+    """Pins the pixel that inspection explains; changes nothing."""
+
+    kind: ClassVar[ToolKind] = ToolKind.PROBE
+    cursor: ClassVar[Qt.CursorShape] = Qt.CursorShape.WhatsThisCursor
+
+    def __init__(self, hand: Hand, probe: Callable[[float, float], None]) -> None:
+        """Takes the hand, and whom to tell the image point (y, x)."""
+        super().__init__(hand)
+        self._probe = probe
+
+    def press(self, at: Pointer) -> None:
+        """Pins at once."""
+        self._probe(at.y, at.x)
+
+    def what_next(self, *, erase: bool) -> str:
+        """Returns what the next click does."""
+        del erase
+        return "left-click pins the pixel that INSPECT explains · click it again to let go"

@@ -23,6 +23,7 @@ class ToolKind(Enum):
     FILL = "fill"
     PICK = "pick"
     MOVE = "move"
+    PROBE = "probe"
 
 
 class ToolHost(Protocol):

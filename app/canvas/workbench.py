@@ -8,7 +8,7 @@ from app.canvas.brush import LARGEST_RADIUS, SMALLEST_RADIUS, BrushTool, EraserT
 from app.canvas.display import Display
 from app.canvas.drags import Drag, MenuTap, PanDrag, SizeDrag, ToolDrag
 from app.canvas.polygon import PolygonTool
-from app.canvas.region import FillTool, MoveTool, PickTool
+from app.canvas.region import FillTool, MoveTool, PickTool, ProbeTool
 from app.canvas.space import SpaceKey
 from app.canvas.tool import Hand, Pointer, Tool, ToolHost, ToolKind
 from engine.annotate.classes import ClassTable
@@ -26,18 +26,21 @@ class Workbench(Display):
         brush_radius_changed: Image pixels.
         context_menu_requested: Global position, and the image point (y, x) or None.
         busy_changed: A gesture began or ended.
+        probed: The image point y, x was clicked to look inside.
     """
 
     what_next_changed = Signal(str)
     brush_radius_changed = Signal(float)
     context_menu_requested = Signal(QPoint, object)
     busy_changed = Signal(bool)
+    probed = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Starts without image and host, the brush in the hand."""
         self._hand = Hand()
         held = (BrushTool, EraserTool, PolygonTool, FillTool, PickTool, MoveTool)
         self._tools: dict[ToolKind, Tool] = {tool.kind: tool(self._hand) for tool in held}
+        self._tools[ToolKind.PROBE] = ProbeTool(self._hand, self._probe)
         self._tool = self._tools[ToolKind.BRUSH]
         self._drag: Drag | None = None
         self._space = SpaceKey()
@@ -197,6 +200,9 @@ class Workbench(Display):
     def _open_menu(self, position: QPointF) -> None:
         self.context_menu_requested.emit(self.mapToGlobal(position.toPoint()), self.pointer_point())
 
+    def _probe(self, y: float, x: float) -> None:
+        self.probed.emit(y, x)
+
     # Pointer and overlay
 
     def _pointer(self, position: QPointF) -> Pointer:
@@ -246,7 +252,8 @@ class Workbench(Display):
         self._hover()  # another image point is under the pointer now
 
     def paint_over(self, painter: QPainter) -> None:
-        """Draws the tool's lines."""
+        """Draws the marked point and the tool's lines."""
+        super().paint_over(painter)
         if self.image_size is not None and not self._space.held:
             self._tool.paint(painter, self.widget_point)
 

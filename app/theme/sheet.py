@@ -50,6 +50,12 @@ QToolButton:checked {{ background: {raised}; border-color: {fill}; color: {accen
 QToolButton:disabled {{ color: {disabled}; }}
 QToolButton[flat="true"] {{ padding: 2px; border: 0; }}
 
+QToolButton[tab="true"] {{ color: {muted}; border-radius: 4px; padding: 5px 2px; }}
+QToolButton[tab="true"]:hover {{ color: {text}; }}
+QToolButton[tab="true"]:checked {{ background: {fill}; border-color: {fill}; color: {on_fill}; }}
+QToolButton[tab="true"]:focus {{ border-color: {accent}; }}
+QFrame#laidStrip {{ background: {raised}; border: 0; border-top: 1px solid {line}; }}
+
 QPushButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 5px;
     padding: 6px 14px; min-height: 1.2em; }}
 QPushButton:hover {{ border-color: {accent}; background: {raised}; }}

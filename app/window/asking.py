@@ -43,6 +43,13 @@ class Asking:
         )
         return Path(chosen) if chosen else None
 
+    def inspection_file(self, start: str) -> Path | None:
+        """Ask where to write picture and numbers of a view."""
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._window, "Export picture and numbers", start, "PNG, with CSV and JSON beside it (*.png)"
+        )
+        return Path(chosen) if chosen else None
+
     def checkpoint_name(self) -> str | None:
         """Ask for the name of a checkpoint; an empty text is a name as well."""
         text, accepted = QInputDialog.getText(self._window, "Save checkpoint", "Name of the checkpoint:")

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QStackedWidget, QToolBar, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QStackedWidget,
+    QTabWidget,
+    QToolBar,
+    QWidget,
+)
 
 from app.actions import Act, Actions
 from app.bridge import Bridge
@@ -17,6 +25,7 @@ from app.commands import Histories
 from app.editing import EditController
 from app.logs import LogFeed
 from app.panels.classes import ClassesPanel
+from app.panels.inspect import InspectPanel, Probe
 from app.panels.layers import LayersPanel
 from app.panels.log import LogPanel
 from app.panels.queue import QueuePanel
@@ -30,6 +39,7 @@ from app.widgets.notices import Level, Notice, NoticeCard, NoticeCenter
 from app.window.asking import Asking
 from app.window.canvas_area import CanvasArea
 from app.window.closing import may_close
+from app.window.inspecting import Inspecting
 from app.window.intentions import Intentions
 from app.window.keys import KeyGate
 from app.window.long_work import LongWork
@@ -40,7 +50,7 @@ from app.window.review import Review
 from app.window.status import StatusLine
 
 DEFAULT_SIZE = QSize(1600, 1000)
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ class MainWindow(QMainWindow):
         self.repairs = Repairs(self)
         self.long_work = LongWork(self)
         self.review = Review(self)
+        self.inspecting = Inspecting(self, self.inspect)
         self.intentions = Intentions(self)
         self._finish_menus()
         self.gate = KeyGate(
@@ -124,6 +135,7 @@ class MainWindow(QMainWindow):
         self.queue = QueuePanel(self.bridge, self.look)
         self.classes = ClassesPanel(self.bridge, self.look)
         self.layers = LayersPanel(self.look)
+        self.inspect = InspectPanel(Probe(self.bridge, self), self.look)
         self.training = TrainingStrip(self.bridge, self.look, chart)
         self.details = TrainingDetails(self.bridge, self.look, chart)
         self.log = LogPanel(self.services.feed, self.look)
@@ -133,6 +145,7 @@ class MainWindow(QMainWindow):
             "queue": self._dock("Images", "queue", self.queue, left),
             "classes": self._dock("Classes", "classes", self.classes, right),
             "layers": self._dock("Layers", "layers", self.layers, right),
+            "inspect": self._dock("Inspect", "inspect", self.inspect, right),
             "details": self._dock("Network and checkpoints", "details", self.details, bottom),
             "log": self._dock("Log", "log", self.log, bottom),
         }
@@ -140,8 +153,10 @@ class MainWindow(QMainWindow):
         self.resizeDocks([self.docks["classes"]], [310], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["classes"], self.docks["layers"]], [560, 210], Qt.Orientation.Vertical)
         self.resizeDocks([self.docks["details"], self.docks["log"]], [300, 300], Qt.Orientation.Vertical)
-        self.docks["details"].hide()
-        self.docks["log"].hide()
+        self.setTabPosition(right, QTabWidget.TabPosition.North)
+        self.tabifyDockWidget(self.docks["classes"], self.docks["inspect"])
+        for name in ("inspect", "details", "log"):
+            self.docks[name].hide()
 
     def _dock(self, title: str, name: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -247,7 +262,7 @@ class MainWindow(QMainWindow):
         self.pages.setCurrentWidget(self.area if is_open else self.start)
         for name in ("queue", "classes", "layers"):
             self.docks[name].setVisible(is_open)
-        for name in ("details", "log"):
+        for name in ("inspect", "details", "log"):
             if not is_open:
                 self.docks[name].hide()
         self.training_bar.setVisible(is_open)

@@ -13,6 +13,7 @@ from app.actions import ACTIONS, MENUS, TOOL_ACTS, Act, Actions, Menu, shown_key
 
 _TOOL_BAR: tuple[tuple[Act, ...], ...] = (
     (Act.TOOL_MOVE, Act.TOOL_BRUSH, Act.TOOL_ERASER, Act.TOOL_POLYGON, Act.TOOL_FILL, Act.TOOL_PICK),
+    (Act.INSPECT, Act.TOOL_PROBE),
     (Act.ACCEPT_REGION, Act.REJECT_REGION, Act.ACCEPT_IMAGE),
     (Act.UNDO, Act.REDO),
     (Act.FIT, Act.ACTUAL_SIZE),

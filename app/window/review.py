@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from app.actions import Act
+from app.panels.inspect.probe import FAILURES
 from app.widgets.notices import Level
 from app.window.repairs import named
 from engine.annotate.classes import UNLABELLED
@@ -274,7 +275,9 @@ class Review(QObject):
         self._window.status.say(event.reason)
 
     def _command_failed(self, event: CommandFailed) -> None:
-        if self._window.long_work.failed(event):
+        if event.command in FAILURES:
+            self._window.status.say(f"{event.problem.message} {event.problem.hint}".strip())
+        elif self._window.long_work.failed(event):
             self._window.notices.post(f"cancelled {event.command}", event.problem.message)
         else:
             self._window.tell_problem(FAILED.get(event.command, event.command), event.problem)

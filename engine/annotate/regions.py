@@ -44,3 +44,25 @@ def region_at(
     mask = seen[1 + top : 1 + top + rows, 1 + left : 1 + left + columns] == 1
     box = Box(view.top + top, view.left + left, view.top + top + rows, view.left + left + columns)
     return box, mask
+
+
+def largest_regions(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int, int]]:
+    """Return a pixel of each of the largest connected regions of a mask, and how many pixels it has.
+
+    Args:
+        mask: (h, w) bool.
+        count: At most so many regions, largest first.
+
+    Returns:
+        (y, x, pixels): the pixel of the region that is nearest to its centre of gravity.
+    """
+    number, labels, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    found = []
+    for place in np.argsort(-sizes, kind="stable")[:count]:
+        left, top, width, height = stats[place + 1, :4]
+        rows, columns = np.nonzero(labels[top : top + height, left : left + width] == place + 1)
+        along, down = centres[place + 1]
+        best = int(np.argmin((rows + top - down) ** 2 + (columns + left - along) ** 2))
+        found.append((int(rows[best] + top), int(columns[best] + left), int(sizes[place])))
+    return found if number > 1 else []

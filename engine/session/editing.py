@@ -196,6 +196,14 @@ def reject_region_patch(canvas: Canvas, y: float, x: float) -> Patch | Nothing:
     return _masked(canvas, box, mask, UNLABELLED, PaintRule.EVERYTHING)
 
 
+def relabel_labelled_patch(canvas: Canvas, y: float, x: float, class_index: int) -> Patch | Nothing:
+    """Return the change that gives the annotated region under the point another class (255: none)."""
+    if not canvas.contains(y, x) or int(canvas.annotation.label_map[int(y), int(x)]) == UNLABELLED:
+        return Nothing("Nothing is labelled here any more.")
+    box, mask = region_at(canvas.annotation.label_map, int(y), int(x))
+    return _masked(canvas, box, mask, class_index, PaintRule.EVERYTHING)
+
+
 def void_region_patch(canvas: Canvas, y: float, x: float) -> Patch | Nothing:
     """Return the change that marks the shown region under the point as void: a person says no class fits."""
     if not canvas.contains(y, x):

@@ -22,12 +22,14 @@ from engine.learn.checkpoint_files import CheckpointInfo
 from engine.messages import (
     AnnotationSetAside,
     AnnotationStored,
+    Command,
     CommandFailed,
     Event,
     ExportDone,
     ImageFailed,
     ImageLoaded,
     ImagesRelinked,
+    PoolItem,
     Prediction,
     PredictionReady,
     Problem,
@@ -40,6 +42,7 @@ from engine.messages import (
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.pyramid import build_pyramid
 from engine.project.store import LoadedAnnotation
+from engine.session.inspection import InspectionControl
 from engine.session.view import SessionView
 
 CLASSES = ClassTable().add("sky").add("building").add("road").add("tree")
@@ -73,6 +76,35 @@ class Stored:
     history: History = field(default_factory=History)
 
 
+class FakeWorker:
+    """Keeps what inspection asks of the worker; tests answer by hand."""
+
+    def __init__(self, session: "FakeSession") -> None:
+        self.session = session
+        self.asked: list[Command] = []
+
+    def ask(self, command: Command) -> None:
+        self.asked.append(command)
+
+    def of(self, kind: type) -> list[Any]:
+        """Return what was asked of one kind, oldest first."""
+        return [command for command in self.asked if isinstance(command, kind)]
+
+    def pool_items(self, sizes: Mapping[str, tuple[int, int]]) -> tuple[PoolItem, ...]:
+        records = [record for record in self.session.images if record.split is not Split.NONE and record.size]
+        return tuple(
+            PoolItem(
+                image_id=record.image_id,
+                image_path=str(self.session.project.image_path(record.image_id)),
+                size=record.size,
+                split=record.split,
+                revision=record.revision,
+            )
+            for record in records
+            if record.size
+        )
+
+
 class FakeSession(SessionView):
     """Records every intention in `calls`; `emit` is the bridge's."""
 
@@ -98,6 +130,8 @@ class FakeSession(SessionView):
         project.missing = {name: ImageRecord(image_id=name, revision=1) for name in missing}
         super().__init__(project)  # type: ignore[arg-type]
         self.emit = emit
+        self.worker = FakeWorker(self)
+        self.inspection = InspectionControl(self)  # type: ignore[arg-type]
         self.pictures = dict(images)
         self.disk = {name: Stored(Annotation(picture.shape[:2])) for name, picture in images.items()}
         self.failing: dict[str, Problem] = {}
@@ -118,6 +152,7 @@ class FakeSession(SessionView):
         return self.pending == 0
 
     def handle(self, event: Event) -> None:
+        self.inspection.handle(event)
         if isinstance(event, ImageLoaded):
             self._sizes[event.image_id] = event.size
             self._opened.loaded(event)
