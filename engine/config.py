@@ -172,12 +172,54 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionConfig:
+    """When trained weights are shown: never worse than those shown now."""
+
+    enabled: bool = described(
+        True, help="Show trained weights only if they are no worse; otherwise always show the newest."
+    )
+    flip_limit: float = described(
+        0.02,
+        help="Largest share of painted or accepted pixels new weights may be wrong about where the shown "
+        "ones are right.",
+        low=0.0,
+        high=1.0,
+    )
+    score_tolerance: float = described(
+        0.005, help="Largest loss of mIoU on held-out corrections that counts as no loss.", low=0.0, high=1.0
+    )
+    exchange: float = described(
+        3.0,
+        help="While the shown weights are still wrong about more than a tenth of what people said, new ones "
+        "may flip more if they repair this many times as much. 0: the limit always holds.",
+        low=0.0,
+        high=100.0,
+    )
+    windows: int = described(
+        8, help="Windows of corrected and of held-out images each that are judged on.", low=1, high=256
+    )
+    window_size: int = described(
+        256, help="Edge of the windows that are judged on.", unit="px", low=32, high=4096
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """Everything a training run needs to know besides network, loss and images."""
 
     crop: CropConfig = described(CropConfig(), help="Windows cut from the annotated images.")
     augment: AugmentConfig = described(AugmentConfig(), help="Random changes of the windows.")
     optimizer: OptimizerConfig = described(OptimizerConfig(), help="How the weights follow the loss.")
+    promotion: PromotionConfig = described(
+        PromotionConfig(), help="When trained weights are shown, and when they are only kept."
+    )
+    quick_head: bool = described(
+        True,
+        help="A quick model learns from every stroke at once and predicts until the network is better.",
+    )
     batch_size: int = described(6, help="Windows per step.", low=1, high=256)
     refresh_s: float = described(
         3.0,

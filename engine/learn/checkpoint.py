@@ -44,6 +44,8 @@ class CheckpointAbout:
         step: Updates done.
         miou: Held-out figure of these weights, or None.
         cycle_position: Steps into the cycle of the learning rate.
+        labels_version: Number of changes people had made to annotations by then; None where unknown.
+        better: False where the weights were kept but not shown, as they were no better.
     """
 
     schema: int = SCHEMA
@@ -53,6 +55,8 @@ class CheckpointAbout:
     step: int
     miou: float | None = None
     cycle_position: float = 0.0
+    labels_version: int | None = None
+    better: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

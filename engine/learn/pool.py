@@ -170,6 +170,15 @@ class Pool:
         """The images to measure on."""
         return tuple(item for item in self._items.values() if item.split is Split.VAL)
 
+    def recent(self) -> tuple[str, ...]:
+        """Ids of the images corrected last, the newest last."""
+        return tuple(self._recent)
+
+    @property
+    def labels_version(self) -> int:
+        """Number of changes people made to all annotations so far: says which labels were learnt from."""
+        return sum(item.revision for item in self._items.values())
+
     def classes_present(self) -> tuple[int, ...]:
         """Permanent indices of the classes that can be drawn, ascending."""
         return tuple(sorted(self._classes()))
@@ -216,7 +225,7 @@ class Pool:
             class_index = self._next_class(classes)
             entry = self._entries[self._pick_image(classes[class_index])]
             try:
-                image, layers = self._pixels(entry.item), self.layers(entry.item)
+                image, layers = self.pixels(entry.item), self.layers(entry.item)
             except (ImageError, AnnotationError, StorageError) as error:
                 self._leave_out(entry.item.image_id, error.message)
                 continue
@@ -290,7 +299,12 @@ class Pool:
         )
         return label_map, provenance
 
-    def _pixels(self, item: PoolItem) -> NDArray[np.uint8]:
+    def pixels(self, item: PoolItem) -> NDArray[np.uint8]:
+        """Return an image as (H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: It cannot be read, or has another size than its annotation.
+        """
         (image,) = self._cache.get(item.image_id, lambda: (self._read_pixels(Path(item.image_path)),))
         if image.shape[:2] != item.size:
             self._cache.drop(item.image_id)

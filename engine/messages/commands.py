@@ -8,6 +8,7 @@ from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
 from engine.config import Device, PredictConfig, TrainingConfig
 from engine.messages.inspection import InspectionCommand
+from engine.messages.learning import LearningCommand
 from engine.messages.values import ExportItem, PoolItem
 from models.configs import LossConfig, NetworkConfig
 
@@ -26,6 +27,7 @@ class OpenNetwork:
         checkpoint: File to take weights from, or None for fresh weights.
         device: Where to run.
         predict: How to predict.
+        quick_head: Whether a quick model learns from every stroke and predicts until the network is better.
     """
 
     network: NetworkConfig
@@ -36,6 +38,7 @@ class OpenNetwork:
     checkpoint: str | None = None
     device: Device = Device.AUTO
     predict: PredictConfig = PredictConfig()
+    quick_head: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,4 +159,5 @@ Command = (
     | CancelExport
     | Shutdown
     | InspectionCommand
+    | LearningCommand
 )

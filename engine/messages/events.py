@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.messages.inspection import InspectionEvent
+from engine.messages.learning import LearningEvent
 from engine.messages.values import Prediction, Problem, WorkerState
 from engine.project.pyramid import ImagePyramid
 from engine.project.store import LoadedAnnotation
@@ -87,12 +88,17 @@ class PredictionReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
-    """A checkpoint is on disk. `miou` is the last held-out figure of these weights, or None."""
+    """A checkpoint is on disk.
+
+    `miou` is the last held-out figure of these weights, or None; `better` is False where they are kept but
+    not shown, see `engine.learn.promotion`.
+    """
 
     path: str
     step: int
     miou: float | None
     is_best: bool
+    better: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +297,7 @@ WorkerEvent = (
     | Notice
     | CommandFailed
     | InspectionEvent
+    | LearningEvent
 )
 WriterEvent = (
     AnnotationStored

@@ -88,6 +88,7 @@ class Manifest:
         loss: loss configuration in use.
         training: how training is done.
         checkpoint: checkpoint in use, POSIX path relative to the project folder, or None.
+        pinned: ids of images whose change by training a person wants to see.
 
     Raises:
         ProjectError: a record lies under another image's id, or the checkpoint leaves the folder.
@@ -100,6 +101,7 @@ class Manifest:
     loss: LossConfig = field(default_factory=CrossEntropyConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: str | None = None
+    pinned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for image_id, record in self.images.items():

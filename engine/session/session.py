@@ -24,8 +24,11 @@ from engine.loader import Loader
 from engine.messages import (
     AnnotationSetAside,
     AnnotationStored,
+    CandidateJudged,
     CheckpointSaved,
+    CheckpointsChanged,
     ClassDeleted,
+    ComparisonReady,
     Event,
     ExportItem,
     ImageFailed,
@@ -39,6 +42,7 @@ from engine.messages import (
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.project import Project
 from engine.session import class_changes, repairs, review
+from engine.session.candidates import CandidateControl
 from engine.session.inspection import InspectionControl
 from engine.session.masks import MaskImports
 from engine.session.training import TrainingControl
@@ -59,6 +63,7 @@ class Session(MaskImports):
         self._closing = threading.Event()
         self.worker = TrainingControl(project, emit, device)
         self.inspection = InspectionControl(self)
+        self.candidates = CandidateControl(project, self.worker.ask, self._update)
         self._writer.start()
         if (manifest := repairs.manifest_opened(project)) is not None:
             self._update(manifest)
@@ -102,8 +107,9 @@ class Session(MaskImports):
                 self._annotation_stored(event)
             case PredictionReady():
                 self._predictions.add(event.prediction)
-            case CheckpointSaved():
-                self._checkpoint_saved(event)
+            case CheckpointSaved() | CandidateJudged() | CheckpointsChanged() | ComparisonReady():
+                if not self.worker.awaits_network:
+                    self.candidates.handle(event)
             case ClassDeleted() | MasksImported() | AnnotationSetAside() | ImagesRelinked():
                 self._replaced(event)
             case WriteFailed():
@@ -137,11 +143,6 @@ class Session(MaskImports):
             record = self.manifest.images.get(event.image_id)
             if record is not None:
                 self.worker.annotation_changed(record)
-
-    def _checkpoint_saved(self, event: CheckpointSaved) -> None:
-        if not self.read_only and not self.worker.awaits_network:
-            relative = Path(event.path).resolve().relative_to(self.project.folder.resolve()).as_posix()
-            self._update(replace(self.manifest, checkpoint=relative))
 
     # --- looking ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from engine.messages import EXPORT_TASK, Event, Export, ExportDone, ExportItem, 
 from engine.predict.predictor import Predictor
 from engine.project.images import read_image
 from engine.project.store import AnnotationStore
+from engine.worker.network import LiveNetwork
 
 
 class ExportCancelledError(EngineError):
@@ -62,3 +63,17 @@ def export(
     )
     report = format_by_name(command.format).export(images, command.classes, Path(command.folder), progress)
     return ExportDone(folder=str(report.folder), files=report.files, notes=report.notes)
+
+
+def filling_predictor(network: LiveNetwork) -> Predictor:
+    """Return what fills unlabelled pixels: the weights that are shown.
+
+    Raises:
+        EngineError: There are none yet.
+    """
+    if not network.has_learnt:
+        raise EngineError(
+            "The network has learnt nothing yet, so it cannot fill what is unlabelled.",
+            "Train first, or export without predictions.",
+        )
+    return network.predictor()

@@ -20,6 +20,8 @@ from engine.messages import (
     ClassesChanged,
     Command,
     CommandFailed,
+    CompareCheckpoints,
+    DeleteCheckpoints,
     DeleteRepresentations,
     EndInspection,
     Evaluate,
@@ -32,10 +34,12 @@ from engine.messages import (
     LoadCheckpoint,
     MakeOverlay,
     MapMemory,
+    NameCheckpoint,
     OpenNetwork,
     Predict,
     PreviewEffect,
     Problem,
+    PromoteCandidate,
     SaveCheckpoint,
     Shutdown,
     StartTraining,
@@ -177,6 +181,8 @@ class Loop:
                 work.inspect(command)
             case MapMemory() | FitCalibration() | FindLabelErrors() | PreviewEffect():
                 work.inspect(command)
+            case PromoteCandidate() | NameCheckpoint() | DeleteCheckpoints() | CompareCheckpoints():
+                work.keep(command)
             case Shutdown():
                 work.stop("The program was closed.")
                 work.abandon()

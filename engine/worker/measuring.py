@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.learn.evaluator import EvaluationResult, EvaluationSample, evaluation
-from engine.learn.pool import Layers
+from engine.learn.pool import Layers, store_reader
 from engine.messages import EvaluationDone, Event, Notice, PoolItem, Progress
 from engine.project.images import read_image
 from engine.project.manifest import Split
@@ -24,6 +24,7 @@ class Measurement:
         items: Images; only those held out (VAL) count.
         read_layers: Reads an annotation.
         emit: Receives progress and remarks.
+        of_trained: Whether to measure the weights being trained instead of those shown.
     """
 
     def __init__(
@@ -32,14 +33,18 @@ class Measurement:
         items: Sequence[PoolItem],
         read_layers: Callable[[PoolItem], Layers],
         emit: Callable[[Event], None],
+        *,
+        of_trained: bool = False,
     ) -> None:
         self._items = [item for item in items if item.split is Split.VAL]
         self._read_layers = read_layers
         self._emit = emit
-        self._step = network.step
+        self.step = network.step if of_trained else network.shown_step
         self._told = 0
         self._steps: Generator[int, None, EvaluationResult] = evaluation(
-            network.predictor(), self._samples(), network.classes
+            network.candidate_predictor() if of_trained else network.predictor(),
+            self._samples(),
+            network.classes,
         )
 
     def advance(self) -> EvaluationResult | None:
@@ -57,7 +62,7 @@ class Measurement:
     def event(self, result: EvaluationResult) -> EvaluationDone:
         """Return the message for a result."""
         return EvaluationDone(
-            step=self._step,
+            step=self.step,
             miou=result.miou,
             iou_per_class=result.iou_per_class,
             pixel_accuracy=result.pixel_accuracy,
@@ -80,3 +85,27 @@ class Measurement:
 
     def _leave_out(self, why: str) -> None:
         self._emit(Notice(text=f"Left out of the measurement: {why}"))
+
+
+def measurement_of(
+    network: LiveNetwork,
+    items: Sequence[PoolItem],
+    read_layers: Callable[[PoolItem], Layers] | None,
+    emit: Callable[[Event], None],
+) -> Measurement:
+    """Begin to measure the shown weights.
+
+    Args:
+        network: What to measure.
+        items: As in `Measurement`.
+        read_layers: As there; None reads from the project.
+        emit: As there.
+
+    Raises:
+        EngineError: There is no project.
+    """
+    if read_layers is None:
+        if not network.request.store_folder:
+            raise EngineError("There is no project to measure on.", "Open a folder of images first.")
+        read_layers = store_reader(network.request.store_folder)
+    return Measurement(network, items, read_layers, emit)

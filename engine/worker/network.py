@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,16 +46,22 @@ ProgressCallback = Callable[[int, int], None]
 class LiveNetwork:
     """A network and everything that belongs to it; changed by the worker only.
 
+    Two sets of weights live apart: those shown, which predict, export, inspect and prefetch, and those being
+    trained, the candidate.
+
     Attributes:
         request: What was asked for, kept up to date: opening it again gives the same network.
-        model: The network, on the device.
+        model: The network with the weights that are shown, on the device.
         loss: Its loss.
         device: Where it is.
         precision: Number format of predictions.
-        step: Updates the weights have had.
-        checkpoint: Name of the checkpoint file in use, "" without one.
+        step: Updates the weights being trained have had.
+        checkpoint: Name of the checkpoint file the shown weights are in, "" where they were never saved.
         optimizer: State of the last run, to resume from.
-        miou: Held-out figure and the step it was measured at.
+        miou: Held-out figure of weights being trained and the step it was measured at.
+        trained: The network with the weights being trained, also between runs; None where they are those shown.
+        shown_step: Updates the shown weights have had.
+        saved_step: Updates the shown weights had when they were last saved or loaded; None before.
     """
 
     request: OpenNetwork
@@ -66,6 +73,9 @@ class LiveNetwork:
     checkpoint: str = ""
     optimizer: OptimizerState | None = None
     miou: tuple[int, float] | None = None
+    trained: SegmentationModel[Any] | None = None
+    shown_step: int = 0
+    saved_step: int | None = None
 
     @property
     def classes(self) -> ClassTable:
@@ -75,11 +85,43 @@ class LiveNetwork:
     @property
     def has_learnt(self) -> bool:
         """Whether there is anything to show: an untrained network would flood the screen with noise."""
-        return self.step > 0 or self.checkpoint != ""
+        return self.shown_step > 0 or self.checkpoint != ""
 
     def predictor(self) -> Predictor:
-        """Return a predictor with the weights of now."""
-        return Predictor(self.model, self.classes, self.request.predict, self.device.device, self.precision)
+        """Return a predictor with the shown weights."""
+        return self._predictor(self.model)
+
+    def candidate_predictor(self) -> Predictor:
+        """Return a predictor with the weights being trained; the shown ones while nothing trains."""
+        return self._predictor(self.model if self.trained is None else self.trained)
+
+    def _predictor(self, model: SegmentationModel[Any]) -> Predictor:
+        return Predictor(model, self.classes, self.request.predict, self.device.device, self.precision)
+
+    def begin_training(self) -> SegmentationModel[Any]:
+        """Return the network to train: where the last run left it, else a copy of what is shown."""
+        if self.trained is None:
+            self.trained = copy.deepcopy(self.model)
+        return self.trained
+
+    def show_trained(self) -> None:
+        """Show the weights being trained from now on."""
+        if self.trained is not None:
+            self.model.load_state_dict(self.trained.state_dict())
+            self.shown_step = self.step
+
+    def end_training(self) -> None:
+        """Let go of trained weights that are shown anyway; others wait for the next run."""
+        if self.step == self.shown_step:
+            self.trained = None
+
+    def give_up_training(self) -> None:
+        """Let go of trained weights: what is shown is all there is."""
+        if self.step != self.shown_step:
+            # What the optimizer knows belongs to weights that are gone.
+            self.optimizer = None
+        self.trained = None
+        self.step = self.shown_step
 
     def class_sources(self, classes: ClassTable) -> tuple[int | None, ...]:
         """Return for each channel of a changed table the present channel of that class, or None."""
@@ -142,6 +184,8 @@ def load_network(
 def _build(
     request: OpenNetwork, progress: ProgressCallback, notices: list[str], *, from_checkpoint: bool
 ) -> LiveNetwork:
+    import torch
+
     from engine.catalog import networks
 
     device = resolve_device(request.device)
@@ -168,6 +212,8 @@ def _build(
         device = resolve_device(Device.CPU)
         model = model.to(device.device)
     precision = choose_precision(Precision.AUTO, model, device.device)
+    # One layout in memory for fresh, trained and loaded weights: the same weights then give the same bits.
+    model.to(memory_format=torch.channels_last)
     return LiveNetwork(
         request=request, model=model, loss=build_loss(request.loss), device=device, precision=precision
     )
@@ -178,7 +224,8 @@ def _load(network: LiveNetwork, checkpoint: Checkpoint, path: str, notices: list
     notices.extend(report.sentences)
     network.model.to(network.device.device)
     about = checkpoint.about
-    network.step, network.checkpoint = about.step, Path(path).name
+    network.step = network.shown_step = network.saved_step = about.step
+    network.checkpoint = Path(path).name
     network.optimizer = checkpoint.optimizer
     network.miou = None if about.miou is None else (about.step, about.miou)
 
@@ -197,39 +244,82 @@ def _opened(network: LiveNetwork, notices: list[str]) -> NetworkOpened:
 
 
 def save_network(
-    network: LiveNetwork, *, name: str | None, optimizer: OptimizerState | None, keep: int | None
+    network: LiveNetwork,
+    *,
+    name: str | None,
+    optimizer: OptimizerState | None,
+    keep: int | None,
+    labels_version: int | None = None,
+    better: bool = True,
 ) -> CheckpointSaved:
-    """Save the weights of now as a checkpoint of the project and delete what is beyond `keep`.
+    """Save weights as a checkpoint of the project and delete what is beyond `keep`.
 
     Args:
-        network: What to save.
+        network: Whose weights being trained to save.
         name: What a person calls it, or None.
         optimizer: State of a running optimizer; None takes that of the last run.
         keep: Automatic checkpoints to keep; None deletes nothing.
+        labels_version: Number of changes people have made to annotations; None where unknown.
+        better: False where the weights are kept but not shown.
 
     Raises:
         EngineError: There is no project to save into.
         StorageError: The disk refuses, or the project folder is gone.
     """
+    model = network.model if network.trained is None else network.trained
+    optimizer = optimizer if optimizer is not None else network.optimizer
+    return _save(network, model, network.step, name, optimizer, keep, labels_version, better=better)
+
+
+def save_shown(
+    network: LiveNetwork, *, name: str | None = None, keep: int | None, labels_version: int | None
+) -> CheckpointSaved:
+    """Save the shown weights, without what an optimizer knows about others. Arguments as `save_network`.
+
+    Raises:
+        EngineError: There is no project to save into.
+        StorageError: The disk refuses, or the project folder is gone.
+    """
+    optimizer = network.optimizer if network.step == network.shown_step else None
+    return _save(
+        network, network.model, network.shown_step, name, optimizer, keep, labels_version, better=True
+    )
+
+
+def _save(
+    network: LiveNetwork,
+    model: SegmentationModel[Any],
+    step: int,
+    name: str | None,
+    optimizer: OptimizerState | None,
+    keep: int | None,
+    labels_version: int | None,
+    *,
+    better: bool,
+) -> CheckpointSaved:
     if not network.request.store_folder:
         raise EngineError("There is no project to save a checkpoint in.", "Open a folder of images first.")
     project_folder = Path(network.request.store_folder)
     folder = project_folder / CHECKPOINTS_FOLDER
-    optimizer = optimizer if optimizer is not None else network.optimizer
-    miou = network.miou[1] if network.miou is not None and network.miou[0] == network.step else None
-    path = checkpoint_path(folder, step=network.step, miou=miou, name=name)
+    miou = network.miou[1] if network.miou is not None and network.miou[0] == step else None
+    path = checkpoint_path(
+        folder, step=step, miou=miou, name=name, labels_version=labels_version, better=better
+    )
     make_parent(path, project_folder)
     about = CheckpointAbout(
         network=network.request.network,
         loss=network.request.loss,
         classes=network.classes,
-        step=network.step,
+        step=step,
         miou=miou,
         cycle_position=0.0 if optimizer is None else optimizer.cycle_position,
+        labels_version=labels_version,
+        better=better,
     )
-    save_checkpoint(path, Checkpoint(about=about, weights=network.model.state_dict(), optimizer=optimizer))
-    network.checkpoint = path.name
+    save_checkpoint(path, Checkpoint(about=about, weights=model.state_dict(), optimizer=optimizer))
+    if better:
+        network.checkpoint, network.saved_step = path.name, step
     if keep is not None:
-        prune_checkpoints(folder, keep, in_use=(path,))
+        prune_checkpoints(folder, keep, in_use=(path, folder / network.checkpoint))
     is_best = any(info.is_best for info in list_checkpoints(folder) if info.path == path)
-    return CheckpointSaved(path=str(path), step=network.step, miou=miou, is_best=is_best)
+    return CheckpointSaved(path=str(path), step=step, miou=miou, is_best=is_best, better=better)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.annotate.classes import ClassTable
@@ -13,10 +14,12 @@ from engine.learn.evaluator import EvaluationResult
 from engine.learn.pool import Pool, store_reader
 from engine.learn.runlog import RunLog
 from engine.learn.trainer import Trainer
-from engine.messages import CheckpointSaved, Event, Notice, PoolItem, Progress, StepsDone
+from engine.messages import CheckpointSaved, Event, Notice, PoolItem, Problem, Progress, StepsDone
 from engine.predict.compute import is_out_of_memory, release_memory
 from engine.project.manifest import Split
-from engine.worker.network import LiveNetwork
+from engine.worker.judging import Candidates
+from engine.worker.measuring import Measurement
+from engine.worker.network import LiveNetwork, save_network, save_shown
 from engine.worker.pace import Clock, Pace
 
 _REPORT_S = 0.1
@@ -55,6 +58,10 @@ class Run:
             seed=config.seed + network.step,
         )
         self._log = RunLog(Path(network.request.store_folder), notice=self._notice)
+        self.candidates = Candidates(
+            network, self.pool, config.promotion, emit, seed=config.seed + network.step
+        )
+        self.save_wanted = False
         self._trainer: Trainer | None = None
         self._first_step = self._saved_step = network.step
         self._reported = self._logged = clock()
@@ -143,6 +150,7 @@ class Run:
         finally:
             # After going back the count is that of the weights in place.
             self.network.step = self.trainer.step_count
+        self._follow_device()
         self._tell_notices()
 
     def report(self, learning_rate: float) -> None:
@@ -181,6 +189,19 @@ class Run:
             self.network.step = self.trainer.step_count
         return self.trainer.is_healthy
 
+    def last_problem(self) -> Problem | None:
+        """Read the losses of the last steps: what they poisoned must not be saved."""
+        try:
+            self.check_weights()
+        except EngineError as error:
+            return Problem.from_error(error)
+        return None
+
+    def show_first(self) -> None:
+        """Show the weights of now if nothing is shown yet: better than nothing."""
+        if not self.network.has_learnt and self._trainer is not None and self.network.step > 0:
+            self.network.show_trained()
+
     def corrected(self, item: PoolItem) -> None:
         """Read a changed annotation; it is learned from with the very next step."""
         self.pool.update(item)
@@ -192,13 +213,20 @@ class Run:
         """Take over another config."""
         self.config = config
         self.trainer.reconfigure(config)
+        self.candidates.reconfigure(config.promotion)
         self.refresh.every = config.refresh_s
         self.evaluation.every = config.evaluate_every_s
         self.checkpoint.every = config.checkpoint_every_s
 
     def follow(self, classes: ClassTable, sources: Sequence[int | None]) -> None:
-        """Follow a changed class table."""
+        """Follow a changed class table: the weights being trained, and those shown."""
         self.trainer.follow(classes, sources)
+        self.network.model.follow_classes(sources)
+        self.candidates.follow(classes)
+
+    def measurement(self) -> Measurement:
+        """Begin to measure the weights being trained on the held-out images."""
+        return Measurement(self.network, self.pool.held_out(), self.pool.layers, self._emit, of_trained=True)
 
     def log_evaluation(self, result: EvaluationResult) -> None:
         """Put a measurement into the log."""
@@ -212,17 +240,82 @@ class Run:
             pixels=result.pixels,
         )
 
-    def log_checkpoint(self, saved: CheckpointSaved) -> None:
-        """Note a saved checkpoint, here and in the log."""
-        self._saved_step = saved.step
-        self._log.write("checkpoint", step=saved.step, file=Path(saved.path).name, miou=saved.miou)
+    def save(self, name: str | None) -> None:
+        """Save the weights of now, judged first: those that are no better are kept and marked so.
 
-    def close(self, reason: str) -> None:
-        """End the run: what the optimizer knows stays with the network, memory goes back."""
+        Raises:
+            EngineError: There is no project.
+            StorageError: The disk refuses.
+            TrainingError: The weights of now are not worth saving.
+        """
+        self.save_wanted = False
+        self.check_weights()
+        verdict = None if self.candidates.is_shown else self.candidates.finish()
+        better = verdict is None or self.candidates.is_shown
+        saved = save_network(
+            self.network,
+            name=name,
+            optimizer=self.trainer.optimizer_state(),
+            keep=self.config.keep_checkpoints,
+            labels_version=self.pool.labels_version,
+            better=better,
+        )
+        self._log_checkpoint(saved)
+        self._emit(saved)
+        if verdict is not None and not better:
+            self.candidates.say(verdict, checkpoint=saved.path, promoted=False)
+            self.save_shown()
+
+    def save_news(self) -> None:
+        """Save the weights of now if no checkpoint has them. Raises as `save`."""
+        if self.has_news:
+            self.save(None)
+
+    def save_shown(self) -> None:
+        """Save the weights that are shown, if no checkpoint holds them.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        network = self.network
+        if network.shown_step in (network.saved_step, 0):
+            return
+        saved = save_shown(
+            network, keep=self.config.keep_checkpoints, labels_version=self.pool.labels_version
+        )
+        self._log_checkpoint(saved)
+        self._emit(saved)
+
+    def promote(self) -> None:
+        """Show the weights of now because a person wants it, whatever was found."""
+        verdict = self.candidates.finish()
+        self.network.show_trained()
+        self.candidates.shown_changed()
+        self.candidates.say(replace(verdict, reason="Shown because you chose it."), promoted=True)
+
+    def _log_checkpoint(self, saved: CheckpointSaved) -> None:
+        """Note a saved checkpoint, here and in the log."""
+        self._saved_step = max(self._saved_step, saved.step)
+        self._log.write(
+            "checkpoint", step=saved.step, file=Path(saved.path).name, miou=saved.miou, better=saved.better
+        )
+
+    def close(self, reason: str, *, has_failed: bool = False) -> None:
+        """End the run: what it learnt waits for the next one, memory goes back.
+
+        Args:
+            reason: Why, for the log.
+            has_failed: Whether what it learnt since the weights that are shown is worth nothing.
+        """
         if self._trainer is not None:
             self.network.optimizer = self._trainer.optimizer_state()
             self._log.write("stop", step=self.network.step, reason=reason)
         self._trainer = None
+        self.candidates.cancel()
+        if has_failed:
+            self.network.give_up_training()
+        else:
+            self.network.end_training()
         self.pool.clear()
         release_memory(self.network.device.device)
         self._bring_back()
@@ -230,7 +323,7 @@ class Run:
     def _new_trainer(self) -> Trainer:
         network = self.network
         return Trainer(
-            network.model,
+            network.begin_training(),
             network.loss,
             self.config,
             network.classes,
@@ -242,6 +335,11 @@ class Run:
             optimizer=network.optimizer,
             notice=self._notice,
         )
+
+    def _follow_device(self) -> None:
+        """Where training had to move to the processor, what is shown goes with it."""
+        if self.trainer.device.type == "cpu" and self.network.device.device.type != "cpu":
+            self.network.model.to("cpu")
 
     def _bring_back(self) -> None:
         """Training may have had to move to the processor; go back to the device the network was opened on."""
@@ -258,3 +356,18 @@ class Run:
     def _tell_notices(self) -> None:
         for text in self.pool.take_notices():
             self._notice(text)
+
+
+def follow_classes(network: LiveNetwork, run: Run | None, classes: ClassTable) -> bool:
+    """Let a network and the run that goes on follow a class table; return whether the channels changed."""
+    sources = network.class_sources(classes)
+    has_changed = sources != tuple(range(len(network.classes)))
+    if run is not None and has_changed:
+        run.follow(classes, sources)
+    elif run is not None:
+        run.pool.set_classes(classes)
+    elif has_changed:
+        for model in filter(None, (network.model, network.trained)):
+            model.follow_classes(sources)
+    network.set_classes(classes)
+    return has_changed

@@ -24,6 +24,8 @@ from engine.messages import (
     CancelExport,
     ClassesChanged,
     Command,
+    CompareCheckpoints,
+    DeleteCheckpoints,
     DeleteRepresentations,
     EndInspection,
     Evaluate,
@@ -35,9 +37,11 @@ from engine.messages import (
     LoadCheckpoint,
     MakeOverlay,
     MapMemory,
+    NameCheckpoint,
     OpenNetwork,
     Predict,
     PreviewEffect,
+    PromoteCandidate,
     SaveCheckpoint,
     Shutdown,
     StartTraining,
@@ -71,8 +75,7 @@ def answer(state: WorkerState, command: Command) -> Answer:
         case WorkerState.TRAINING:
             return Answer.IGNORE if isinstance(command, CancelExport) else Answer.DO
         case WorkerState.IDLE:
-            # Without training there is no pool that would have to follow: training starts with a fresh list.
-            is_idle_talk = isinstance(command, StopTraining | AnnotationChanged | CancelExport)
+            is_idle_talk = isinstance(command, StopTraining | CancelExport)
             return Answer.IGNORE if is_idle_talk else Answer.DO
         case WorkerState.FAULTED:
             return _faulted(command)
@@ -89,6 +92,8 @@ def _faulted(command: Command) -> Answer:
         case StopTraining() | AnnotationChanged() | CancelExport() | EndInspection():
             return Answer.IGNORE
         case StartTraining() | Evaluate() | SaveCheckpoint():
+            return Answer.REFUSE
+        case PromoteCandidate() | NameCheckpoint() | DeleteCheckpoints() | CompareCheckpoints():
             return Answer.REFUSE
         case Inspect() | ExplainPixel() | DeleteRepresentations() | MakeOverlay() | MapMemory():
             return Answer.REFUSE

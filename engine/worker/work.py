@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import EngineError
-from engine.learn.pool import Layers, store_reader
 from engine.messages import (
     AnnotationChanged,
     CancelExport,
@@ -19,25 +18,27 @@ from engine.messages import (
     Event,
     Export,
     InspectionCommand,
+    LearningCommand,
     LoadCheckpoint,
     OpenNetwork,
-    PoolItem,
     Predict,
     Problem,
     Progress,
+    PromoteCandidate,
     Shutdown,
     StartTraining,
     StopTraining,
     TrainingStopped,
     WorkerState,
 )
-from engine.worker.exporting import ExportCancelledError, export
+from engine.worker.comparing import CheckpointDesk
+from engine.worker.exporting import ExportCancelledError, export, filling_predictor
 from engine.worker.inbox import Inbox
 from engine.worker.inspecting import InspectionDesk
-from engine.worker.measuring import Measurement
-from engine.worker.network import LiveNetwork, load_network, open_network, save_network
+from engine.worker.measuring import Measurement, measurement_of
+from engine.worker.network import LiveNetwork, load_network, open_network, save_shown
 from engine.worker.pace import Clock
-from engine.worker.run import Run
+from engine.worker.run import Run, follow_classes
 from engine.worker.views import ScreenPrediction
 
 _STOPPED = "Training was stopped."
@@ -72,9 +73,10 @@ class Work:
         self._network: LiveNetwork | None = None
         self._request: OpenNetwork | None = None
         self._run: Run | None = None
-        self._screen = ScreenPrediction(emit)
-        self._measurement: Measurement | None = None
         self._inspection = InspectionDesk(emit)
+        self._screen = ScreenPrediction(self._inspection.pass_on, clock)
+        self._measurement: Measurement | None = None
+        self._desk = CheckpointDesk(emit)
 
     # -------------------------------------------------------------------------------- intentions
 
@@ -129,10 +131,12 @@ class Work:
 
     def _take(self, network: LiveNetwork) -> None:
         self._network = network
+        self._screen.opened(network)
         self._guard.enter(WorkerState.IDLE)
 
     def _let_go(self) -> None:
         self._network, self._measurement = None, None
+        self._desk.forget()
         self._screen.cancel()
         self._inspection.forget()
 
@@ -145,17 +149,11 @@ class Work:
         network = self._opened_network()
         if not len(command.classes):
             raise EngineError("The last class was removed.", "Add a class; the network then starts afresh.")
-        sources = network.class_sources(command.classes)
-        if sources != tuple(range(len(network.classes))):
-            # A measurement under way would mix two class tables.
+        if follow_classes(network, self._run, command.classes):
+            # A measurement or a comparison under way would mix two class tables.
             self._measurement = None
-            if self._run is not None:
-                self._run.follow(command.classes, sources)
-            else:
-                network.model.follow_classes(sources)
-        elif self._run is not None:
-            self._run.pool.set_classes(command.classes)
-        network.set_classes(command.classes)
+            self._desk.forget()
+        self._screen.follow_classes(network)
         self._inspection.forget()
         self._request = network.request
         self._begin_prediction()
@@ -188,20 +186,16 @@ class Work:
             return
         self._measurement = None
         if problem is None:
-            problem = self._last_check(run)
-        run.close(reason if problem is None else problem.message)
+            problem = run.last_problem()
+        why = reason if problem is None else problem.message
         self._guard.enter(WorkerState.IDLE, problem)
-        self._emit(TrainingStopped(reason=reason if problem is None else problem.message))
-        if save and run.has_news:
-            self._guard.guarded("SaveCheckpoint", lambda: self.save(None))
-
-    def _last_check(self, run: Run) -> Problem | None:
-        """Read the losses of the last steps: what they poisoned must not be saved."""
-        try:
-            run.check_weights()
-        except EngineError as error:
-            return Problem.from_error(error)
-        return None
+        self._emit(TrainingStopped(reason=why))
+        before = run.network.shown_step
+        if save or problem is not None:
+            self._guard.guarded("SaveCheckpoint", run.save_shown if problem else run.save_news)
+        run.close(why, has_failed=problem is not None)
+        if run.network.shown_step != before:
+            self._begin_prediction()
 
     def evaluate(self, command: Evaluate) -> None:
         """Begin to measure on held-out images.
@@ -210,14 +204,8 @@ class Work:
             EngineError: No network or no project is open.
         """
         network = self._opened_network()
-        read: Callable[[PoolItem], Layers]
-        if self._run is not None:
-            read = self._run.pool.layers
-        elif network.request.store_folder:
-            read = store_reader(network.request.store_folder)
-        else:
-            raise EngineError("There is no project to measure on.", "Open a folder of images first.")
-        self._measurement = Measurement(network, command.items, read, self._emit)
+        layers = None if self._run is None else self._run.pool.layers
+        self._measurement = measurement_of(network, command.items, layers, self._emit)
 
     def save(self, name: str | None) -> None:
         """Save a checkpoint.
@@ -229,14 +217,17 @@ class Work:
         """
         network, run = self._opened_network(), self._run
         if run is None:
-            self._emit(save_network(network, name=name, optimizer=None, keep=None))
+            self._emit(save_shown(network, name=name, keep=None, labels_version=None))
             return
-        run.check_weights()
-        saved = save_network(
-            network, name=name, optimizer=run.trainer.optimizer_state(), keep=run.config.keep_checkpoints
-        )
-        run.log_checkpoint(saved)
-        self._emit(saved)
+        run.save(name)
+        self._begin_prediction()
+
+    def keep(self, command: LearningCommand) -> None:
+        """Promote, name, delete or compare checkpoints. Raises as `CheckpointDesk.serve`."""
+        if isinstance(command, PromoteCandidate) and self._run is None and command.path:
+            self.load(LoadCheckpoint(path=command.path))
+        if self._desk.serve(command, self._opened_network(), self._run):
+            self._begin_prediction()
 
     def export(self, command: Export) -> None:
         """Write label maps in a foreign format, all in one go.
@@ -247,13 +238,9 @@ class Work:
         """
         predictor = None
         if command.fill_with_prediction:
-            network = self._opened_network()
-            if not network.has_learnt:
-                raise EngineError(
-                    "The network has learnt nothing yet, so it cannot fill what is unlabelled.",
-                    "Train first, or export without predictions.",
-                )
-            predictor = network.predictor()
+            if self._run is not None:
+                self._run.show_first()
+            predictor = filling_predictor(self._opened_network())
         self._emit(export(command, predictor, self._export_boundary, self._emit))
 
     def _export_boundary(self) -> None:
@@ -275,8 +262,11 @@ class Work:
         self._inspection.serve(self._opened_network(), command)
 
     def corrected(self, command: AnnotationChanged) -> None:
-        """Learn from a changed annotation with the very next step."""
-        self._training_run().corrected(command.item)
+        """Learn from a changed annotation: the quick model at once, a run with its very next step."""
+        if self._run is not None:
+            self._run.corrected(command.item)
+        if self._screen.corrected(command.item, self._network):
+            self._begin_prediction()
 
     def abandon(self) -> None:
         """Let go of everything that uses the network: it can no longer be trusted."""
@@ -301,21 +291,37 @@ class Work:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to do without a command."""
-        return self._run is not None or self._measurement is not None or self._screen.is_running
+        is_working = self._screen.is_busy(self._network) or self._desk.is_busy or self._inspection.is_busy
+        return is_working or self._run is not None or self._measurement is not None
 
     def advance(self) -> None:
         """Do one piece: a tile on screen, else a piece of measuring, else a step and a tile off screen."""
         if self._screen.is_urgent:
             self._predict_tile()
-        elif self._measurement is not None:
+            return
+        if self._inspection.is_busy:
+            self._guard.guarded("Inspect", self._inspection.advance)
+        if self._measurement is not None:
             self._guard.guarded("Evaluate", self._measure)
+        elif self._run is not None and self._run.candidates.is_running:
+            self._guard.guarded("training", self._judge)
+        elif self._desk.is_busy:
+            self._guard.guarded("CompareCheckpoints", self._desk.advance)
         else:
+            if self._screen.is_curious(self._network):
+                self._guard.guarded("Predict", self._ponder)
             if self._run is not None:
                 self._guard.guarded("training", self._train)
             if self._screen.is_running:
                 self._predict_tile()
 
+    def _ponder(self) -> None:
+        if self._screen.ponder(self._network):
+            self._begin_prediction()
+
     def _begin_prediction(self) -> None:
+        if self._run is not None:
+            self._run.show_first()
         if self._network is not None:
             self._screen.begin(self._network)
 
@@ -344,12 +350,13 @@ class Work:
             return
         self._emit(measurement.event(result))
         if result.miou is not None:
-            network.miou = (network.step, result.miou)
-        if self._run is not None:
+            network.miou = (measurement.step, result.miou)
+        if self._run is not None and measurement.step == network.step:
             self._run.evaluation.end()
             self._run.log_evaluation(result)
             if self._run.is_new_best(result.miou):
-                self.save(None)
+                self._run.save_wanted = True
+                self._run.candidates.begin()
 
     def _train(self) -> None:
         """One step and whatever is due; a problem ends the run."""
@@ -363,15 +370,33 @@ class Work:
         except EngineError as error:
             self.stop(save=False, problem=Problem.from_error(error))
 
+    def _judge(self) -> None:
+        """Go on with judging the candidate; what may be shown is shown."""
+        run = self._training_run()
+        try:
+            verdict = run.candidates.advance()
+        except EngineError as error:
+            self.stop(save=False, problem=Problem.from_error(error))
+            return
+        if verdict is None:
+            return
+        run.refresh.end()
+        if verdict.promoted:
+            self._guard.guarded("Predict", self._begin_prediction)
+        if run.save_wanted:
+            self._guard.guarded("SaveCheckpoint", lambda: run.save(None))
+
     def _what_is_due(self, run: Run) -> None:
         if run.refresh.is_due and not self._screen.is_running:
             run.refresh.begin()
             if run.check_weights():
-                self._guard.guarded("Predict", self._begin_prediction)
+                run.candidates.begin()
         if run.evaluation.is_due and run.pool.held_out():
             run.evaluation.begin()
             run.check_weights()
-            self._measurement = Measurement(run.network, run.pool.held_out(), run.pool.layers, self._emit)
+            self._measurement = run.measurement()
         elif run.checkpoint.is_due:
             run.checkpoint.begin()
-            self._guard.guarded("SaveCheckpoint", lambda: self.save(None))
+            run.save_wanted = run.check_weights()
+            if run.save_wanted and not run.candidates.is_running:
+                run.candidates.begin()

@@ -196,6 +196,22 @@ SAMPLES: tuple[Any, ...] = (
     ),
     messages.ImageFailed(image_id="a.png", problem=PROBLEM),
     messages.ThumbnailReady(image_id="a.png", thumbnail=np.zeros((2, 3, 3), np.uint8)),
+    messages.PromoteCandidate(path="/x/c.pt"),
+    messages.NameCheckpoint(path="/x/c.pt", name="good"),
+    messages.DeleteCheckpoints(paths=("/x/c.pt",)),
+    messages.CompareCheckpoints(request_id=1, before="/x/c.pt", after="", images={"a.png": "/x/a.png"}),
+    messages.CandidateJudged(
+        step=1, miou=0.5, shown_miou=0.6, flipped=0.01, promoted=False, reason="Worse."
+    ),
+    messages.CheckpointsChanged(moved={"/x/c.pt": "/x/d.pt"}),
+    messages.ComparisonReady(
+        request_id=1,
+        image_id="a.png",
+        image=np.zeros((2, 3, 3), np.uint8),
+        before=np.zeros((2, 3), np.uint8),
+        after=np.ones((2, 3), np.uint8),
+        changed=1.0,
+    ),
 )
 
 

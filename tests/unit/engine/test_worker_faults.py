@@ -151,7 +151,7 @@ def test_annotations_can_be_exported_after_a_fault(
 ) -> None:
     desk.open()
     with monkeypatch.context() as patch:
-        patch.setattr("engine.worker.work.Measurement", _broken_measurement)
+        patch.setattr("engine.worker.measuring.Measurement", _broken_measurement)
         desk.give(Evaluate(items=desk.project.items))
     assert desk.loop.state is WorkerState.FAULTED
     desk.give(ClassesChanged(classes=CLASSES.add("tree")))

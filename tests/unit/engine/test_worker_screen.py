@@ -11,6 +11,7 @@ from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
 from engine.config import PredictConfig
 from engine.errors import StorageError
+from engine.learn.checkpoint_files import list_checkpoints
 from engine.messages import (
     CheckpointSaved,
     ClassesChanged,
@@ -67,9 +68,10 @@ def test_the_image_on_screen_is_renewed_while_training(desk: Desk) -> None:
     desk.open()
     desk.start(replace(QUIET, refresh_s=1.0))
     desk.predict(7)
-    desk.work(30)  # six seconds
+    desk.work(60)  # twelve seconds
     steps = [event.prediction.step for event in desk.heard.of(PredictionReady)]
-    assert 5 <= len(steps) <= 7
+    # Not each time: what is no better than what is shown stays unseen.
+    assert 2 <= len(steps) <= 7
     assert steps == sorted(set(steps))
 
 
@@ -136,7 +138,7 @@ def test_held_out_images_are_measured_and_the_best_weights_kept(desk: Desk) -> N
     assert done.images == 1
     assert done.miou is not None
     assert set(done.iou_per_class) == {"sky", "ground", "box"}
-    saved = desk.heard.of(CheckpointSaved)[-1]
+    saved = desk.work_until(CheckpointSaved)
     assert saved.is_best
     assert saved.miou == pytest.approx(done.miou)
     assert saved.step == done.step
@@ -160,9 +162,11 @@ def test_old_checkpoints_make_room(desk: Desk) -> None:
     desk.work(3)
     desk.give(SaveCheckpoint(name="mine"))
     desk.work(30)
-    names = [path.name for path in desk.checkpoints()]
-    assert len(names) == 3
-    assert names[0].startswith("mine_step-00000003")
+    found = list_checkpoints(desk.project.folder / "checkpoints")
+    assert [info.step for info in found if info.name == "mine"] == [3]
+    # Those that were kept only never push out those that were shown.
+    assert 1 <= len([info for info in found if info.better and not info.name]) <= 2
+    assert len([info for info in found if not info.better and not info.name]) <= 2
 
 
 def test_a_full_disk_stops_no_training(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,292 @@
+"""Checkpoints as a person handles them: name, delete, promote, compare by pictures. Worker thread."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import CheckpointError, EngineError, StorageError
+from engine.learn.checkpoint import read_checkpoint, restore
+from engine.learn.checkpoint_files import CheckpointInfo, list_checkpoints, renamed_path
+from engine.messages import (
+    CandidateJudged,
+    CheckpointsChanged,
+    CompareCheckpoints,
+    ComparisonReady,
+    DeleteCheckpoints,
+    Event,
+    LearningCommand,
+    NameCheckpoint,
+    Notice,
+    PromoteCandidate,
+)
+from engine.opencv import cv2
+from engine.predict.predictor import Predictor
+from engine.project.images import read_image
+from engine.worker.network import LiveNetwork
+from engine.worker.run import Run
+from models.base import SegmentationModel
+
+
+class CheckpointDesk:
+    """Serves what people do with checkpoints; holds the comparison under way.
+
+    Args:
+        emit: Receives the answers.
+    """
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._comparison: Comparison | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether pictures are still to be made."""
+        return self._comparison is not None
+
+    def forget(self) -> None:
+        """Drop the comparison under way."""
+        self._comparison = None
+
+    def serve(self, command: LearningCommand, network: LiveNetwork, run: Run | None) -> bool:
+        """Do what a command says; return whether other weights are shown now.
+
+        Args:
+            command: What to do. Without a run a checkpoint to promote has been loaded already.
+            network: The network.
+            run: The run that goes on, or None.
+
+        Raises:
+            CheckpointError: A checkpoint cannot be used; what is shown stays.
+            StorageError: The disk refuses.
+            EngineError: Nothing is being trained that could be promoted.
+        """
+        match command:
+            case PromoteCandidate():
+                self._promote(command, network, run)
+                return True
+            case NameCheckpoint():
+                self._emit(name_checkpoint(command, network))
+            case DeleteCheckpoints():
+                self._emit(delete_checkpoints(command, network))
+            case CompareCheckpoints():
+                self._comparison = None
+                self._comparison = Comparison(command, network, self._emit)
+            case _ as never:
+                assert_never(never)
+        return False
+
+    def advance(self) -> None:
+        """Make one more prediction of the comparison."""
+        # Put back only if all is well and not done: a comparison that failed is over.
+        comparison, self._comparison = self._comparison, None
+        if comparison is not None and not comparison.advance():
+            self._comparison = comparison
+
+    def _promote(self, command: PromoteCandidate, network: LiveNetwork, run: Run | None) -> None:
+        path = Path(command.path)
+        if not command.path:
+            self._promote_trained(network, run)
+            return
+        if run is not None:
+            for sentence in show_checkpoint(network, path):
+                self._emit(Notice(text=sentence))
+            run.candidates.shown_changed()
+        moved = mark_better(path, network)
+        if moved is not None:
+            self._emit(moved)
+        self._emit(_chosen(network, str(path.with_name(network.checkpoint))))
+
+    def _promote_trained(self, network: LiveNetwork, run: Run | None) -> None:
+        if network.trained is None:
+            raise EngineError("Nothing was trained since what is shown.", "Choose a checkpoint.")
+        if run is not None:
+            run.promote()
+            return
+        network.show_trained()
+        network.end_training()
+        self._emit(_chosen(network, ""))
+
+
+def _chosen(network: LiveNetwork, checkpoint: str) -> CandidateJudged:
+    return CandidateJudged(
+        step=network.shown_step,
+        miou=None,
+        shown_miou=None,
+        flipped=None,
+        promoted=True,
+        reason="Shown because you chose it.",
+        checkpoint=checkpoint,
+    )
+
+
+def name_checkpoint(command: NameCheckpoint, network: LiveNetwork | None) -> CheckpointsChanged:
+    """Give a checkpoint file a name, or take it away.
+
+    Raises:
+        CheckpointError: It is no checkpoint of the project, or the name is taken.
+        StorageError: The disk refuses.
+    """
+    info = _info_of(Path(command.path))
+    return _moved(info, renamed_path(info, name=command.name.strip()), network)
+
+
+def mark_better(path: Path, network: LiveNetwork | None) -> CheckpointsChanged | None:
+    """Take the mark "not better" from a checkpoint file; None where it has none or is no project's.
+
+    Raises:
+        CheckpointError: Another file has the name it would get.
+        StorageError: The disk refuses.
+    """
+    info = next((info for info in list_checkpoints(path.parent) if info.path == path), None)
+    if info is None or info.better:
+        return None
+    return _moved(info, renamed_path(info, better=True), network)
+
+
+def delete_checkpoints(command: DeleteCheckpoints, network: LiveNetwork | None) -> CheckpointsChanged:
+    """Delete checkpoint files; the one that is in use stays.
+
+    Raises:
+        StorageError: A file cannot be deleted; those before it are gone.
+    """
+    gone = {}
+    for name in command.paths:
+        path = Path(name)
+        if network is not None and path.name == network.checkpoint:
+            continue
+        _info_of(path)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The checkpoint “{path}” cannot be deleted: {error.strerror or error}.",
+                "Check that you may write in the project folder.",
+            ) from error
+        gone[name] = ""
+    return CheckpointsChanged(moved=gone)
+
+
+def _info_of(path: Path) -> CheckpointInfo:
+    for info in list_checkpoints(path.parent):
+        if info.path == path:
+            return info
+    raise CheckpointError(
+        f"“{path}” is not one of the project's checkpoints.", "It may be gone; choose another one."
+    )
+
+
+def _moved(info: CheckpointInfo, target: Path, network: LiveNetwork | None) -> CheckpointsChanged:
+    if target == info.path:
+        return CheckpointsChanged(moved={})
+    if target.exists():
+        raise CheckpointError(f"There is already a checkpoint “{target.name}”.", "Choose another name.")
+    try:
+        info.path.rename(target)
+    except OSError as error:
+        raise StorageError(
+            f"The checkpoint “{info.path}” cannot be renamed: {error.strerror or error}.",
+            "Check that you may write in the project folder.",
+        ) from error
+    if network is not None and network.checkpoint == info.path.name:
+        network.checkpoint = target.name
+    return CheckpointsChanged(moved={str(info.path): str(target)})
+
+
+def show_checkpoint(network: LiveNetwork, path: Path) -> tuple[str, ...]:
+    """Show the weights of a checkpoint; those being trained stay as they are.
+
+    Returns:
+        Sentences about what did not fit.
+
+    Raises:
+        CheckpointError: It cannot be used here; what is shown stays.
+    """
+    model, sentences, step = _network_of(network, path)
+    network.model.load_state_dict(model.state_dict())
+    network.shown_step = network.saved_step = step
+    network.checkpoint = path.name
+    return sentences
+
+
+def _network_of(network: LiveNetwork, path: Path) -> tuple[SegmentationModel[Any], tuple[str, ...], int]:
+    """Return a copy of the network with a checkpoint's weights."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint.about.network != network.request.network:
+        raise CheckpointError(
+            f"“{path.name}” was saved with another network or other settings.",
+            "Stop training and go back to it to use it.",
+        )
+    model = copy.deepcopy(network.model)
+    report = restore(model, checkpoint, network.classes)
+    model.to(network.device.device)
+    return model, report.sentences, checkpoint.about.step
+
+
+class Comparison:
+    """Predicts images with two checkpoints, one prediction at a time.
+
+    Args:
+        command: What to compare.
+        network: Gives the network, and the weights for paths that are "".
+        emit: Receives `ComparisonReady`, and a `Notice` for an image that cannot be read.
+
+    Raises:
+        CheckpointError: A checkpoint cannot be used.
+    """
+
+    def __init__(
+        self, command: CompareCheckpoints, network: LiveNetwork, emit: Callable[[Event], None]
+    ) -> None:
+        self._command = command
+        self._emit = emit
+        before = network.predictor() if not command.before else _predictor(network, command.before)
+        after = network.candidate_predictor() if not command.after else _predictor(network, command.after)
+        self._steps = self._pictures(before, after)
+
+    def advance(self) -> bool:
+        """Predict one image with both; return whether that was the last."""
+        return next(self._steps, True)
+
+    def _pictures(self, before: Predictor, after: Predictor) -> Generator[bool, None, None]:
+        command = self._command
+        for image_id, path in command.images.items():
+            try:
+                image = read_image(Path(path))
+            except EngineError as error:
+                self._emit(Notice(text=f"Left out of the comparison: {error.message}"))
+                continue
+            first = before.predict_whole(image)[0]
+            yield False
+            second = after.predict_whole(image)[0]
+            self._emit(
+                ComparisonReady(
+                    request_id=command.request_id,
+                    image_id=image_id,
+                    image=_small(image, command.edge, cv2.INTER_AREA),
+                    before=_small(first, command.edge, cv2.INTER_NEAREST),
+                    after=_small(second, command.edge, cv2.INTER_NEAREST),
+                    changed=float((first != second).mean()),
+                )
+            )
+            yield False
+
+
+def _predictor(network: LiveNetwork, path: str) -> Predictor:
+    model = _network_of(network, Path(path))[0]
+    return Predictor(
+        model, network.classes, network.request.predict, network.device.device, network.precision
+    )
+
+
+def _small(array: NDArray[np.uint8], edge: int, way: int) -> NDArray[np.uint8]:
+    scale = min(1.0, edge / max(array.shape[:2]))
+    size = max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale))
+    small = np.asarray(cv2.resize(array, size, interpolation=way), np.uint8)
+    small.setflags(write=False)
+    return small

@@ -1,0 +1,138 @@
+"""What a candidate must not lose before it is shown: the rule, and the sample it is judged on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.config import PromotionConfig
+from engine.learn.pool import Pool, store_reader
+from engine.learn.promotion import Figures, Judge, Verdict, decide
+from engine.messages import Objection
+from tests.support.learning import BOX, CLASSES, GROUND, SKY, TRAINING, SmallProject, make_project, picture
+
+CONFIG = PromotionConfig()
+GOOD = Figures(miou=0.7, shown_miou=0.7, noise=0.0, pixels=1000, flipped=10, repaired=0, shown_right=950)
+
+
+@pytest.mark.parametrize(
+    ("figures", "objection", "words"),
+    [
+        (GOOD, Objection.NONE, "flips 1.0 %"),
+        (replace(GOOD, flipped=21), Objection.FLIPS, "2.1 % of painted or accepted pixels (limit 2.0 %)"),
+        (replace(GOOD, flipped=20), Objection.NONE, "Shown"),
+        (replace(GOOD, miou=0.69), Objection.HELD_OUT, "mIoU 0.690, shown 0.700"),
+        (replace(GOOD, miou=0.69, noise=0.02), Objection.NONE, "Shown"),
+        (replace(GOOD, miou=0.696), Objection.NONE, "Shown"),
+        (replace(GOOD, finite=False), Objection.NOT_FINITE, "no numbers"),
+        (replace(GOOD, only_class="sky"), Objection.ONE_CLASS, "“sky” everywhere"),
+        (replace(GOOD, only_class="sky", shown_only_class="sky"), Objection.NONE, "Shown"),
+        (Figures(), Objection.NONE, "nothing was shown"),
+    ],
+)
+def test_the_rule(figures: Figures, objection: Objection, words: str) -> None:
+    found, sentence = decide(figures, CONFIG)
+    assert found is objection
+    assert words in sentence
+
+
+def test_a_young_network_may_flip_more_if_it_repairs_several_times_as_much() -> None:
+    young = replace(GOOD, shown_right=600, flipped=60, repaired=200)
+    assert decide(young, CONFIG)[0] is Objection.NONE
+    assert decide(replace(young, repaired=170), CONFIG)[0] is Objection.FLIPS
+    assert decide(young, replace(CONFIG, exchange=0.0))[0] is Objection.FLIPS
+    # People rely on a network that is right about nine tenths of what they said.
+    assert decide(replace(young, shown_right=900), CONFIG)[0] is Objection.FLIPS
+
+
+class _Says:
+    """Stands where a predictor stands: says the truth, but for a share of the rows."""
+
+    def __init__(self, wrong: dict[int, int] | None = None, *, only: int | None = None) -> None:
+        self._wrong, self._only = wrong or {}, only
+        self.asked = 0
+
+    def predict_whole(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        self.asked += 1
+        number = next(n for n in range(9) if (picture(n)[0] == image).all())
+        labels = picture(number)[1]
+        for row, index in self._wrong.items():
+            labels[row] = index
+        if self._only is not None:
+            labels[:] = self._only
+        return labels, np.ones(labels.shape, np.float32)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def judge(project: SmallProject) -> Judge:
+    pool = Pool(store_reader(str(project.folder)), CLASSES, TRAINING.crop, 1 << 24)
+    for _ in pool.fill(project.items):
+        pass
+    return Judge(pool, CLASSES, CONFIG)
+
+
+def verdict(judge: Judge, candidate: _Says, shown: _Says, step: int = 5) -> Verdict:
+    steps = judge.judge(candidate, shown, step)  # type: ignore[arg-type]
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            found: Any = stop.value
+            assert isinstance(found, Verdict)
+            return found
+
+
+def test_a_candidate_as_good_as_the_shown_is_promoted_and_asked_alone_next_time(judge: Judge) -> None:
+    first, shown = _Says(), _Says()
+    found = verdict(judge, first, shown)
+    assert (found.promoted, found.step, found.figures.flipped) == (True, 5, 0)
+    assert found.figures.miou == 1.0
+    assert (first.asked, shown.asked) == (4, 4)
+    # Its own answers are kept: only the next candidate has to answer.
+    again = _Says({8: BOX})
+    assert not verdict(judge, again, shown).promoted
+    assert (again.asked, shown.asked) == (4, 4)
+
+
+def test_flips_are_counted_on_painted_pixels_only(judge: Judge) -> None:
+    # Rows 0, 8, 16 … are painted; what is said elsewhere flips nothing.
+    unseen = verdict(judge, _Says({row: BOX for row in range(64) if row % 8}), _Says())
+    assert (unseen.promoted, unseen.figures.flipped) == (True, 0)
+    flipped = verdict(judge, _Says({0: GROUND, 8: GROUND}), _Says())
+    assert not flipped.promoted
+    assert flipped.figures.flipped_share == pytest.approx(2 / 8)
+
+
+def test_what_was_wrong_before_cannot_be_flipped(judge: Judge) -> None:
+    bad = {0: GROUND, 8: GROUND, 16: GROUND}
+    found = verdict(judge, _Says(bad), _Says(bad))
+    assert (found.promoted, found.figures.flipped) == (True, 0)
+    better = verdict(judge, _Says(), _Says(bad))
+    assert better.promoted
+    assert better.figures.repaired > 0
+
+
+def test_one_class_everywhere_is_named(judge: Judge) -> None:
+    found = verdict(judge, _Says(only=SKY), _Says())
+    assert found.objection is Objection.ONE_CLASS
+    assert "“sky” everywhere" in found.reason
+
+
+def test_a_corrected_image_has_a_new_window(judge: Judge, project: SmallProject) -> None:
+    shown = _Says()
+    verdict(judge, _Says(), shown)
+    labels = np.full((64, 80), 255, np.uint8)
+    labels[3, 3] = picture(0)[1][3, 3]
+    project.annotate("0.png", labels, 2)
+    judge._pool.update(replace(project.items[0], revision=2))
+    found = verdict(judge, _Says(), shown)
+    assert shown.asked == 4 + 1
+    assert found.figures.pixels == 2 * 8 * 80 + 1
