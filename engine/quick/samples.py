@@ -51,6 +51,14 @@ class Cells:
         result: NDArray[np.int64] = (self.places * 256 + self.labels) * 2 + painted
         return result
 
+    def painted(self) -> Cells:
+        """Return the cells a person painted or imported, without those they only accepted."""
+        return self.where(self.weights == _STROKE_WEIGHT)
+
+    def new_since(self, before: Cells | None) -> Cells:
+        """Return the cells that `before` does not hold with the same class and weight."""
+        return self if before is None else self.where(~np.isin(self.keys(), before.keys()))
+
     def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Cells:
         """Return some of the cells."""
         return Cells(self.places[kept], self.labels[kept], self.weights[kept], self.pixels[kept])

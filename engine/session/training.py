@@ -42,6 +42,9 @@ from engine.project.manifest import ImageRecord, Split
 from engine.project.project import Project
 from engine.worker import Worker
 
+_TOLD = 64
+"""Annotations told to a worker that starts, spread over the project."""
+
 
 class TrainingControl:
     """Talks to the worker for one session.
@@ -58,6 +61,7 @@ class TrainingControl:
         self._device = device
         self._worker: Worker | None = None
         self._request_id = 0
+        self._wanted: Predict | None = None
         self.state = WorkerState.STOPPED
         self.problem: Problem | None = None
         self._opening = 0
@@ -84,6 +88,8 @@ class TrainingControl:
             self.state = WorkerState.STARTING
             self._worker.start()
             self.open_network()
+            if self._wanted is not None:
+                self._post(self._wanted)
 
     def open_network(self, checkpoint: str | None = None) -> None:
         """Open the manifest's network, from its checkpoint if it has one."""
@@ -99,10 +105,22 @@ class TrainingControl:
                 images_folder=str(self._project.images_folder),
                 checkpoint=str(path) if path and path.is_file() else None,
                 device=self._device,
+                quick_head=manifest.training.quick_head,
             )
         )
+        self._tell_annotations()
         self._opening += 1
         self.evaluation = None
+
+    def _tell_annotations(self) -> None:
+        """Tell the worker what is annotated already: the quick model learns from some of it."""
+        records = [
+            record
+            for record in self._project.manifest.images.values()
+            if record.split is not Split.NONE and record.labelled and record.size is not None
+        ]
+        for record in records[:: -(-len(records) // _TOLD) or 1]:
+            self.annotation_changed(record)
 
     def refusal(self) -> str | None:
         """Return why training cannot start now, in words that say what to do; None if it can."""
@@ -162,16 +180,15 @@ class TrainingControl:
         """Ask for a prediction of an image, visible part first; return the request id. The newest wins."""
         self.ensure_started()
         self._request_id += 1
-        path = str(self._project.image_path(image_id))
-        self._post(
-            Predict(
-                image_id=image_id,
-                image_path=path,
-                request_id=self._request_id,
-                visible=visible,
-                inspect=False,
-            )
+        # Kept for a worker that cannot start yet: the first class makes it answer.
+        self._wanted = Predict(
+            image_id=image_id,
+            image_path=str(self._project.image_path(image_id)),
+            request_id=self._request_id,
+            visible=visible,
+            inspect=False,
         )
+        self._post(self._wanted)
         return self._request_id
 
     def save_checkpoint(self, name: str | None) -> None:

@@ -6,8 +6,11 @@ project is opened that has annotations already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import EngineError
 from engine.learn.pool import store_reader
@@ -18,7 +21,7 @@ from engine.project.manifest import Split
 from engine.quick.head import Readout
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
-from engine.quick.samples import labelled_cells
+from engine.quick.samples import Cells, labelled_cells
 
 MOST_IMAGES = 64
 """Images learnt from; the one changed longest ago makes room."""
@@ -32,21 +35,25 @@ class QuickDesk:
         self._request: OpenNetwork | None = None
         self._items: dict[str, PoolItem] = {}
         self._waiting: dict[str, PoolItem] = {}
+        self._cells: dict[str, Cells] = {}
         self._readout: Readout | None = None
         self._is_old = False
+        self.version = 0
+        """Counts the changes of the model."""
 
     def open(self, request: OpenNetwork) -> None:
         """Follow the network that was opened; another project starts with nothing."""
-        before, self._request = self._request, request
+        before = self._request
         if before is None or before.store_folder != request.store_folder or not request.quick_head:
             self.clear()
-        self._is_old = True
+        self.follow(request)
 
     def clear(self) -> None:
         """Forget everything and give the memory back."""
         self._model = QuickModel()
         self._items.clear()
         self._waiting.clear()
+        self._cells.clear()
         self._readout, self._is_old = None, False
 
     def follow(self, request: OpenNetwork) -> None:
@@ -91,11 +98,17 @@ class QuickDesk:
         except EngineError:
             changed = False
         if item.image_id not in self._items:
-            changed = self._model.forget(item.image_id)
+            changed = self._forget(item.image_id)
         for oldest in self._model.images[:-MOST_IMAGES]:
-            self._model.forget(oldest)
+            self._forget(oldest)
         self._is_old |= changed
+        self.version += int(changed)
         return changed
+
+    def _forget(self, image_id: str) -> bool:
+        self._items.pop(image_id, None)
+        self._cells.pop(image_id, None)
+        return self._model.forget(image_id)
 
     def _take(self, item: PoolItem, store_folder: str) -> bool:
         cells = labelled_cells(*store_reader(store_folder)(item))
@@ -103,7 +116,42 @@ class QuickDesk:
         if grid.size != item.size:
             return False  # the file is another image now; the pool tells
         self._items[item.image_id] = item
+        self._cells[item.image_id] = cells
         return self._model.learn(item.image_id, grid, cells)
+
+    def held_out(self) -> list[tuple[PoolItem, Cells]]:
+        """Return the held-out images and their painted cells, the one changed last at the end."""
+        return [
+            (item, self._cells[name].painted())
+            for name, item in self._items.items()
+            if item.split is Split.VAL
+        ]
+
+    def cells(self, image_id: str) -> Cells | None:
+        """Return the labelled cells of an image as they were learnt last; None of an unknown one."""
+        return self._cells.get(image_id)
+
+    def labels_without(
+        self, item: PoolItem, read: Callable[[], ImageArray], cells: Cells, unseen: Sequence[str]
+    ) -> NDArray[np.uint8] | None:
+        """Return what a model that has never seen some images says of cells of one.
+
+        Args:
+            item: The image.
+            read: Returns its pixels.
+            cells: Where.
+            unseen: Ids of the images the model must not have seen.
+
+        Returns:
+            (n,) uint8 permanent class indices; None where the other images show fewer than two classes.
+        """
+        if self._request is None:
+            return None
+        readout = self._model.readout(self._request.classes.indices, without=unseen)
+        if readout is None:
+            return None
+        values = self._model.grid(item.image_id, read).values
+        return readout.labels(values.reshape(-1, values.shape[2])[cells.places])
 
     def readout(self) -> Readout | None:
         """Return the model of now; None while it is off or fewer than two classes are painted."""

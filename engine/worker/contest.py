@@ -1,0 +1,186 @@
+"""Quick model against network, on pixels that neither has learnt from. Worker thread, between steps.
+
+Where images are held out (VAL), both predict what people painted there; the quick model that is asked has
+never seen these images, although the one on screen has. Where none are, both predict the newest strokes: the
+network before it takes its next step, and a quick model without the image they are on. Strokes are made where
+the one on screen is wrong, and a quick model without the image is not the one on screen; what favour is left
+goes to the network's rival while the network is shown, which the longer way back makes up for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotate.geometry import Box
+from engine.errors import EngineError
+from engine.messages import PoolItem
+from engine.project.images import read_image
+from engine.project.manifest import Split
+from engine.quick.features import grid_size
+from engine.quick.referee import Referee, agreement
+from engine.quick.samples import Cells
+from engine.worker.network import LiveNetwork
+from engine.worker.pace import Clock, Pace
+from engine.worker.quick_desk import QuickDesk
+
+_STROKES = 24
+"""Newest strokes that count where no image is held out."""
+_FEWEST = 4
+"""Fewest strokes, of at least two classes, that allow a verdict."""
+_HELD_OUT = 8
+"""Most held-out images asked about, those changed last."""
+_WINDOW = 768
+"""Largest edge of what the network predicts for one question."""
+_EVERY_S, _SHARE = 3.0, 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """What people said of some cells, and what both models say."""
+
+    labels: NDArray[np.uint8]
+    quick: NDArray[np.uint8]
+    network: NDArray[np.uint8]
+    pixels: NDArray[np.int64]
+
+
+class Contest:
+    """Asks both models, a question at a time.
+
+    Args:
+        quick: The quick model's desk.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, quick: QuickDesk, clock: Clock) -> None:
+        self._quick = quick
+        self._referee = Referee()
+        self._pace = Pace(clock, _EVERY_S, share=_SHARE)
+        self._strokes: deque[_Answers] = deque(maxlen=_STROKES)
+        self._fresh: tuple[PoolItem, Cells, int] | None = None
+        self._open: list[tuple[PoolItem, Cells]] = []
+        self._answers: list[_Answers] = []
+        self._asked: tuple[int, int] | None = None
+
+    def begin(self, network: LiveNetwork) -> None:
+        """Begin with a network that was just opened."""
+        self._referee.begin(network_has_learnt=network.has_learnt)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop every question and answer: network or classes are others now."""
+        self._strokes.clear()
+        self._fresh, self._open, self._answers, self._asked = None, [], [], None
+
+    def prefers_network(self, network: LiveNetwork | None) -> bool:
+        """Whether the network is to be shown."""
+        if self._quick.readout() is None:
+            return True
+        return network is not None and network.has_learnt and self._referee.prefers_network
+
+    def stroke(self, item: PoolItem, cells: Cells, network: LiveNetwork | None) -> None:
+        """Note cells of an image that were just painted; only weights shown by now may answer."""
+        if network is not None and len(cells) and item.split is Split.TRAIN:
+            self._fresh = item, cells, network.shown_step
+
+    def is_due(self, network: LiveNetwork | None) -> bool:
+        """Whether there is a question to ask now."""
+        if network is None or not network.has_learnt or self._quick.readout() is None:
+            return False
+        if self._open:
+            return True
+        return self._pace.is_due and (self._fresh is not None or self._has_news(network))
+
+    def _has_news(self, network: LiveNetwork) -> bool:
+        return self._asked != (network.shown_step, self._quick.version) and bool(self._quick.held_out())
+
+    def advance(self, network: LiveNetwork) -> bool:
+        """Ask one question; return whether the other model is shown from now on.
+
+        Raises:
+            DeviceMemoryError: Memory is too small for the network's answer.
+        """
+        if self._open:
+            return self._ask_held_out(network)
+        self._pace.begin()
+        held_out = self._quick.held_out()[-_HELD_OUT:]
+        fresh, self._fresh = self._fresh, None
+        if held_out:
+            self._asked = network.shown_step, self._quick.version
+            self._open, self._answers = held_out, []
+            return self._ask_held_out(network)
+        changed = False
+        if fresh is not None and fresh[2] == network.shown_step:
+            changed = self._ask_fresh(network, *fresh[:2])
+        self._pace.end()
+        return changed
+
+    def _ask_held_out(self, network: LiveNetwork) -> bool:
+        item, cells = self._open.pop()
+        others = [other.image_id for other, _ in self._quick.held_out()]
+        answers = self._ask(network, item, cells, others)
+        if answers is not None:
+            self._answers.append(answers)
+        if self._open:
+            return False
+        self._pace.end()
+        return self._judge(self._answers)
+
+    def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
+        answers = self._ask(network, item, cells, [item.image_id])
+        if answers is None:
+            return False
+        self._strokes.append(answers)
+        classes = {int(index) for one in self._strokes for index in np.unique(one.labels)}
+        if len(self._strokes) < _FEWEST or len(classes) < 2:
+            return False
+        return self._judge(list(self._strokes))
+
+    def _judge(self, answers: list[_Answers]) -> bool:
+        if not answers:
+            return False
+        labels = np.concatenate([one.labels for one in answers])
+        pixels = np.concatenate([one.pixels for one in answers])
+        quick = agreement(labels, np.concatenate([one.quick for one in answers]), pixels)
+        network = agreement(labels, np.concatenate([one.network for one in answers]), pixels)
+        return quick is not None and network is not None and self._referee.judge(quick, network)
+
+    def _ask(self, network: LiveNetwork, item: PoolItem, cells: Cells, unseen: list[str]) -> _Answers | None:
+        """Return what both say; None where the quick model without these images says nothing."""
+        try:
+            image = read_image(Path(item.image_path))
+        except EngineError:
+            return None
+        size = (int(image.shape[0]), int(image.shape[1]))
+        y, x = _middles(cells, size)
+        window = _window(y, x, size)
+        inside = (y >= window.top) & (y < window.bottom) & (x >= window.left) & (x < window.right)
+        cells, y, x = cells.where(inside), y[inside], x[inside]
+        quick = self._quick.labels_without(item, lambda: image, cells, unseen)
+        if quick is None:
+            return None
+        label_map, _ = network.predictor().predict_whole(np.ascontiguousarray(image[window.slices]))
+        return _Answers(cells.labels, quick, label_map[y - window.top, x - window.left], cells.pixels)
+
+
+def _middles(cells: Cells, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (n,) rows and columns of the pixel in the middle of every cell."""
+    height, width = grid_size(size)
+    rows, columns = np.divmod(cells.places, width)
+    return (2 * rows + 1) * size[0] // (2 * height), (2 * columns + 1) * size[1] // (2 * width)
+
+
+def _window(y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]) -> Box:
+    """Return the whole of a small image, else a window around the middle of the places."""
+    if max(size) <= _WINDOW or not len(y):
+        return Box.of_size(size)
+    starts = [
+        int(np.clip(round(float(np.median(places))) - _WINDOW // 2, 0, max(0, extent - _WINDOW)))
+        for places, extent in zip((y, x), size, strict=True)
+    ]
+    return Box(starts[0], starts[1], min(size[0], starts[0] + _WINDOW), min(size[1], starts[1] + _WINDOW))

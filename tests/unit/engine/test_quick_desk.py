@@ -1,0 +1,75 @@
+"""The quick model in the worker, without its thread."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.annotate.classes import UNLABELLED
+from engine.messages import AnnotationChanged, PredictionReady, PredictionSource, Shutdown
+from tests.support.learning import BOX, GROUND, SKY, make_project, picture
+from tests.support.worker_desk import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(make_project(tmp_path))
+    yield desk
+    desk.give(Shutdown())
+
+
+def change(desk: Desk, number: int = 0) -> None:
+    desk.give(AnnotationChanged(item=desk.project.items[number]))
+
+
+def test_a_stroke_is_answered_before_anything_was_trained(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    desk.predict(7)
+    desk.work(2)
+    assert desk.heard.of(PredictionReady) == []
+    change(desk)
+    ready = desk.work_until(PredictionReady, turns=3)
+    assert ready.request_id == 7
+    assert ready.complete
+    assert ready.prediction.source is PredictionSource.QUICK
+    assert ready.prediction.step == 0
+    truth = picture(0)[1]
+    assert ready.prediction.label_map.shape == truth.shape
+    assert (ready.prediction.label_map == truth).mean() > 0.85
+
+
+def test_what_was_annotated_elsewhere_is_learnt_from_in_quiet_moments(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    desk.predict(7)
+    for number in (1, 2):
+        change(desk, number)
+    assert desk.heard.of(PredictionReady) == []
+    desk.work_until(PredictionReady)
+    assert len(desk.heard.of(PredictionReady)) == 1
+
+
+def test_one_class_alone_says_nothing(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    desk.predict(7)
+    item = desk.project.items[0]
+    labels = np.full(item.size, UNLABELLED, np.uint8)
+    labels[2:6] = SKY
+    desk.project.annotate(item.image_id, labels, item.revision + 1)
+    change(desk)
+    desk.work(3)
+    assert desk.heard.of(PredictionReady) == []
+    labels[50:60] = GROUND
+    desk.project.annotate(item.image_id, labels, item.revision + 2)
+    change(desk)
+    found = desk.work_until(PredictionReady).prediction.label_map
+    assert set(np.unique(found)) == {SKY, GROUND}
+    assert BOX not in found
+
+
+def test_it_can_be_switched_off(desk: Desk) -> None:
+    desk.open(quick_head=False)
+    desk.predict(7)
+    change(desk)
+    desk.work(3)
+    assert desk.heard.of(PredictionReady) == []
