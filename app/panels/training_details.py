@@ -23,12 +23,16 @@ from PySide6.QtWidgets import (
 from app.bridge import Bridge
 from app.theme import Look
 from app.widgets.chart import LineChart
-from app.widgets.form import ConfigForm, VariantForm
+from app.widgets.form import VariantForm
 from app.widgets.marks import label
 from engine.catalog import PRESETS, ConfigError, loss_types, network_types
+from engine.config import TrainingConfig
+from engine.learn.recipe_choice import choice_of
+from engine.learn.recipes import RECIPES, Recipe
 from engine.messages import WorkerState
 
 OWN_SETTINGS = "Own settings"
+OWN_TRAINING = "Own training"
 
 
 class TrainingDetails(QWidget):
@@ -126,7 +130,7 @@ class TrainingDetails(QWidget):
 
 
 class NetworkChoice(QWidget):
-    """Preset, network, loss and training settings as forms made from the described configurations.
+    """Preset, published training, and forms made from the described configurations.
 
     Args:
         bridge: Where the choices go.
@@ -137,13 +141,20 @@ class NetworkChoice(QWidget):
         self._bridge = bridge
         self._network: VariantForm | None = None
         self._loss: VariantForm | None = None
-        self._training: ConfigForm | None = None
+        self._training: VariantForm | None = None
         self.preset = QComboBox()
         self.preset.setAccessibleName("Preset")
         for preset in PRESETS:
             self.preset.addItem(preset.title)
             self.preset.setItemData(self.preset.count() - 1, preset.help, Qt.ItemDataRole.ToolTipRole)
         self.preset.addItem(OWN_SETTINGS)
+        self.recipe = QComboBox()
+        self.recipe.setAccessibleName("Published training")
+        self.recipe.setToolTip("Train as a paper did: fills network, loss and training.")
+        self.recipe.addItem(OWN_TRAINING)
+        for recipe in RECIPES:
+            self.recipe.addItem(f"As in {recipe.name}")
+            self.recipe.setItemData(self.recipe.count() - 1, _about(recipe), Qt.ItemDataRole.ToolTipRole)
         self.help = label(kind="muted")
         self.help.setWordWrap(True)
         self.tabs = QTabWidget()
@@ -162,11 +173,19 @@ class NetworkChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(7)
-        layout.addWidget(self.preset)
+        choices = QHBoxLayout()
+        choices.setSpacing(7)
+        for combo in (self.preset, self.recipe):  # side by side: the forms below need the height
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(10)
+            combo.view().setMinimumWidth(combo.view().sizeHintForColumn(0) + 24)
+            choices.addWidget(combo, 1)
+        layout.addLayout(choices)
         layout.addWidget(self.help)
         layout.addWidget(self.tabs, 1)
         layout.addLayout(row)
         self.preset.activated.connect(self._preset_chosen)
+        self.recipe.activated.connect(self._recipe_chosen)
         self.apply_button.clicked.connect(self.apply)
         bridge.session_changed.connect(self.take_session)
         self.take_session()
@@ -179,11 +198,11 @@ class NetworkChoice(QWidget):
             return
         self._network = VariantForm(network_types(), session.network)
         self._loss = VariantForm(loss_types(), session.loss)
-        self._training = ConfigForm(session.training)
+        self._training = VariantForm((TrainingConfig,), session.training)
         for name, form in (("Network", self._network), ("Loss", self._loss), ("Training", self._training)):
             self._areas[name].setWidget(_padded(form))
             form.edited.connect(self._edited)
-        self._show_preset()
+        self._show_choice()
         self.apply_button.setEnabled(False)
 
     def apply(self) -> None:
@@ -212,23 +231,60 @@ class NetworkChoice(QWidget):
         preset = PRESETS[row]
         self._network.set_value(preset.network)
         self._loss.set_value(preset.loss)
-        self.help.setText(preset.help)
-        self.apply_button.setEnabled(True)
+        self._edited()
 
-    def _show_preset(self) -> None:
+    def _recipe_chosen(self, row: int) -> None:
+        if row == 0 or self._network is None or self._loss is None or self._training is None:
+            return
         try:
-            pair = (self._network.value(), self._loss.value()) if self._network and self._loss else None
+            shown = self._network.value()
+        except ConfigError as error:
+            self.problem.setText(str(error))
+            return
+        choice = choice_of(RECIPES[row - 1], shown)
+        self._network.set_value(choice.network)
+        self._loss.set_value(choice.loss)
+        self._training.set_value(choice.training)
+        self._edited()
+
+    def _show_choice(self) -> None:
+        """Name the preset and the published training that the forms show, if there are such."""
+        if self._network is None or self._loss is None or self._training is None:
+            return
+        try:
+            network, loss, training = self._network.value(), self._loss.value(), self._training.value()
         except ConfigError:
-            pair = None
-        fitting = (row for row, preset in enumerate(PRESETS) if pair == (preset.network, preset.loss))
-        row = next(fitting, len(PRESETS))
-        self.preset.setCurrentIndex(row)
-        self.help.setText(PRESETS[row].help if row < len(PRESETS) else "")
+            network, loss, training = None, None, None
+        presets = (
+            row for row, preset in enumerate(PRESETS) if (network, loss) == (preset.network, preset.loss)
+        )
+        recipes = (
+            row
+            for row, recipe in enumerate(RECIPES, start=1)
+            if (loss, training) == (recipe.loss, recipe.training())
+            and choice_of(recipe, network).network == network
+        )
+        preset, recipe = next(presets, len(PRESETS)), next(recipes, 0)
+        self.preset.setCurrentIndex(preset)
+        self.recipe.setCurrentIndex(recipe)
+        texts = [PRESETS[preset].help] if preset < len(PRESETS) else []
+        texts += [_about(RECIPES[recipe - 1])] if recipe else []
+        self.help.setText(" ".join(texts))
 
     def _edited(self) -> None:
         self.problem.setText("")
         self.apply_button.setEnabled(True)
-        self._show_preset()
+        self._show_choice()
+
+
+def _about(recipe: Recipe) -> str:
+    """What a published training is, for people."""
+    height, width = recipe.crop
+    customary = "" if recipe.certain else " Where the paper is silent, figures are customary ones."
+    return (
+        f"{recipe.paper} {recipe.steps:,} steps of {recipe.batch} crops of {height} × {width}; "
+        f"meant for {recipe.images:,} images on a large GPU.{customary}"
+    )
 
 
 def _scroll_area() -> QScrollArea:

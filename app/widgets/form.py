@@ -189,7 +189,9 @@ class ConfigForm(QWidget):
         box.setValue(float(value))
         box.setSuffix(f" {description.unit}" if description.unit else "")
         box.valueChanged.connect(lambda _value: self.edited.emit())
-        return box, box.value
+        rounded = box.value()
+        # What nobody touched stays exact: the box rounds to its decimals.
+        return box, lambda: value if box.value() == rounded else box.value()
 
     def _optional(self, description: FieldDescription, value: Any) -> tuple[QWidget, Callable[[], Any]]:
         line = QLineEdit("" if value is None else str(value))

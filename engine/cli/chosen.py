@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.cli.materials import Material
 from engine.cli.networks import without_download
 from engine.config import TrainingConfig
 from engine.errors import EngineError
+from engine.learn.recipe_choice import with_head_rate
 from engine.learn.recipes import QUICK, QUICK_CPU, RECIPES
 from models.configs import NetworkConfig
 from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, RmiConfig
@@ -55,9 +56,7 @@ def choose(arguments: argparse.Namespace, material: Material) -> Choice:
     elif arguments.recipe is not None:
         recipe = _named(arguments.recipe, {item.name: item for item in RECIPES}, "recipe")
         training, loss = recipe.training(), recipe.loss
-        if network is not None and hasattr(network, "head_rate"):
-            changes: dict[str, Any] = {"head_rate": recipe.head_rate}  # not every network has the field
-            network = replace(network, **changes)
+        network = None if network is None else with_head_rate(network, recipe)
     if arguments.loss is not None:
         loss = _LOSSES[arguments.loss]
     return Choice(network=network, loss=loss, training=training)

@@ -17,6 +17,7 @@ from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.problem import ProblemDialog, crash_dialog
 from app.dialogs.shortcuts import ShortcutSheet
 from app.panels.training import short_name
+from app.panels.training_details import OWN_TRAINING
 from app.theme import Theme
 from app.widgets.notices import Level
 from engine.annotate.classes import ClassTable
@@ -24,6 +25,7 @@ from engine.catalog import PRESETS
 from engine.exchange.mask_files import MaskKind
 from engine.exchange.mask_preview import ImportPreview, MatchedMask
 from engine.learn.checkpoint_files import CheckpointInfo
+from engine.learn.recipes import RECIPES
 from engine.messages import (
     CheckpointSaved,
     EvaluationDone,
@@ -34,6 +36,7 @@ from engine.messages import (
     StepsDone,
     WorkerState,
 )
+from models.baseline_configs import DeepLabV3Config
 from tests.support.fake_session import CLASSES
 from tests.support.window import Desk
 
@@ -111,6 +114,39 @@ def test_details_load_checkpoints_and_change_the_network(desk: Desk) -> None:
     details.network.preset.activated.emit(row)
     details.network.apply_button.click()
     assert desk.session.network == PRESETS[row].network
+
+
+def test_a_published_training_fills_network_loss_and_training(desk: Desk) -> None:
+    choice = desk.window.details.network
+    names = [recipe.name for recipe in RECIPES]
+    recipe = RECIPES[names.index("rmi-camvid")]
+
+    def choose(row: int) -> None:
+        choice.recipe.setCurrentIndex(row)
+        choice.recipe.activated.emit(row)
+
+    assert choice.recipe.currentText() == OWN_TRAINING
+    choose(1 + names.index(recipe.name))
+    assert "Region Mutual Information" in choice.help.text()
+    assert "5,800 steps of 16 crops of 479 × 479" in choice.help.text()
+    choice.apply_button.click()
+    session = desk.session
+    assert type(session.network) is DeepLabV3Config
+    assert session.network.head_rate == 10
+    assert session.loss == recipe.loss
+    assert session.training == recipe.training()
+    assert choice.recipe.currentText().endswith(recipe.name)
+
+    # Another training keeps a network it was published for; any change makes it the person's own.
+    choose(1 + names.index("baselines-ade20k"))
+    choice.apply_button.click()
+    assert type(session.network) is DeepLabV3Config
+    assert session.network.head_rate == 1
+    assert session.training.max_steps == 130 * 1263
+    choice._training._form.fields["batch_size"].setValue(4)
+    assert choice.recipe.currentText() == OWN_TRAINING
+    choice.apply_button.click()
+    assert session.training.batch_size == 4
 
 
 # --- dialogs

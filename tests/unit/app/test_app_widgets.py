@@ -29,6 +29,17 @@ def test_a_form_returns_what_it_was_given(preset: object, qtbot: QtBot) -> None:
         assert form.value() == value
 
 
+def test_a_form_keeps_numbers_it_cannot_show_whole_until_they_are_edited(qtbot: QtBot) -> None:
+    config = OptimizerConfig(floor=1e-6 / 0.007)
+    form = ConfigForm(config)
+    qtbot.addWidget(form)
+    assert form.value() == config
+    floor = form.fields["floor"]
+    assert isinstance(floor, QDoubleSpinBox)
+    floor.setValue(0.25)
+    assert form.value().floor == 0.25
+
+
 def test_every_training_field_has_a_row_with_help(qtbot: QtBot) -> None:
     form = ConfigForm(TrainingConfig())
     qtbot.addWidget(form)

@@ -4,9 +4,13 @@ import pytest
 
 from engine.codec import dumps, loads
 from engine.config import TrainingConfig
+from engine.learn.recipe_choice import choice_of
 from engine.learn.recipes import QUICK, QUICK_CPU, RECIPES, Recipe, recipes_for
 from engine.learn.schedule import Schedule
+from models.backbone_configs import SwinConfig
 from models.build import build_loss
+from models.catalog import MODELS
+from models.configs import TinyConfig
 
 
 def recipe(name: str) -> Recipe:
@@ -22,6 +26,17 @@ def test_every_recipe_makes_a_training(item: Recipe) -> None:
     assert build_loss(item.loss).terms
     assert item.paper.endswith(".")
     assert item.networks
+
+
+@pytest.mark.parametrize("item", RECIPES, ids=lambda item: item.name)
+def test_a_recipe_fills_in_a_network_it_was_published_for(item: Recipe) -> None:
+    kinds = {spec.config_type for spec in MODELS if spec.name in item.networks}
+    choice = choice_of(item, TinyConfig())
+    assert type(choice.network) in kinds
+    assert isinstance(choice.network.backbone, SwinConfig) == ("swin" in item.name)
+    assert choice.network.head_rate == item.head_rate
+    assert (choice.loss, choice.training) == (item.loss, item.training())
+    assert choice_of(item, choice.network) == choice  # what fits stays
 
 
 def test_names_are_unique() -> None:
