@@ -172,6 +172,44 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SparseConfig:
+    """What is made of sparse corrections beyond the pixels themselves; every choice can be switched off."""
+
+    accepted_weight: float = described(
+        1.0,
+        help="Weight of a pixel of an accepted prediction; a painted one counts 1. Used by the cross-entropy.",
+        low=0.0,
+        high=1.0,
+    )
+    spread: float = described(
+        0.0,
+        help="Weight of the pixels a stroke is spread to, up to the edges around it; 0 spreads nothing.",
+        low=0.0,
+        high=1.0,
+    )
+    consistency: float = described(
+        0.0,
+        help="Weight of agreeing, under strong changes of colour, with what the average of the weights is "
+        "sure about on unlabelled pixels; 0 switches it off.",
+        low=0.0,
+        high=10.0,
+    )
+    consistency_confidence: float = described(
+        0.9, help="Only pixels the average is at least this sure about are agreed with.", low=0.5, high=1.0
+    )
+    consistency_precision: float = described(
+        0.95,
+        help="The quality gate: agreeing waits until such sure answers were right at least this often on "
+        "corrections that had not been learnt from.",
+        low=0.5,
+        high=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionConfig:
     """When trained weights are shown: never worse than those shown now."""
 
@@ -213,6 +251,9 @@ class TrainingConfig:
     crop: CropConfig = described(CropConfig(), help="Windows cut from the annotated images.")
     augment: AugmentConfig = described(AugmentConfig(), help="Random changes of the windows.")
     optimizer: OptimizerConfig = described(OptimizerConfig(), help="How the weights follow the loss.")
+    sparse: SparseConfig = described(
+        SparseConfig(), help="What is made of sparse corrections beyond the pixels themselves."
+    )
     promotion: PromotionConfig = described(
         PromotionConfig(), help="When trained weights are shown, and when they are only kept."
     )

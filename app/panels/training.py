@@ -27,6 +27,9 @@ from engine.messages import (
     CheckpointSaved,
     EvaluationDone,
     NetworkOpened,
+    Prediction,
+    PredictionReady,
+    PredictionSource,
     Progress,
     StateChanged,
     StepsDone,
@@ -47,6 +50,12 @@ _STATE_TOKEN = {
     WorkerState.TRAINING: "good",
     WorkerState.FAULTED: "bad",
     WorkerState.STOPPED: "disabled",
+}
+_SHOWN_WHY = {
+    PredictionSource.QUICK: "A quick model learns from every stroke at once. The network takes over when it "
+    "is right more often about what you painted.",
+    PredictionSource.NETWORK: "The network predicts what you see.",
+    PredictionSource.MEMORY: "The network predicts what you see; its class memory knows your newest strokes.",
 }
 
 
@@ -82,6 +91,7 @@ class TrainingStrip(QFrame):
         self.state = label("", kind="value")
         self.reason = label("", kind="muted")
         self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.shown = label("–", kind="value")
         self.step = label("–", kind="value")
         self.loss = label("–", kind="value")
         self.speed = label("–", kind="value")
@@ -120,6 +130,7 @@ class TrainingStrip(QFrame):
         row.addLayout(words, 3)
         row.addWidget(self.progress)
         for title, value in (
+            ("Shown", self.shown),
             ("Step", self.step),
             ("Loss", self.loss),
             ("Speed", self.speed),
@@ -147,11 +158,12 @@ class TrainingStrip(QFrame):
         bridge.checkpoint_saved.connect(self._checkpoint_saved)
         bridge.training_stopped.connect(self._training_stopped)
         bridge.progress.connect(self._progressed)
+        bridge.prediction_ready.connect(self._predicted)
 
     # --- events -----------------------------------------------------------------------------------------
 
     def _take_session(self) -> None:
-        for value in (self.step, self.loss, self.speed, self.score, self.device, self.checkpoint):
+        for value in (self.shown, self.step, self.loss, self.speed, self.score, self.device, self.checkpoint):
             value.setText("–")
         self._last_score = None
         self.progress.hide()
@@ -161,6 +173,10 @@ class TrainingStrip(QFrame):
         if session is not None and session.manifest.checkpoint:
             self.checkpoint.setText(short_name(session.manifest.checkpoint))
         self._refresh()
+
+    def _predicted(self, event: PredictionReady) -> None:
+        self.shown.setText(shown_name(event.prediction))
+        self.shown.setToolTip(_SHOWN_WHY[event.prediction.source])
 
     def _state_changed(self, event: StateChanged) -> None:
         if event.state is not WorkerState.TRAINING:
@@ -254,6 +270,17 @@ class TrainingStrip(QFrame):
         """Show whether the details are open."""
         self.expand.setChecked(expanded)
         self.expand.setIcon(self._look.icon("collapse" if expanded else "expand"))
+
+
+def shown_name(prediction: Prediction) -> str:
+    """Return who predicted, in words for people."""
+    match prediction.source:
+        case PredictionSource.QUICK:
+            return "quick model"
+        case PredictionSource.NETWORK:
+            return f"network, step {prediction.step:,}"
+        case PredictionSource.MEMORY:
+            return f"network, step {prediction.step:,}, and memory"
 
 
 def short_name(path: str) -> str:

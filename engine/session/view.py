@@ -11,7 +11,7 @@ from engine.annotate.journal import History
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule, Stroke
 from engine.config import TrainingConfig
-from engine.messages import Prediction, Problem
+from engine.messages import Prediction, PredictionSource, Problem
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest
 from engine.project.project import Project
 from engine.session import editing, review
@@ -131,6 +131,12 @@ class SessionView:
         """Return the newest whole-image prediction of an image, if it is still in memory."""
         return self._predictions.get(image_id)
 
+    @property
+    def shown_source(self) -> PredictionSource | None:
+        """Who predicted what is on screen; None where nobody did."""
+        shown = self.prediction(self.current) if self.current else None
+        return None if shown is None else shown.source
+
     def history_of(self, image_id: str) -> History | None:
         """Return the undo history of an open image as it was read from disk."""
         opened = self._opened.get(image_id)
@@ -210,6 +216,10 @@ class SessionView:
     def reject_region_patch(self, y: float, x: float) -> Patch | None:
         """Return what taking the annotated region under the point back to unlabelled changes, or None."""
         return self._made(lambda canvas: editing.reject_region_patch(canvas, y, x))
+
+    def relabel_labelled_patch(self, y: float, x: float, class_index: int) -> Patch | None:
+        """Return what giving the annotated region under the point another class changes, or None."""
+        return self._made(lambda canvas: editing.relabel_labelled_patch(canvas, y, x, class_index))
 
     def void_region_patch(self, y: float, x: float) -> Patch | None:
         """Return what marking the shown region under the point as void changes, or None."""

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
-from engine.messages import Event, Predict, Prediction, PredictionReady
+from engine.messages import Event, PoolItem, Predict, Prediction, PredictionReady, PredictionSource
 from engine.predict.predictor import PredictedPart
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
+from engine.worker.contest import Contest
 from engine.worker.network import LiveNetwork
+from engine.worker.pace import Clock
+from engine.worker.quick_desk import QuickDesk
 
 _CACHE_BYTES = 256 * 2**20
 
@@ -21,10 +24,14 @@ class ScreenPrediction:
 
     Args:
         emit: Receives the parts.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], clock: Clock) -> None:
         self._emit = emit
+        self.quick = QuickDesk()
+        self._contest = Contest(self.quick, clock)
+        self._source = PredictionSource.NETWORK
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
         self._size = (0, 0)
@@ -36,19 +43,73 @@ class ScreenPrediction:
         """Whether tiles are still to come."""
         return self._parts is not None
 
+    def is_busy(self, network: LiveNetwork | None) -> bool:
+        """Whether there is anything to do without a command."""
+        return self.is_running or self.is_curious(network)
+
+    def opened(self, network: LiveNetwork) -> None:
+        """Follow a network that was just opened."""
+        self.quick.open(network.request)
+        self._contest.begin(network)
+
+    def follow_classes(self, network: LiveNetwork) -> None:
+        """Follow a changed class table."""
+        self.quick.follow(network.request)
+        self._contest.forget()
+
+    def corrected(self, item: PoolItem, network: LiveNetwork | None) -> bool:
+        """Let the quick model learn from an annotation; return whether the image wanted looks different now.
+
+        The image on screen is learnt from at once, others when there is time.
+        """
+        if self.wanted is None or self.wanted.image_id != item.image_id:
+            self.quick.note(item)
+            return False
+        before = self.quick.cells(item.image_id)
+        if not self.quick.learn(item):
+            return False
+        after = self.quick.cells(item.image_id)
+        if after is not None:
+            self._contest.stroke(item, after.painted().new_since(before), network)
+        return self.source(network) is PredictionSource.QUICK
+
+    def is_curious(self, network: LiveNetwork | None) -> bool:
+        """Whether quick model and network are to be learnt with or compared, when there is time."""
+        return self.quick.has_news or self._contest.is_due(network)
+
+    def ponder(self, network: LiveNetwork | None) -> bool:
+        """Learn from an annotation that waited, or compare; return whether the image looks different now.
+
+        Of many annotations only the last one is worth a new prediction.
+
+        Raises:
+            DeviceMemoryError: Memory is too small for the network's answer.
+        """
+        if self.quick.has_news:
+            changed = self.quick.learn_next() and not self.quick.has_news
+            return changed and self.source(network) is PredictionSource.QUICK
+        return network is not None and self._contest.advance(network)
+
+    def source(self, network: LiveNetwork | None) -> PredictionSource:
+        """Return who is to predict."""
+        is_network = self._contest.prefers_network(network)
+        return PredictionSource.NETWORK if is_network else PredictionSource.QUICK
+
     @property
     def is_urgent(self) -> bool:
         """Whether tiles on screen are still to come."""
         return self._parts is not None and self._visible_left > 0
 
     def begin(self, network: LiveNetwork) -> None:
-        """Begin with the image wanted; a network that has learnt nothing stays silent.
+        """Begin with the image wanted; where neither network nor quick model has learnt, all stay silent.
 
         Raises:
             ImageError: The image cannot be read; it is not tried again until the next request.
         """
         self._parts = None
-        if self.wanted is None or not network.has_learnt:
+        self._source = self.source(network)
+        is_quick = self._source is PredictionSource.QUICK
+        if self.wanted is None or not (is_quick or network.has_learnt):
             return
         try:
             image = self._read(self.wanted.image_path)
@@ -57,7 +118,10 @@ class ScreenPrediction:
             raise
         self._size = (int(image.shape[0]), int(image.shape[1]))
         self._visible_left = 1
-        self._parts = network.predictor().predict(image, visible=self.wanted.visible)
+        if is_quick:
+            self._parts = self.quick.predict(image, self.wanted)
+        else:
+            self._parts = network.predictor().predict(image, visible=self.wanted.visible)
 
     def advance(self, network: LiveNetwork) -> bool:
         """Predict and send one tile; return whether that was the last.
@@ -96,8 +160,9 @@ class ScreenPrediction:
             box=part.box,
             label_map=part.label_map,
             confidence=part.confidence,
-            step=network.step,
-            checkpoint=network.checkpoint,
+            step=0 if self._source is PredictionSource.QUICK else network.shown_step,
+            checkpoint="" if self._source is PredictionSource.QUICK else network.checkpoint,
+            source=self._source,
         )
 
     def _read(self, path: str) -> ImageArray:
