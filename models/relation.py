@@ -175,6 +175,21 @@ def pixel_losses(logits: Tensor, target: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits.float(), target, ignore_index=IGNORE_INDEX, reduction="none")
 
 
+def deletion_effects(target: Tensor, logits: Tensor, without: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns what deleting a class does to each class of an image, as `ClassRelations.update` takes it in.
+
+    Args:
+        target: (B, H, W) int64, 0..K-1 and 255 for unlabelled pixels.
+        logits: (B, K, H, W) float.
+        without: (B, K, H, W) float, the same with a class deleted.
+
+    Returns:
+        pixels, change of the mean loss and change of its population variance, (B, K) float32 each.
+    """
+    losses, losses_without = pixel_losses(logits, target), pixel_losses(without, target)
+    return _changes(target, losses, losses_without, logits.shape[1])
+
+
 def _changes(
     target: Tensor, losses: Tensor, losses_without: Tensor, classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:

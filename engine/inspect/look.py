@@ -1,11 +1,15 @@
-"""One image seen by one network, kept for the questions that follow. Worker thread."""
+"""One image seen by one network, kept for the questions that follow. Worker thread.
+
+K classes, H W size of the whole image, (h, w) size of the working image or of a feature map.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,12 +17,24 @@ from engine.annotate.classes import ClassTable
 from engine.inspect.snapshot import Snapshot, working_image
 from engine.messages import InspectedView
 from engine.opencv import cv2
+from models.explanation import Explanation, Representations
 from models.inspection import InspectionKind
-from models.output import InspectionView
+from models.output import InspectionView, SegmentationOutput
 
-_BATCHED = (InspectionKind.HEATMAP, InspectionKind.LABEL_MAP, InspectionKind.CLASS_HEATMAPS)
+_BATCHED = (
+    InspectionKind.HEATMAP,
+    InspectionKind.LABEL_MAP,
+    InspectionKind.CLASS_HEATMAPS,
+    InspectionKind.CHANNEL_HEATMAPS,
+)
 _COARSE = ("pseudo_label", "coarse", "prediction_stage1")
 """Names under which networks show the prediction of their first stage."""
+
+_MOST_LOGITS = 2**26
+"""Logits held at once while a label map is made: 256 MB. With more classes the map is made smaller."""
+
+_DELETIONS_BYTES = 192 * 2**20
+"""Logits without one class that are kept, for as many classes as fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,8 +46,11 @@ class Look:
         size: (H, W) of the whole image.
         snapshot: The network.
         image: (h, w, 3) uint8 RGB at working size.
-        logits: (K, h, w) float32 at working size.
+        logits: (K, h', w') float32 at the size of the last features.
+        frame: (height, width) to which they are enlarged; the working image is its upper left part.
+        channels: (h, w) int64 channel predicted, at working size.
         views: What the network shows.
+        explanation: What the network explains itself by; None where it does not.
     """
 
     image_id: str
@@ -39,19 +58,36 @@ class Look:
     snapshot: Snapshot
     image: NDArray[np.uint8]
     logits: Tensor
+    frame: tuple[int, int]
+    channels: Tensor
     views: tuple[InspectedView, ...]
+    explanation: Explanation | None
+    _deletions: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def classes(self) -> ClassTable:
         """Class table; its order is the order of the channels."""
         return self.snapshot.classes
 
-    def place(self, y: int, x: int) -> tuple[int, int]:
+    @property
+    def representations(self) -> Representations | None:
+        """What the network's head knows of each class here, or None."""
+        return None if self.explanation is None else self.explanation.representations
+
+    def place(self, y: float, x: float) -> tuple[int, int]:
         """Return the pixel of the working image that shows a pixel of the whole image."""
         height, width = self.image.shape[:2]
         row = min(height - 1, max(0, int((y + 0.5) * height / self.size[0])))
         column = min(width - 1, max(0, int((x + 0.5) * width / self.size[1])))
         return row, column
+
+    def enlarged(self, logits: Tensor) -> Tensor:
+        """Return logits (K, h', w') at working size (K, h, w), or smaller where there are many classes."""
+        height, width = self.image.shape[:2]
+        shrink = min(1.0, (_MOST_LOGITS / (len(logits) * height * width)) ** 0.5)
+        frame = (round(self.frame[0] * shrink), round(self.frame[1] * shrink))
+        whole = F.interpolate(logits[None], size=frame, mode="bilinear", align_corners=False)[0]
+        return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))]
 
     def label_map(self, channels: Tensor) -> NDArray[np.uint8]:
         """Return (H, W) uint8 permanent class indices of (h, w) channels of any size, nearest pixel."""
@@ -62,8 +98,45 @@ class Look:
         """Return (H, W) uint8 permanent class indices of the first stage's prediction, or None."""
         for view in self.views:
             if view.name in _COARSE and view.kind is InspectionKind.LABEL_MAP:
-                return self.label_map(torch.from_numpy(view.values))
+                return self.label_map(torch.from_numpy(np.array(view.values)))
         return None
+
+    def probabilities(self, edge: int) -> NDArray[np.float32]:
+        """Return (K, h, w) float32 probabilities whose longer edge is `edge` pixels at most."""
+        height, width = self.image.shape[:2]
+        shrink = min(1.0, edge / max(height, width))
+        frame = (max(1, round(self.frame[0] * shrink)), max(1, round(self.frame[1] * shrink)))
+        whole = F.interpolate(self.logits[None], size=frame, mode="bilinear", align_corners=False)[0]
+        part = whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))]
+        return np.asarray(part.softmax(dim=0).cpu().numpy(), np.float32)
+
+    def without(self, channels: frozenset[int]) -> Tensor:
+        """Return logits (K, h', w') of the head rerun without some classes; single ones are kept.
+
+        Raises:
+            LookupError: The network has no representations of classes.
+        """
+        known = self.representations
+        if known is None:
+            raise LookupError("the network keeps no representations of classes")
+        only = next(iter(channels)) if len(channels) == 1 else None
+        if only is not None and only in self._deletions:
+            return self._deletions[only].float()
+        deleted = torch.zeros(len(self.logits), dtype=torch.bool, device=self.logits.device)
+        deleted[list(channels)] = True
+        with torch.inference_mode():
+            logits = known.without(deleted)[0].float()
+        if only is not None and (len(self._deletions) + 1) * logits.numel() * 4 <= _DELETIONS_BYTES:
+            self._deletions[only] = logits
+        return logits
+
+    def present(self) -> tuple[int, ...]:
+        """Return the channels that have a representation here; none without representations."""
+        known = self.representations
+        if known is None:
+            return ()
+        found: list[int] = known.present[0].nonzero().flatten().tolist()
+        return tuple(found)
 
 
 def look_at(snapshot: Snapshot, image_id: str, image: NDArray[np.uint8]) -> Look:
@@ -79,14 +152,27 @@ def look_at(snapshot: Snapshot, image_id: str, image: NDArray[np.uint8]) -> Look
     """
     small = working_image(image)
     output = snapshot.run(small)
+    explanation = output.explanation
+    logits, frame = _kept(output, (small.shape[0], small.shape[1]))
     return Look(
         image_id=image_id,
         size=(int(image.shape[0]), int(image.shape[1])),
         snapshot=snapshot,
         image=small,
-        logits=output.logits[0].float(),
+        logits=logits,
+        frame=frame,
+        channels=output.logits[0].argmax(dim=0),
         views=tuple(inspected(name, view) for name, view in output.inspection.items()),
+        explanation=explanation,
     )
+
+
+def _kept(output: SegmentationOutput, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """Return the logits to keep and the size they are enlarged to: a network may not explain itself."""
+    if output.explanation is not None:
+        with torch.inference_mode():
+            return output.explanation.logits()[0].float(), output.explanation.padded
+    return output.logits[0].float(), size
 
 
 def inspected(name: str, view: InspectionView) -> InspectedView:
@@ -112,3 +198,24 @@ def enlarged_labels(label_map: NDArray[np.uint8], size: tuple[int, int]) -> NDAr
         result = np.asarray(cv2.resize(label_map, flipped, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     result.setflags(write=False)
     return result
+
+
+def at(values: Tensor, place: tuple[int, int], frame: tuple[int, int]) -> Tensor:
+    """Return what bilinear enlargement of a map gives at one pixel, (C,) of the map's precision.
+
+    Args:
+        values: (C, h, w).
+        place: (row, column) in the frame.
+        frame: Size the map is enlarged to, with half-pixel centres.
+    """
+    rows, row_weights = _neighbours(place[0], values.shape[1], frame[0])
+    columns, column_weights = _neighbours(place[1], values.shape[2], frame[1])
+    weights = values.new_tensor(row_weights)[:, None] * values.new_tensor(column_weights)[None]
+    return (values[:, rows][:, :, columns] * weights).sum(dim=(1, 2))
+
+
+def _neighbours(position: int, length: int, frame: int) -> tuple[list[int], list[float]]:
+    source = max(0.0, (position + 0.5) * length / frame - 0.5)
+    first = min(int(source), length - 1)
+    share = source - first
+    return [first, min(first + 1, length - 1)], [1.0 - share, share]

@@ -1,19 +1,20 @@
-"""Questions about the inside of the network, one at a time between steps. Worker thread.
+"""Questions about the inside of the network, in pieces between steps. Worker thread.
 
 Nothing is computed or held until somebody asks; `EndInspection`, another network and other classes give
-back what is held.
+back what is held. Answers come from a copy of the shown weights (`engine.inspect.snapshot`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
 from engine.errors import EngineError
-from engine.inspect.explain import explain
+from engine.inspect.explain import explain, how
 from engine.inspect.look import Look, look_at
 from engine.inspect.snapshot import Snapshot
+from engine.inspect.what_if import relations, target_of, what_if
 from engine.messages import (
     DeleteRepresentations,
     EndInspection,
@@ -22,14 +23,18 @@ from engine.messages import (
     FindLabelErrors,
     FitCalibration,
     Inspect,
+    InspectedView,
     InspectionCommand,
     InspectionReady,
     MakeOverlay,
     MapMemory,
+    PredictionReady,
+    PredictionSource,
     PreviewEffect,
 )
 from engine.project.images import read_image
 from engine.worker.network import LiveNetwork
+from engine.worker.surveying import PredictionNotes, Survey, annotation_of
 
 
 class InspectionDesk:
@@ -43,13 +48,49 @@ class InspectionDesk:
         self._emit = emit
         self._snapshot: Snapshot | None = None
         self._look: Look | None = None
+        self._flicker = PredictionNotes()
+        self._survey = Survey(emit, self._flicker)
+        self._pieces: dict[object, Iterator[object]] = {}
 
     def forget(self) -> None:
-        """Give back everything held: the network is another one now, or its classes are."""
+        """Forget everything: the network is another one now, or its classes are."""
+        self._give_back()
+        self._flicker.clear()
+
+    def _give_back(self) -> None:
         self._snapshot = self._look = None
+        self._pieces.clear()
+        self._survey.forget()
+
+    def pass_on(self, event: Event) -> None:
+        """Emit an event of the screen's prediction and note what is predicted: flicker looks back on it.
+
+        A note costs one small copy per prediction, whether anybody inspects or not.
+        """
+        if isinstance(event, PredictionReady) and event.prediction.source is not PredictionSource.QUICK:
+            self._flicker.note(event.prediction, complete=event.complete)
+        self._emit(event)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question is answered piece by piece."""
+        return bool(self._pieces)
+
+    def advance(self) -> None:
+        """Do one piece of the question asked first.
+
+        Raises:
+            EngineError: It has no answer; it is over then.
+        """
+        kind, pieces = next(iter(self._pieces.items()))
+        # Put back only if all is well and not done: a question that failed is over.
+        del self._pieces[kind]
+        for _ in pieces:
+            self._pieces[kind] = pieces
+            break
 
     def serve(self, network: LiveNetwork, command: InspectionCommand) -> None:
-        """Answer one question.
+        """Answer one question, or begin to.
 
         Raises:
             EngineError: The question has no answer; the message says why.
@@ -58,49 +99,73 @@ class InspectionDesk:
             case Inspect():
                 self._inspect(network, command)
             case EndInspection():
-                self.forget()
+                self._give_back()
             case ExplainPixel():
                 look = self._looked_at(command.image_id)
                 self._emit(explain(look, command.request_id, command.y, command.x))
-            case DeleteRepresentations() | MakeOverlay() | MapMemory():
-                raise EngineError("This network cannot show that.", "Choose another view.")
-            case FitCalibration() | FindLabelErrors() | PreviewEffect():
-                raise EngineError("This network cannot show that.", "Choose another view.")
+            case DeleteRepresentations():
+                look = self._looked_at(command.image_id)
+                self._emit(what_if(look, command.request_id, command.deleted))
+            case MakeOverlay():
+                pieces = self._survey.overlay(network, command, lambda: self._look_for(network, command))
+                self._pieces[command.kind] = pieces
+            case MapMemory():
+                self._pieces[MapMemory] = self._survey.map_memory(network, self._current(network), command)
+            case FitCalibration():
+                self._pieces[FitCalibration] = self._survey.calibrate(
+                    network, self._current(network), command
+                )
+            case FindLabelErrors():
+                self._pieces[FindLabelErrors] = self._survey.find_errors(
+                    network, self._current(network), command
+                )
+            case PreviewEffect():
+                self._pieces[PreviewEffect] = self._survey.preview(
+                    network, self._current(network), command, self._look
+                )
             case _ as never:
                 assert_never(never)
 
     def _inspect(self, network: LiveNetwork, command: Inspect) -> None:
         self._look = None  # the old one gives its memory back before the new one takes some
-        image = read_image(Path(command.image_path))
-        look = self._look = look_at(self._current(network), command.image_id, image)
-        self._emit(
-            InspectionReady(
-                request_id=command.request_id,
-                image_id=look.image_id,
-                size=look.size,
-                step=look.snapshot.step,
-                classes=tuple(look.classes.indices),
-                views=look.views,
-                label_map=look.label_map(look.logits.argmax(dim=0)),
-                coarse=look.coarse(),
-                can_delete=False,
-                explains="",
-            )
-        )
+        look = self._look_for(network, command)
+        self._emit(_ready(command.request_id, look, ()))
+        if look.representations is not None and look.representations.diagnosed:
+            self._pieces[Inspect] = self._relate(network, command, look)
+        else:
+            self._pieces.pop(Inspect, None)
+
+    def _relate(self, network: LiveNetwork, command: Inspect, look: Look) -> Iterator[object]:
+        """Measure the relations of an image; the answer comes again with them."""
+        annotation = annotation_of(network, look, command.image_path)
+        for views in relations(look, target_of(look, annotation)):
+            if views:
+                self._emit(_ready(command.request_id, look, views))
+            else:
+                yield None
+
+    def _look_for(self, network: LiveNetwork, command: Inspect | MakeOverlay) -> Look:
+        """Return the look at an image, the one held where it is of this image and these weights."""
+        snapshot = self._current(network)
+        look = self._look
+        if look is None or look.image_id != command.image_id or look.snapshot is not snapshot:
+            look = look_at(snapshot, command.image_id, read_image(Path(command.image_path)))
+            self._look = look
+        return look
 
     def _current(self, network: LiveNetwork) -> Snapshot:
-        """Return a copy of the network as it is now: the one held, where nothing was learnt since."""
+        """Return a copy of the network as it is shown now: the one held, where that is the same."""
         if not network.has_learnt:
             raise EngineError(
                 "The network has learnt nothing yet, so there is nothing to see inside.",
                 "Train first, or load a checkpoint.",
             )
         held = self._snapshot
-        if held is None or held.step != network.step:
+        if held is None or held.step != network.shown_step:
             self._snapshot = held = Snapshot(
                 model=network.predictor().frozen_copy(),
                 classes=network.classes,
-                step=network.step,
+                step=network.shown_step,
                 device=next(network.model.parameters()).device,
             )
         return held
@@ -109,3 +174,18 @@ class InspectionDesk:
         if self._look is None or self._look.image_id != image_id:
             raise EngineError("The network has not looked at this image yet.", "Wait until it has.")
         return self._look
+
+
+def _ready(request_id: int, look: Look, more: Sequence[InspectedView]) -> InspectionReady:
+    return InspectionReady(
+        request_id=request_id,
+        image_id=look.image_id,
+        size=look.size,
+        step=look.snapshot.step,
+        classes=tuple(look.classes.indices),
+        views=(*look.views, *more),
+        label_map=look.label_map(look.channels),
+        coarse=look.coarse(),
+        can_delete=look.representations is not None,
+        explains=how(look),
+    )

@@ -116,9 +116,8 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
                 last,
                 classifier,
                 padded,
+                # Drawn vectors share only their mean and deviation with features: no memory to compare with.
                 representations=MemoryDistributions(self, stages[:3], features, context, own),
-                memory=vectors,
-                remembered=features,
             )
             if inspect
             else None,

@@ -1,0 +1,159 @@
+"""What would flip if the network learnt what was just painted: a virtual update of its last layer.
+
+The features of the last layer are kept, a copy of the layer's weights learns the labelled pixels by a few
+steps of gradient descent, and the new weights label the image, and others, again. To stay near what training
+does, pixels the network is sure about count as well, with the label it gives them. Live weights are never
+touched. Worker thread.
+
+K classes, C channels, N sampled pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import EngineError
+from engine.inspect.labelled import LabelledImage
+from engine.inspect.look import Look
+from engine.messages import Effect
+from models.base import IGNORE_INDEX
+from models.explanation import Explanation
+
+_STEPS = 30
+_PIXELS = 4096
+_ANCHORS = 2048
+_ANCHOR_WEIGHT = 0.5
+_EDGE = 768
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LastLayer:
+    """Weights of a last layer: `weight` (K, C), `bias` (K,), float32."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def channels(self, look: Look) -> Tensor:
+        """Return what the layer predicts for a look, (h, w) int64 channels, `_EDGE` pixels long at most."""
+        features = _explanation(look).features.float()
+        logits = F.conv2d(features, self.weight[:, :, None, None], self.bias)
+        height, width = look.image.shape[:2]
+        shrink = min(1.0, _EDGE / max(height, width))
+        frame = (max(1, round(look.frame[0] * shrink)), max(1, round(look.frame[1] * shrink)))
+        whole = F.interpolate(logits, size=frame, mode="bilinear", align_corners=False)[0]
+        return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))].argmax(dim=0)
+
+
+def present_layer(look: Look) -> LastLayer:
+    """Return the last layer as it is."""
+    explanation = _explanation(look)
+    return LastLayer(weight=explanation.weight.float(), bias=explanation.bias.float())
+
+
+def learnt_layer(image: LabelledImage) -> LastLayer:
+    """Return the last layer after it learnt what people labelled in an image; the network stays as it is."""
+    look = image.look
+    layer = present_layer(look)
+    with torch.inference_mode():
+        features, labels, weights = _samples(image)
+        # The loss curves no more than half the mean squared length of what it is computed from.
+        inputs = torch.cat([features, torch.ones(len(features), 1, device=features.device)], dim=1)
+        rate = 2.0 / float((inputs.square().sum(dim=1) * weights).sum().clamp(min=1e-6))
+        matrix = torch.cat([layer.weight, layer.bias[:, None]], dim=1)
+        wanted = F.one_hot(labels, len(matrix)).float()
+        for _ in range(_STEPS):
+            wrong = ((inputs @ matrix.T).softmax(dim=1) - wanted) * weights[:, None]
+            matrix = matrix - rate * (wrong.T @ inputs)
+    return LastLayer(weight=matrix[:, :-1].clone(), bias=matrix[:, -1].clone())
+
+
+def effect(
+    look: Look, before: LastLayer, after: LastLayer, annotation: NDArray[np.int64] | None, learnt: set[int]
+) -> Effect:
+    """Return which pixels flip in an image.
+
+    Args:
+        look: The image.
+        before: The last layer as it is.
+        after: After the virtual update.
+        annotation: (h, w) int64 channels people labelled at working size, 255 where nobody did; None without.
+        learnt: Channels that the update was about: unlabelled pixels that flip to them count as better.
+    """
+    with torch.inference_mode():
+        old, new = before.channels(look).cpu(), after.channels(look).cpu()
+    flips = old != new
+    towards = torch.isin(new, torch.tensor(sorted(learnt), dtype=torch.int64))
+    known = torch.full_like(old, IGNORE_INDEX)
+    if annotation is not None:
+        resized = F.interpolate(
+            torch.from_numpy(annotation)[None, None].double(), size=tuple(old.shape), mode="nearest-exact"
+        )
+        known = resized[0, 0].long()
+    unlabelled = known == IGNORE_INDEX
+    better = flips & torch.where(unlabelled, towards, new == known)
+    worse = flips & torch.where(unlabelled, ~towards, old == known)
+    index_of = np.array(look.classes.index_of(), np.uint8)
+    return Effect(
+        image_id=look.image_id,
+        better=_frozen(better.numpy()),
+        worse=_frozen(worse.numpy()),
+        label_map=_frozen(index_of[new.numpy()]),
+    )
+
+
+def to_learn(image: LabelledImage) -> set[int]:
+    """Return the channels of labelled pixels the network gets wrong; of all labelled ones if it is right."""
+    predicted = image.look.channels.cpu().numpy()
+    labelled = image.channels != IGNORE_INDEX
+    wrong = labelled & (predicted != image.channels)
+    return set(np.unique(image.channels[wrong if wrong.any() else labelled]).tolist())
+
+
+def _samples(image: LabelledImage) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features (N, C), channels (N,) and weights (N,), which sum to 1 plus the anchors' weight."""
+    look = image.look
+    rng = np.random.default_rng(0)
+    rows, columns = np.nonzero(image.channels != IGNORE_INDEX)
+    chosen = rng.permutation(len(rows))[:_PIXELS]
+    labels = torch.from_numpy(image.channels[rows[chosen], columns[chosen]])
+    features = _features_at(look, rows[chosen], columns[chosen])
+    others = np.flatnonzero((image.channels == IGNORE_INDEX).ravel())
+    picked = rng.permutation(len(others))[:_ANCHORS]
+    there = np.unravel_index(others[picked], image.channels.shape)
+    anchors = _features_at(look, there[0], there[1])
+    anchored = look.channels[torch.from_numpy(there[0]), torch.from_numpy(there[1])].to(labels.device)
+    device = features.device
+    weights = torch.cat(
+        [
+            torch.full((len(labels),), 1.0 / max(1, len(labels))),
+            torch.full((len(anchored),), _ANCHOR_WEIGHT / max(1, len(anchored))),
+        ]
+    )
+    return torch.cat([features, anchors]), torch.cat([labels, anchored]).to(device), weights.to(device)
+
+
+def _features_at(look: Look, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+    features = _explanation(look).features[0].float()
+    height, width = features.shape[1:]
+    cells = (rows * height // look.frame[0]) * width + columns * width // look.frame[1]
+    return features.flatten(1)[:, torch.from_numpy(cells).to(features.device)].T
+
+
+def _explanation(look: Look) -> Explanation:
+    if look.explanation is None:
+        raise EngineError("This network keeps no features of its last layer.", "Choose another network.")
+    return look.explanation
+
+
+def _frozen(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,180 @@
+"""What if the network did not know some classes, and how much the classes of an image need each other.
+
+Only the head runs again, on features kept from the last look; nothing learnt or saved can change. Deleting a
+single class is what training measures to learn relations, on the very same code. Worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import EngineError
+from engine.inspect.look import Look
+from engine.messages import InspectedView, WhatIfReady
+from models.base import IGNORE_INDEX
+from models.inspection import InspectionKind
+from models.relation import deletion_effects
+
+_CHANGE = 256
+
+
+def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfReady:
+    """Return the prediction without some classes.
+
+    Args:
+        look: What was kept.
+        request_id: Comes back.
+        deleted: Permanent class indices; those without a representation here change nothing.
+
+    Raises:
+        EngineError: The network has no representations of classes.
+    """
+    if look.representations is None:
+        raise EngineError(
+            "This network keeps nothing of single classes that could be taken away.",
+            "Choose IDRNet, MCIBI or MCIBI++ to ask what if.",
+        )
+    channels = {index: channel for channel, index in enumerate(look.classes.indices)}
+    logits = look.without(frozenset(channels[index] for index in deleted if index in channels))
+    before = look.label_map(look.channels)
+    after = look.label_map(look.enlarged(logits).argmax(dim=0))
+    return WhatIfReady(
+        request_id=request_id,
+        image_id=look.image_id,
+        deleted=deleted,
+        label_map=after,
+        changes=changes(before, after),
+    )
+
+
+def changes(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[tuple[int, int], int]:
+    """Return how many pixels changed, by (class before, class after), most first."""
+    moved = before != after
+    pairs = before[moved].astype(np.int64) * _CHANGE + after[moved]
+    values, counts = np.unique(pairs, return_counts=True)
+    found = {
+        (int(pair) // _CHANGE, int(pair) % _CHANGE): int(count)
+        for pair, count in zip(values, counts, strict=True)
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def target_of(look: Look, annotation: NDArray[np.uint8] | None) -> Tensor:
+    """Return (1, h, w) int64 channels at working size: what people labelled, else what is predicted.
+
+    Args:
+        look: What was kept.
+        annotation: (H, W) uint8 permanent indices, 255 and 254 where nothing counts; None without one.
+    """
+    target = look.channels[None].clone()
+    if annotation is None:
+        return target
+    known = labelled_channels(look, annotation).to(target.device)
+    return torch.where(known == IGNORE_INDEX, target[0], known)[None]
+
+
+def labelled_channels(look: Look, annotation: NDArray[np.uint8]) -> Tensor:
+    """Return (h, w) int64 channels of an annotation at working size; 255 where nobody said anything."""
+    table = np.full(256, IGNORE_INDEX, np.int64)
+    for channel, index in enumerate(look.classes.indices):
+        table[index] = channel
+    height, width = look.image.shape[:2]
+    rows = (np.arange(height) * annotation.shape[0] + annotation.shape[0] // 2) // height
+    columns = (np.arange(width) * annotation.shape[1] + annotation.shape[1] // 2) // width
+    return torch.from_numpy(table[annotation[rows][:, columns]])
+
+
+def relations(look: Look, target: Tensor) -> Iterator[tuple[InspectedView, ...]]:
+    """Measure how much each class needs each other one in this image; one class is deleted per piece.
+
+    Args:
+        look: What was kept; its network must be one that training diagnoses.
+        target: (1, h, w) int64 channels at working size, 255 where nothing counts.
+
+    Yields:
+        Nothing after each class but the last, then the views: mean, variance, and both against the data set.
+    """
+    classes = len(look.logits)
+    mean, variance = torch.zeros(classes, classes), torch.zeros(classes, classes)
+    measured = torch.zeros(classes, classes, dtype=torch.bool)
+    enlarged = look.enlarged(look.logits)
+    labels = _resized(target, enlarged.shape[-2:])
+    for channel in look.present():
+        without = look.enlarged(look.without(frozenset({channel})))
+        with torch.inference_mode():
+            count, means, variances = deletion_effects(labels, enlarged[None], without[None])
+        mean[channel], variance[channel] = means[0].cpu(), variances[0].cpu()
+        measured[channel] = (count[0] > 0).cpu()
+        yield ()
+    yield _relation_views(look, mean, variance, measured)
+
+
+def _resized(target: Tensor, size: torch.Size) -> Tensor:
+    if target.shape[-2:] == size:
+        return target
+    return F.interpolate(target[:, None].double(), size=tuple(size), mode="nearest-exact")[:, 0].long()
+
+
+def _relation_views(
+    look: Look, mean: Tensor, variance: Tensor, measured: Tensor
+) -> tuple[InspectedView, ...]:
+    views = [
+        _matrix(
+            "relation_mean_image",
+            "Relation in this image, mean",
+            "How much the error of the column's class rises here when the row's class is deleted.",
+            mean,
+        ),
+        _matrix(
+            "relation_variance_image",
+            "Relation in this image, variance",
+            "How much more the column's error varies here when the row's class is deleted.",
+            variance,
+        ),
+    ]
+    for name, here in (("mean", mean), ("variance", variance)):
+        running = next((view.values for view in look.views if view.name == f"relation_{name}"), None)
+        if running is not None:
+            views.append(
+                _matrix(
+                    f"relation_{name}_difference",
+                    f"Against the data set, {name}",
+                    "This image minus the data set, in units of how far all its cells differ; beyond 3 is "
+                    "strange.",
+                    in_deviations(here, torch.from_numpy(np.array(running)), measured),
+                )
+            )
+    return tuple(views)
+
+
+def in_deviations(here: Tensor, running: Tensor, measured: Tensor) -> Tensor:
+    """Return differences (K, K) in units of their own robust deviation; 0 where nothing was measured.
+
+    Args:
+        here: (K, K) float, of this image.
+        running: (K, K) float, of the data set.
+        measured: (K, K) bool, pairs of classes that are in the image.
+    """
+    difference = here - running.to(here.dtype)
+    known = difference[measured]
+    if known.numel() < 2:
+        return torch.zeros_like(difference)
+    middle = known.median()
+    # 1.4826 makes the median deviation that of a normal distribution; outliers do not widen it.
+    deviation = 1.4826 * (known - middle).abs().median()
+    deviation = deviation if float(deviation) > 0 else known.std()
+    return torch.where(measured, (difference - middle) / deviation.clamp(min=1e-6), 0.0)
+
+
+def _matrix(name: str, title: str, explanation: str, values: Tensor) -> InspectedView:
+    array = np.array(values.numpy(), np.float32)
+    array.setflags(write=False)
+    return InspectedView(
+        name=name, kind=InspectionKind.CLASS_MATRIX, title=title, explanation=explanation, values=array
+    )

@@ -1,0 +1,287 @@
+"""Questions that need many images, annotations or several runs of the network, in pieces. Worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotate.classes import UNLABELLED
+from engine.annotate.geometry import Box
+from engine.errors import AnnotationError, EngineError, StorageError
+from engine.inspect.calibration import MIN_PIXELS, cross_fitted, fit_curve, reliability
+from engine.inspect.effect import effect, learnt_layer, present_layer, to_learn
+from engine.inspect.labelled import (
+    LabelledImage,
+    comparable,
+    labelled_image,
+    mean_feature,
+    memory_of,
+    regions,
+)
+from engine.inspect.look import Look, look_at
+from engine.inspect.memory_map import Stroke, map_memory
+from engine.inspect.overlays import disagreement, doubt, overlay_ready, structure, undone
+from engine.inspect.snapshot import Snapshot
+from engine.inspect.uncertainty import FlickerHistory
+from engine.learn.pool import store_reader
+from engine.messages import (
+    CalibrationFitted,
+    Effect,
+    EffectPreviewed,
+    Event,
+    FindLabelErrors,
+    FitCalibration,
+    MakeOverlay,
+    MapMemory,
+    OverlayKind,
+    PoolItem,
+    Prediction,
+    PreviewEffect,
+    Progress,
+)
+from engine.project.images import read_image
+from engine.project.manifest import Split
+from engine.worker.network import LiveNetwork
+from models.base import IGNORE_INDEX
+
+Layers = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+_MOST_PIXELS = 20_000
+"""Labelled pixels of one image that calibration is fitted on."""
+
+
+class PredictionNotes:
+    """The last predictions of the images on screen, for flicker."""
+
+    def __init__(self) -> None:
+        self.history = FlickerHistory()
+        self._image_id = ""
+        self._whole: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+
+    def note(self, prediction: Prediction, *, complete: bool) -> None:
+        """Take in a part of a prediction; with the last one it counts."""
+        size = prediction.size
+        if prediction.box == Box(0, 0, *size):
+            self.history.add(prediction.image_id, prediction.label_map, prediction.step)
+            return
+        if self._image_id != prediction.image_id or self._whole.shape != size:
+            self._image_id, self._whole = prediction.image_id, np.full(size, UNLABELLED, np.uint8)
+        self._whole[prediction.box.slices] = prediction.label_map
+        if complete:
+            self.history.add(prediction.image_id, self._whole, prediction.step)
+            self._whole = self._whole[:0]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.history.clear()
+        self._whole = self._whole[:0]
+
+
+class Survey:
+    """Long questions, each an iterator: one piece of work per step, and the answer with the last.
+
+    Args:
+        emit: Receives progress and answers.
+        notes: What was predicted lately.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], notes: PredictionNotes) -> None:
+        self._emit = emit
+        self._notes = notes
+        self._strokes: dict[tuple[str, int, int], tuple[Stroke, ...]] = {}
+
+    def forget(self) -> None:
+        """Forget what belongs to a network that is no longer there."""
+        self._strokes.clear()
+
+    # --- overlays -----------------------------------------------------------------------------------------
+
+    def overlay(
+        self, network: LiveNetwork, command: MakeOverlay, look: Callable[[], Look]
+    ) -> Iterator[object]:
+        """Make an overlay of one image."""
+        values, high = np.zeros((1, 1), np.float32), 1.0
+        match command.kind:
+            case OverlayKind.ENTROPY | OverlayKind.MARGIN:
+                values = doubt(look(), command.kind)
+            case OverlayKind.AUGMENTATION:
+                for found in disagreement(look()):
+                    yield None
+                    values = values if found is None else found
+            case OverlayKind.FLICKER:
+                values = self._flickered(command.image_id)
+            case OverlayKind.STRUCTURE:
+                values, high = structure(look(), annotation_of(network, look(), command.image_path))
+            case OverlayKind.CANDIDATE_FLIPS:
+                values = _undone(network, look(), command)
+        self._emit(overlay_ready(command.request_id, command.image_id, command.kind, values, high))
+
+    def _flickered(self, image_id: str) -> NDArray[np.float32]:
+        values = self._notes.history.flicker(image_id)
+        if values is None:
+            raise EngineError(
+                "This image was predicted only once so far, so nothing could flicker.",
+                "Let training go on while the image is on screen.",
+            )
+        return values
+
+    # --- class memory -------------------------------------------------------------------------------------
+
+    def map_memory(self, network: LiveNetwork, snapshot: Snapshot, command: MapMemory) -> Iterator[object]:
+        """Put class memory and the strokes of all images on a plane."""
+        strokes: list[Stroke] = []
+        memory = None
+        for done, item in enumerate(command.items, start=1):
+            key = (item.image_id, item.revision, snapshot.step)
+            if key not in self._strokes or memory is None:
+                image = labelled_image(snapshot, item, _reader(network))
+                self._strokes[key] = () if image is None else _strokes_of(image)
+                memory = memory if image is None else memory_of(image.look)
+            strokes += self._strokes[key]
+            self._emit(Progress(task="Class memory", done=done, total=len(command.items)))
+            yield None
+        self._strokes = {key: kept for key, kept in self._strokes.items() if key[2] == snapshot.step}
+        indices = snapshot.classes.indices
+        self._emit(map_memory(command.request_id, snapshot.step, indices, memory, strokes))
+
+    # --- calibration --------------------------------------------------------------------------------------
+
+    def calibrate(
+        self, network: LiveNetwork, snapshot: Snapshot, command: FitCalibration
+    ) -> Iterator[object]:
+        """Fit how far confidence can be trusted, on held-out images where they have enough labels.
+
+        Raises:
+            EngineError: Too few pixels are labelled.
+        """
+        confidences: dict[Split, list[NDArray[np.float64]]] = {}
+        right: dict[Split, list[NDArray[np.bool_]]] = {}
+        for done, item in enumerate(command.items, start=1):
+            image = labelled_image(snapshot, item, _reader(network))
+            if image is not None:
+                own, correct = _judged(image)
+                confidences.setdefault(item.split, []).append(own)
+                right.setdefault(item.split, []).append(correct)
+            self._emit(Progress(task="Calibration", done=done, total=len(command.items)))
+            yield None
+        held_out = sum(len(part) for part in right.get(Split.VAL, []))
+        chosen = [Split.VAL] if held_out >= MIN_PIXELS else [Split.VAL, Split.TRAIN]
+        parts = [part for split in chosen for part in confidences.get(split, [])]
+        wheres = [part for split in chosen for part in right.get(split, [])]
+        if sum(len(part) for part in wheres) < MIN_PIXELS:
+            raise EngineError(
+                f"Calibration needs {MIN_PIXELS} labelled pixels.", "Paint a little more, best held out."
+            )
+        self._emit(_calibration(command.request_id, parts, wheres))
+
+    # --- label errors -------------------------------------------------------------------------------------
+
+    def find_errors(
+        self, network: LiveNetwork, snapshot: Snapshot, command: FindLabelErrors
+    ) -> Iterator[object]:
+        """Rank labelled regions by how likely each is a slip."""
+        del network, snapshot, command
+        yield None
+        raise EngineError("Nothing is known about label errors yet.", "")
+
+    # --- effect -------------------------------------------------------------------------------------------
+
+    def preview(
+        self, network: LiveNetwork, snapshot: Snapshot, command: PreviewEffect, held: Look | None
+    ) -> Iterator[object]:
+        """Say what would flip if the network learnt what is labelled in one image.
+
+        Raises:
+            EngineError: Nothing is labelled there, or the network keeps no features.
+        """
+        item = command.item
+        if held is not None and (held.image_id != item.image_id or held.snapshot is not snapshot):
+            held = None
+        image = labelled_image(snapshot, item, _reader(network), held)
+        if image is None:
+            raise EngineError("Nothing is painted in this image yet.", "Paint a stroke, then look again.")
+        before, after, learnt = present_layer(image.look), learnt_layer(image), to_learn(image)
+        effects: list[Effect] = [effect(image.look, before, after, image.channels, learnt)]
+        for image_id, path in command.pinned:
+            yield None
+            look = look_at(snapshot, image_id, read_image(Path(path)))
+            effects.append(effect(look, before, after, None, learnt))
+        self._emit(EffectPreviewed(request_id=command.request_id, effects=tuple(effects)))
+
+
+def _read_layers(network: LiveNetwork, item: PoolItem) -> Layers | None:
+    """Return label map and provenance of an image, or None where there is no project or they are damaged."""
+    if not network.request.store_folder:
+        return None
+    try:
+        return store_reader(network.request.store_folder)(item)
+    except (AnnotationError, StorageError):
+        return None
+
+
+def _reader(network: LiveNetwork) -> Callable[[PoolItem], Layers]:
+    if not network.request.store_folder:
+        raise EngineError("There is no project with annotations.", "Open a folder of images first.")
+    return store_reader(network.request.store_folder)
+
+
+def annotation_of(network: LiveNetwork, look: Look, path: str) -> NDArray[np.uint8] | None:
+    """Return what people labelled in the image looked at, (H, W) uint8; None where nothing can be read."""
+    item = PoolItem(image_id=look.image_id, image_path=path, size=look.size, split=Split.NONE, revision=0)
+    layers = _read_layers(network, item)
+    return None if layers is None else layers[0]
+
+
+def _undone(network: LiveNetwork, look: Look, command: MakeOverlay) -> NDArray[np.float32]:
+    if network.trained is None:
+        raise EngineError("Nothing is being trained that could undo your work.", "Start training first.")
+    annotation = annotation_of(network, look, command.image_path)
+    if annotation is None:
+        raise EngineError("Nothing is labelled in this image.", "Paint a stroke first.")
+    candidate = Snapshot(
+        model=network.candidate_predictor().frozen_copy(),
+        classes=network.classes,
+        step=network.step,
+        device=next(network.trained.parameters()).device,
+    )
+    newest = look_at(candidate, look.image_id, read_image(Path(command.image_path)))
+    return undone(look, newest, annotation)
+
+
+def _strokes_of(image: LabelledImage) -> tuple[Stroke, ...]:
+    features = comparable(image.look)
+    found = regions(image, strokes_only=True) or regions(image, strokes_only=False)
+    return tuple(
+        Stroke(region=region, feature=mean_feature(features, region, image.look.frame)) for region in found
+    )
+
+
+def _judged(image: LabelledImage) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return confidence of labelled pixels and whether the prediction is right there, (N,) each."""
+    rows, columns = np.nonzero(image.channels != IGNORE_INDEX)
+    chosen = np.random.default_rng(0).permutation(len(rows))[:_MOST_PIXELS]
+    rows, columns = rows[chosen], columns[chosen]
+    probabilities = image.look.probabilities(max(image.channels.shape))
+    here = probabilities[:, rows, columns]
+    return here.max(axis=0).astype(np.float64), here.argmax(axis=0) == image.channels[rows, columns]
+
+
+def _calibration(
+    request_id: int, confidences: Sequence[NDArray[np.float64]], right: Sequence[NDArray[np.bool_]]
+) -> CalibrationFitted:
+    groups = np.concatenate([np.full(len(part), number) for number, part in enumerate(right)])
+    confidence, correct = np.concatenate(confidences), np.concatenate(right)
+    after = reliability(cross_fitted(confidence, correct, groups), correct)
+    curve = fit_curve(confidence, correct)
+    return CalibrationFitted(
+        request_id=request_id,
+        pixels=len(correct),
+        temperature=curve.temperature,
+        shift=curve.shift,
+        ece=after.ece,
+        ece_before=reliability(confidence, correct).ece,
+        bins=after.bins,
+    )
