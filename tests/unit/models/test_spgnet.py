@@ -116,12 +116,14 @@ def test_gate_and_prediction_of_every_stage_and_scale_can_be_seen() -> None:
     assert set(views) == {
         "classes",
         *(f"prediction_stage{stage}" for stage in (1, 2)),
-        *(f"gate_stage{stage}" for stage in (1, 2)),
+        *(f"{gate}_stage{stage}" for stage in (1, 2) for gate in ("gate", "gate_classes", "gate_channels")),
         *(f"taken_stage{stage}_level{level}" for stage in (2, 3) for level in (1, 2, 3)),
     }
     for name, view in views.items():
         if name.startswith(("gate", "taken")):
             assert 0 <= view.values.min() <= view.values.max() <= 1
+    channels = views["gate_channels_stage1"].values
+    assert torch.allclose(channels.mean(dim=1), views["gate_stage1"].values, atol=1e-6)
     sizes = [views[f"taken_stage2_level{level}"].values.shape[1:] for level in (1, 2, 3)]
     assert sizes == [(12, 16), (6, 8), (3, 4)]
 
