@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from engine.cli.arguments import add_checkpoint, add_device
@@ -12,9 +12,14 @@ from engine.errors import EngineError, ImageError
 if TYPE_CHECKING:
     from engine.cli.networks import LoadedNetwork
     from engine.exchange.base import LabelledImage
+    from engine.learn.ranks import Rank
 
 SUMMARY = "Predict label maps of images with a trained network."
-EXAMPLE = "maskloop predict photos/ --checkpoint trained.pt --out masks/"
+EXAMPLE = (
+    "maskloop predict photos/ --checkpoint trained.pt --out masks/\n"
+    "  torchrun --nproc-per-node 4 -m app predict photos/ --checkpoint trained.pt --out masks/"
+)
+_FILE_PER_IMAGE = ("ids", "png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict all images; those that cannot be read are named and skipped, and the exit code is then 1."""
+    """Predict all images; those that cannot be read are named and skipped, and the exit code is then 1.
+
+    Under torchrun every process predicts its share of them.
+    """
     from engine.catalog import format_by_name
     from engine.cli.networks import load_network
     from engine.config import Device
     from engine.exchange.base import Exporter
     from engine.exchange.png import IdExporter
+    from engine.learn.distributed import take_own_card
+    from engine.learn.ranks import current_rank
 
     exporter: Exporter = IdExporter() if arguments.format == "ids" else format_by_name(arguments.format)
-    images = _find(arguments.images)
+    rank = current_rank()
+    if rank.count > 1 and exporter.name not in _FILE_PER_IMAGE:
+        raise EngineError(
+            f"The format “{exporter.name}” writes one file for all images: several processes cannot.",
+            hint="Start one process, or choose --format ids or png.",
+        )
+    images = _share(_find(arguments.images), rank)
+    take_own_card(rank, Device(arguments.device))
     network = load_network(arguments.checkpoint, Device(arguments.device), complain)
     failed: list[EngineError] = []
     with Bar("Predicting", len(images)) as bar:
@@ -50,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         report = exporter.export(items, network.classes, arguments.out, bar.update)
     for error in failed:
         complain_about(error)
-    say(f"{report.images} of {len(images)} images predicted on {network.device.title} → {report.folder}")
+    who = "" if rank.count == 1 else f"process {rank.number + 1} of {rank.count}: "
+    title = network.device.title
+    say(f"{who}{report.images} of {len(images)} images predicted on {title} → {report.folder}")
     for note in report.notes:
         say(note)
     return 1 if failed else 0
@@ -77,6 +96,15 @@ def _find(paths: list[Path]) -> list[tuple[str, Path]]:
             f"“{paths[0]}” holds no images.", hint="Name image files, or a folder that holds some."
         )
     return found
+
+
+def _share(images: list[tuple[str, Path]], rank: "Rank") -> list[tuple[str, Path]]:
+    """This process's images: those that differ in their suffix only stay together."""
+    stems = {
+        image_id: PurePosixPath(image_id).with_suffix("").as_posix().casefold() for image_id, _ in images
+    }
+    own = set(rank.share(sorted(set(stems.values()))))
+    return [(image_id, path) for image_id, path in images if stems[image_id] in own]
 
 
 def _predicted(

@@ -76,8 +76,7 @@ class TrainingRun:
         self._loss = loss or (CrossEntropyConfig() if project is None else project.manifest.loss)
         self._rank = rank
         self._config = self._own_part(config)
-        if rank.count == 1:
-            limit_threads()
+        limit_threads()
         self._device = resolve_device(device)
         if self._device.notice:
             self.notes.append(self._device.notice)

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import torch
 
 from engine.config import Device, Precision
+from engine.learn.ranks import current_rank
 from models.base import SegmentationModel
 
 _TRIAL_S = 0.5
@@ -78,10 +79,15 @@ def available_cores() -> int:
 def limit_threads(threads: int | None = None) -> None:
     """Let torch use so many processor threads when called from this thread; None takes all cores but one.
 
+    Where torchrun started several processes on this machine, they share the cores.
+
     That is the measured choice: with all of them a window stalls, and training itself collapses as soon
     as anything else is busy.
     """
-    torch.set_num_threads(max(1, available_cores() - 1) if threads is None else threads)
+    if threads is None:
+        together = current_rank().local_count
+        threads = max(1, available_cores() - 1 if together == 1 else available_cores() // together)
+    torch.set_num_threads(threads)
 
 
 def choose_precision(wanted: Precision, model: SegmentationModel[Any], device: torch.device) -> Precision:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from engine.config import Device
 from engine.errors import EngineError, TrainingError
-from engine.learn.device import available_cores
+from engine.learn.device import limit_threads
 from engine.learn.ranks import Rank
 from models.processes import are_several, summed
 
@@ -44,6 +44,16 @@ def has_cards(device: Device, count: int) -> bool:
     return True
 
 
+def take_own_card(rank: Rank, device: Device) -> None:
+    """Let each process of this machine use the graphics card of its number, where there are cards.
+
+    Raises:
+        EngineError: There are too few.
+    """
+    if has_cards(device, rank.local_count):
+        torch.cuda.set_device(rank.local)
+
+
 @contextlib.contextmanager
 def joined(rank: Rank, *, on_cuda: bool) -> Iterator[None]:
     """Make this process one of `rank.count` for a while; does nothing where it is the only one.
@@ -60,7 +70,7 @@ def joined(rank: Rank, *, on_cuda: bool) -> Iterator[None]:
         return
     if on_cuda:
         torch.cuda.set_device(rank.local)
-    torch.set_num_threads(max(1, available_cores() // rank.local_count))
+    limit_threads()
     backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
     dist.init_process_group(backend, rank=rank.number, world_size=rank.count, timeout=_PATIENCE)
     try:
