@@ -15,7 +15,7 @@ EXAMPLE = (
     "  maskloop robot --compare ours.json rf.json --report comparison.html"
 )
 
-BASELINES = ("rf", "sgd")
+BASELINES = ("rf", "sgd", "unet", "lraspp", "deeplabv3")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +107,9 @@ def _add_tool(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument("--baseline", choices=BASELINES, help="measure another method instead")
     group.add_argument(
+        "--weights", type=Path, metavar="F", help="tensors for lraspp or deeplabv3 to start from"
+    )
+    group.add_argument(
         "--training",
         action="append",
         default=[],
@@ -166,3 +169,5 @@ def _check(arguments: argparse.Namespace) -> None:
         raise EngineError(
             "--baseline measures another method.", hint="Leave out --network and --training, or --baseline."
         )
+    if arguments.weights is not None and arguments.baseline not in ("lraspp", "deeplabv3"):
+        raise EngineError("--weights belongs to --baseline lraspp or deeplabv3.", hint="Leave it out.")

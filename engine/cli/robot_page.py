@@ -3,8 +3,8 @@
 import html
 from collections.abc import Iterator, Sequence
 
-from engine.cli.robot_compare import differences, effort, percent, points, reached
 from engine.cli.robot_files import Outcome
+from engine.cli.robot_tables import differences, effort, percent, points, reached
 from engine.measure.costs import constants
 from engine.measure.robot.results import TARGETS
 from engine.measure.robot.statistics import interval, mean_classes, moments

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.cli.console import Bar, complain
 from engine.cli.networks import without_download
@@ -15,8 +15,9 @@ from engine.cli.robot_data import open_material, work_folder
 from engine.cli.robot_files import Outcome
 from engine.cli.robot_session import SessionChoice, SessionTool
 from engine.config import Device, TrainingConfig
-from engine.errors import EngineError
+from engine.errors import CheckpointError, EngineError
 from engine.files import storage_errors
+from engine.learn.checkpoint import read_plain
 from engine.measure.actions import Feedback, Gaze, User, rules_of
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_length
@@ -24,6 +25,9 @@ from engine.measure.robot.results import RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
 from models.described import ConfigError
 from models.presets import PRESETS
+
+if TYPE_CHECKING:
+    from engine.measure.baselines.choice import Weights
 
 
 def run_seeds(arguments: argparse.Namespace, bar: Callable[[str, int], Bar]) -> Outcome:
@@ -108,7 +112,8 @@ def _tool(
     if arguments.baseline is not None:
         from engine.measure.baselines import make_baseline
 
-        yield make_baseline(arguments.baseline, material, seed=plan.seed, sync=plan.sync)
+        weights = None if arguments.weights is None else _tensors(arguments.weights)
+        yield make_baseline(arguments.baseline, material, seed=plan.seed, sync=plan.sync, weights=weights)
         return
     network = loss = None
     if arguments.network is not None:
@@ -130,6 +135,20 @@ def _tool(
     keep = None if arguments.keep is None else arguments.keep / f"{title}-{plan.seed}"
     with work_folder(material, keep) as folder:
         yield SessionTool(folder, material, choice)
+
+
+def _tensors(path: Path) -> "Weights":
+    """Tensors of a file, by name.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds something else.
+    """
+    from torch import Tensor
+
+    content = read_plain(path)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"“{path}” holds no weights by name.", "Name a file with a state dictionary.")
+    return content
 
 
 def changed(config: TrainingConfig, words: list[str]) -> TrainingConfig:

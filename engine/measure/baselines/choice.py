@@ -1,15 +1,25 @@
 """Baselines by name."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from engine.errors import EngineError
 from engine.measure.baselines.lane import LaneTool
 from engine.measure.baselines.learner import Learner
 from engine.measure.robot.tool import Material
 
-BASELINES = ("rf", "sgd")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Weights = Mapping[str, "Tensor"]
+
+BASELINES = ("rf", "sgd", "unet", "lraspp", "deeplabv3")
 """Names of the baselines."""
 
 
-def make_baseline(name: str, material: Material, *, seed: int, sync: bool = False) -> LaneTool:
+def make_baseline(
+    name: str, material: Material, *, seed: int, sync: bool = False, weights: Weights | None = None
+) -> LaneTool:
     """A baseline as a tool under test.
 
     Args:
@@ -17,14 +27,15 @@ def make_baseline(name: str, material: Material, *, seed: int, sync: bool = Fals
         material: images and classes.
         seed: start of its random choices.
         sync: learn between images only.
+        weights: tensors to start from, by name, for networks.
 
     Raises:
         EngineError: there is none of that name, or a package is missing.
     """
-    return LaneTool(_learner(name, material, seed), material, sync=sync)
+    return LaneTool(_learner(name, material, seed, weights), material, sync=sync)
 
 
-def _learner(name: str, material: Material, seed: int) -> Learner:
+def _learner(name: str, material: Material, seed: int, weights: Weights | None) -> Learner:
     match name:
         case "rf":
             from engine.measure.baselines.forest import ForestLearner
@@ -34,5 +45,14 @@ def _learner(name: str, material: Material, seed: int) -> Learner:
             from engine.measure.baselines.forest import LinearLearner
 
             return LinearLearner(material.classes, seed=seed)
+        case "unet" | "lraspp" | "deeplabv3":
+            from engine.measure.baselines import networks
+
+            recipes = {
+                "unet": networks.unet_recipe,
+                "lraspp": networks.lraspp_recipe,
+                "deeplabv3": networks.deeplab_recipe,
+            }
+            return networks.NetworkLearner(recipes[name](), material.classes, seed=seed, weights=weights)
         case _:
             raise EngineError(f"There is no baseline “{name}”.", f"Choose one of: {', '.join(BASELINES)}.")

@@ -161,8 +161,9 @@ class _Robot:
         began, blocked = self._now, self._blocked
         self._wait(self._tool.open(image_id))
         truth = self._material.truth(image_id)
-        self._journal("open", T_LOOK, image=image_id)
-        self._spend(T_LOOK)
+        look = min(T_LOOK, max(0.0, self._plan.seconds - self._now))
+        self._journal("open", look, image=image_id)
+        self._spend(look)
         hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
         visit = Visit(seconds=T_LOOK)
         actions: list[Action] = []

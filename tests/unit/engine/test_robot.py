@@ -1,0 +1,212 @@
+"""The robot at work with small tools: what its rules promise, and what its clock counts."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
+from engine.measure.baselines.lane import LaneTool
+from engine.measure.baselines.learner import Guess
+from engine.measure.costs import T_KEY, T_LOOK
+from engine.measure.robot.person import run_robot
+from engine.measure.robot.plan import RobotPlan, session_length
+from engine.measure.robot.results import RunResult, result_from
+from engine.measure.robot.tool import LabelMap, Material
+from tests.support.robot import Hands, KnowingLearner, NothingLearner, blobs, make_material
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    return make_material(tmp_path_factory.mktemp("robot ä"))
+
+
+def plan(
+    user: User = User.CAREFUL, images: int | None = 4, seconds: float = 1e9, **rules: object
+) -> RobotPlan:
+    chosen: AnnotatorRules = dataclasses.replace(rules_of(user), **rules)
+    return RobotPlan(user=user, rules=chosen, images=images, seconds=seconds, measured_at=(20.0,))
+
+
+def annotations(tool: LaneTool) -> dict[str, LabelMap]:
+    return tool._annotations
+
+
+def worked(material: Material, plan: RobotPlan) -> tuple[RunResult, LaneTool, list[str]]:
+    journal: list[str] = []
+    tool = LaneTool(NothingLearner(), material)
+    return run_robot(plan, tool, material, write=journal.append), tool, journal
+
+
+def test_same_seed_same_journal(material: Material) -> None:
+    short = plan(images=2, strokes_per_image=4)
+    first, _, lines = worked(material, short)
+    again, _, same = worked(material, short)
+    assert lines == same
+    assert first.journal == again.journal
+    other, _, _ = worked(material, dataclasses.replace(short, seed=1))
+    assert other.journal != first.journal
+
+
+def test_seconds_are_the_sum_of_all_actions(material: Material) -> None:
+    for user in User:
+        result, _, journal = worked(material, plan(user, images=2))
+        told = [json.loads(line) for line in journal]
+        assert result.seconds == pytest.approx(sum(line["seconds"] for line in told), abs=0.02)
+        assert sum(visit.seconds for visit in result.visits) == pytest.approx(result.seconds, abs=0.02)
+        assert sum(line["do"] == "open" for line in told) == len(result.visits) == 2
+
+
+def test_a_perfect_hand_never_marks_a_wrong_pixel(material: Material) -> None:
+    _, tool, _ = worked(material, plan(User.PERFECT))
+    assert len(annotations(tool)) == 4
+    for name, annotation in annotations(tool).items():
+        said = annotation != 255
+        assert said.any()
+        assert (annotation[said] == material.read_truth(name)[said]).all()
+
+
+@pytest.mark.parametrize("user", list(User))
+@pytest.mark.parametrize("feedback", list(Feedback))
+def test_void_is_never_labelled(tmp_path: Path, user: User, feedback: Feedback) -> None:
+    material = make_material(tmp_path, 2, void=True)
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 3.0), material, clock=clock)
+    run_robot(plan(user, images=2, feedback=feedback), tool, material)
+    for name, annotation in annotations(tool).items():
+        assert (annotation[material.read_truth(name) == 255] == 255).all()
+    assert any((annotation != 255).any() for annotation in annotations(tool).values())
+
+
+class MostlyKnowing(KnowingLearner):
+    """Wrong in a few discs on each image."""
+
+    def _model(self, image_id: str, image: np.ndarray) -> Guess:
+        guess = super()._model(image_id, image)
+        discs = blobs(50 + len(image_id) * ord(image_id[0]), guess.label_map.shape) > 0
+        return dataclasses.replace(
+            guess, label_map=np.where(discs, (guess.label_map + 1) % 4, guess.label_map).astype(np.uint8)
+        )
+
+
+def test_twice_the_size_takes_as_many_strokes(tmp_path: Path) -> None:
+    counts = []
+    for factor in (3, 6):
+        material = make_material(tmp_path / str(factor), 4, size=(90 * factor, 120 * factor))
+        tool = LaneTool(MostlyKnowing(material, Hands(), 0.0), material, sync=True)
+        tool.settle()
+        rules = plan(User.PERFECT, images=4, strokes_per_image=None, smallest_area=400.0, smallest_radius=8.0)
+        result = run_robot(rules, tool, material)
+        counts.append(sum(visit.strokes + visit.clicks + visit.relabels for visit in result.visits))
+    assert counts[0] > 20
+    assert abs(counts[1] - counts[0]) <= 0.05 * counts[0]
+
+
+@pytest.mark.parametrize("user", list(User))
+def test_a_perfect_model_costs_a_look_and_a_key(material: Material, user: User) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    tool.settle()
+    result = run_robot(plan(user), tool, material)
+    assert [visit.seconds for visit in result.visits] == [pytest.approx(T_LOOK + T_KEY)] * 4
+    assert result.seconds == pytest.approx(4 * (T_LOOK + T_KEY))
+    assert all(visit.accepted for visit in result.visits)
+
+
+def test_a_model_is_seen_when_its_computing_is_over_on_the_persons_clock(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 10.0), material, clock=clock)
+    result = run_robot(dataclasses.replace(plan(), measured_at=(5.0, 40.0)), tool, material)
+    first, second = result.curve[:2]
+    assert (first.miou, first.updates) == (0.0, 0)
+    assert second.miou == pytest.approx(1.0)
+    strokes_before = next(visit for visit in result.visits)
+    assert strokes_before.strokes + strokes_before.clicks >= 2
+    assert min(result.latencies) <= 10.0
+    assert result.seconds_to(0.5) is not None
+
+
+def test_what_is_not_ready_is_not_shown(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 1000.0), material, clock=clock)
+    result = run_robot(plan(), tool, material)
+    assert result.curve[-1].miou == 0.0
+    assert result.curve[-1].updates == 0
+    assert result.latencies == ()
+
+
+def test_the_session_ends_on_time(material: Material) -> None:
+    result, _, _ = worked(material, plan(images=None, seconds=33.0))
+    assert result.seconds == pytest.approx(33.0)
+    assert [point.seconds for point in result.curve] == [20.0, 33.0]
+
+
+def test_images_come_round_again_in_an_order_of_their_own(material: Material) -> None:
+    result, _, _ = worked(material, plan(images=8, strokes_per_image=1))
+    names = [visit.image_id for visit in result.visits]
+    assert names[:4] == names[4:]
+    assert sorted(names[:4]) == list(material.folder)
+    other, _, _ = worked(material, dataclasses.replace(plan(images=4, strokes_per_image=1), seed=5))
+    assert [visit.image_id for visit in other.visits] != names[:4]
+
+
+def test_a_blind_person_corrects_a_perfect_prediction_and_accepts_nothing(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    tool.settle()
+    result = run_robot(plan(gaze=Gaze.BLIND), tool, material)
+    assert all(visit.strokes + visit.clicks > 0 for visit in result.visits)
+    assert not any(visit.accepted for visit in result.visits)
+
+
+def test_corrections_only_makes_no_label_of_a_prediction(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    tool.settle()
+    run_robot(plan(feedback=Feedback.CORRECTIONS), tool, material)
+    assert all((annotation == 255).all() for annotation in annotations(tool).values())
+    tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    tool.settle()
+    run_robot(plan(), tool, material)
+    assert all((annotation != 255).all() for annotation in annotations(tool).values())
+
+
+def test_a_hasty_person_accepts_before_small_errors_are_gone(material: Material) -> None:
+    class AlmostKnowing(KnowingLearner):
+        def _model(self, image_id: str, image: np.ndarray):
+            guess = super()._model(image_id, image)
+            wrong = guess.label_map.copy()
+            wrong[30:45, 20:35] = (wrong[30:45, 20:35] + 1) % 4
+            return dataclasses.replace(guess, label_map=wrong)
+
+    strokes = {}
+    for user in (User.PERFECT, User.HASTY):
+        clock = Hands()
+        tool = LaneTool(AlmostKnowing(material, clock, 0.0), material, clock=clock, sync=True)
+        tool.settle()
+        result = run_robot(plan(user), tool, material)
+        assert all(visit.accepted for visit in result.visits)
+        strokes[user] = sum(visit.strokes + visit.clicks + visit.relabels for visit in result.visits)
+    assert strokes[User.HASTY] == 0 < strokes[User.PERFECT]
+
+
+def test_results_survive_json(material: Material) -> None:
+    result, _, _ = worked(material, plan())
+    plain = json.loads(json.dumps(result.as_json()))
+    again = result_from(plain)
+    assert again.curve == result.curve
+    assert again.visits == result.visits
+    assert again.journal == result.journal
+
+
+def test_lengths_of_sessions() -> None:
+    assert session_length("S") == (10, float("inf"))
+    assert session_length("m") == (40, float("inf"))
+    assert session_length("L") == (None, 600.0)
+    assert session_length("L1800") == (None, 1800.0)
+    assert session_length("90") == (None, 90.0)
+    for wrong in ("X", "-3", "0", "nan", "inf"):
+        with pytest.raises(Exception, match="no session length"):
+            session_length(wrong)
