@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,48 +15,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.annotate.classes import Provenance
-from engine.annotate.geometry import Box
 from engine.errors import EngineError
+from engine.inspect.label_errors import LabelledRegion, labelled_regions
 from engine.inspect.look import Look, look_at
 from engine.inspect.snapshot import Snapshot
 from engine.inspect.what_if import labelled_channels
 from engine.messages import PoolItem
-from engine.opencv import cv2
 from engine.project.images import read_image
 from models.base import IGNORE_INDEX
 
 _MOST_REGIONS = 300
 """Regions of one image that are looked at, largest first: a picture of thousands of dots helps nobody."""
 
-_FEWEST_PIXELS = 3
+_MOST_PIXELS = 2000
+"""Pixels of one region whose features are averaged."""
 
 Layers = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Label map of permanent class indices and provenance, both (H, W) uint8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Region:
-    """A connected region of one class that people labelled.
+class Stroke:
+    """A connected region of one class that people painted or imported, and what the network makes of it.
 
     Attributes:
-        image_id: The image.
-        channel: Channel of the class.
-        box: Around it, in pixels of the whole image.
-        y: Row of one of its pixels, near its middle, in the whole image.
-        x: Column of that pixel.
-        pixels: How many pixels of the whole image it has, about.
-        rows: (N,) int64 rows of its pixels at working size.
-        columns: (N,) int64 columns.
+        region: Where it is, in the whole image.
+        channel: Channel of its class.
+        painted: Whether a person painted it; otherwise it was imported.
+        feature: (C,) float32 mean feature of its pixels, see `comparable`.
+        chance: Probability the network gives to its class, mean over its pixels.
     """
 
-    image_id: str
+    region: LabelledRegion
     channel: int
-    box: Box
-    y: int
-    x: int
-    pixels: int
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    painted: bool
+    feature: NDArray[np.float32]
+    chance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,21 +61,15 @@ class LabelledImage:
         item: The image.
         look: What the network kept of it.
         channels: (h, w) int64 channels people labelled, 255 where nobody did.
-        provenance: (h, w) uint8, see `Provenance`.
+        label_map: (H, W) uint8 permanent class indices of the whole image.
+        provenance: (H, W) uint8, see `Provenance`.
     """
 
     item: PoolItem
     look: Look
     channels: NDArray[np.int64]
+    label_map: NDArray[np.uint8]
     provenance: NDArray[np.uint8]
-
-
-def labelled_images(
-    snapshot: Snapshot, items: Sequence[PoolItem], read: Callable[[PoolItem], Layers]
-) -> Iterator[LabelledImage | None]:
-    """Look at annotated images, one per piece; None for one that cannot be read or has no label."""
-    for item in items:
-        yield labelled_image(snapshot, item, read)
 
 
 def labelled_image(
@@ -107,73 +95,54 @@ def labelled_image(
     channels = labelled_channels(look, label_map).numpy()
     if not (channels != IGNORE_INDEX).any():
         return None
-    height, width = channels.shape
-    rows = (np.arange(height) * label_map.shape[0] + label_map.shape[0] // 2) // height
-    columns = (np.arange(width) * label_map.shape[1] + label_map.shape[1] // 2) // width
-    return LabelledImage(item=item, look=look, channels=channels, provenance=provenance[rows][:, columns])
+    return LabelledImage(item=item, look=look, channels=channels, label_map=label_map, provenance=provenance)
 
 
-def regions(image: LabelledImage, *, strokes_only: bool) -> tuple[Region, ...]:
-    """Return the connected regions of an image, largest first.
-
-    Args:
-        image: The image.
-        strokes_only: Whether to leave out what was imported or accepted, not painted.
-    """
-    channels = image.channels
-    if strokes_only:
-        channels = np.where(image.provenance == Provenance.STROKE, channels, IGNORE_INDEX)
-    found: list[Region] = []
-    for channel in np.unique(channels):
-        if channel != IGNORE_INDEX:
-            found += _regions_of(image, channels == channel, int(channel))
-    return tuple(sorted(found, key=lambda region: -len(region.rows))[:_MOST_REGIONS])
-
-
-def _regions_of(image: LabelledImage, mask: NDArray[np.bool_], channel: int) -> list[Region]:
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    scale_y, scale_x = (whole / small for whole, small in zip(image.look.size, mask.shape, strict=True))
-    found = []
-    largest = sorted(range(1, count), key=lambda label: -int(stats[label, cv2.CC_STAT_AREA]))
-    for label in largest[:_MOST_REGIONS]:
-        left, top, width, height, area = (int(value) for value in stats[label])
-        if area < _FEWEST_PIXELS:
-            break
-        rows, columns = np.nonzero(labels[top : top + height, left : left + width] == label)
-        rows, columns = rows + top, columns + left
-        middle = int(np.argmin((rows - centres[label][1]) ** 2 + (columns - centres[label][0]) ** 2))
-        found.append(
-            Region(
-                image_id=image.item.image_id,
+def strokes_of(image: LabelledImage) -> tuple[Stroke, ...]:
+    """Return what people painted or imported in an image, region by region, largest first."""
+    look = image.look
+    channels = {index: channel for channel, index in enumerate(look.classes.indices)}
+    found = labelled_regions(image.item.image_id, image.label_map, image.provenance)
+    known = [(region, mask) for region, mask in found if region.class_index in channels]
+    known.sort(key=lambda pair: -pair[0].pixels)
+    features, chances = comparable(look), look.logits.softmax(dim=0)
+    strokes = []
+    for region, mask in known[:_MOST_REGIONS]:
+        rows, columns = _working_pixels(look, region, mask)
+        channel = channels[region.class_index]
+        strokes.append(
+            Stroke(
+                region=region,
                 channel=channel,
-                box=Box(
-                    int(top * scale_y),
-                    int(left * scale_x),
-                    min(image.look.size[0], round((top + height) * scale_y)),
-                    min(image.look.size[1], round((left + width) * scale_x)),
-                ),
-                y=int((rows[middle] + 0.5) * scale_y),
-                x=int((columns[middle] + 0.5) * scale_x),
-                pixels=max(1, round(area * scale_y * scale_x)),
-                rows=rows.astype(np.int64),
-                columns=columns.astype(np.int64),
+                painted=bool(image.provenance[region.y, region.x] == Provenance.STROKE),
+                feature=_mean(features, rows, columns, look.frame),
+                chance=float(_mean(chances[channel : channel + 1], rows, columns, look.frame)[0]),
             )
         )
-    return found
+    return tuple(strokes)
 
 
-def mean_feature(values: Tensor, region: Region, frame: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the mean feature of a region, (C,) float32.
+def _working_pixels(
+    look: Look, region: LabelledRegion, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns (N,) of a region at working size; of a large one some that lie evenly."""
+    rows, columns = np.nonzero(mask)
+    step = max(1, len(rows) // _MOST_PIXELS)
+    height, width = look.image.shape[:2]
+    return (
+        (rows[::step] + region.box.top) * height // look.size[0],
+        (columns[::step] + region.box.left) * width // look.size[1],
+    )
 
-    Args:
-        values: (C, h', w') features.
-        region: Its pixels, in the frame.
-        frame: Size the features would be enlarged to.
-    """
+
+def _mean(
+    values: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64], frame: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the mean (C,) float32 of a map (C, h', w') over pixels of the frame it would be enlarged to."""
     height, width = values.shape[1:]
-    cells = (region.rows * height // frame[0]) * width + region.columns * width // frame[1]
-    chosen = torch.from_numpy(cells).to(values.device)
-    return np.asarray(values.flatten(1)[:, chosen].float().mean(dim=1).cpu().numpy(), np.float32)
+    cells = torch.from_numpy((rows * height // frame[0]) * width + columns * width // frame[1])
+    chosen = values.flatten(1)[:, cells.to(values.device)]
+    return np.asarray(chosen.float().mean(dim=1).cpu().numpy(), np.float32)
 
 
 def comparable(look: Look) -> Tensor:

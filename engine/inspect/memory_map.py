@@ -13,19 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.inspect.labelled import Region
+from engine.inspect.labelled import Stroke
 from engine.messages import MemoryMapped, StrokeDot
 
 Floats = NDArray[np.float32]
 _TINY = 1e-12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stroke:
-    """A region people painted and the mean of its features, (C,) float32."""
-
-    region: Region
-    feature: Floats
 
 
 def map_memory(
@@ -60,7 +52,7 @@ def map_memory(
         strokes=tuple(
             _dot(stroke, _pair(place), distance, indices)
             for stroke, place, distance in zip(strokes, plane.place(features), distances, strict=True)
-            if np.isfinite(distance[stroke.region.channel])
+            if np.isfinite(distance[stroke.channel])
         ),
         within=_within(strokes, distances, indices),
         between=_between(vectors, owners),
@@ -107,7 +99,7 @@ def _from_strokes(classes: int, strokes: Sequence[Stroke]) -> Floats:
     channels = len(strokes[0].feature) if strokes else 2
     sums = np.zeros((classes, 1, channels), np.float32)
     for stroke in strokes:
-        sums[stroke.region.channel, 0] += _directions(stroke.feature)
+        sums[stroke.channel, 0] += _directions(stroke.feature)
     return sums
 
 
@@ -121,7 +113,7 @@ def _class_distances(features: Floats, vectors: Floats, owners: NDArray[np.int64
 
 
 def _dot(stroke: Stroke, place: tuple[float, float], distances: Floats, indices: Sequence[int]) -> StrokeDot:
-    own, nearest = stroke.region.channel, int(distances.argmin())
+    own, nearest = stroke.channel, int(distances.argmin())
     return StrokeDot(
         image_id=stroke.region.image_id,
         y=stroke.region.y,
@@ -138,9 +130,9 @@ def _within(strokes: Sequence[Stroke], distances: Floats, indices: Sequence[int]
     """Return the mean distance of a class's strokes to its own memory, by permanent class index."""
     found: dict[int, list[float]] = {}
     for stroke, row in zip(strokes, distances, strict=True):
-        distance = float(row[stroke.region.channel])
+        distance = float(row[stroke.channel])
         if np.isfinite(distance):
-            found.setdefault(indices[stroke.region.channel], []).append(distance)
+            found.setdefault(indices[stroke.channel], []).append(distance)
     return {index: float(np.mean(values)) for index, values in sorted(found.items())}
 
 

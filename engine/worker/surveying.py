@@ -15,15 +15,15 @@ from engine.inspect.calibration import MIN_PIXELS, cross_fitted, fit_curve, reli
 from engine.inspect.effect import effect, learnt_layer, present_layer, to_learn
 from engine.inspect.labelled import (
     LabelledImage,
-    comparable,
+    Stroke,
     labelled_image,
-    mean_feature,
     memory_of,
-    regions,
+    strokes_of,
 )
 from engine.inspect.look import Look, look_at
-from engine.inspect.memory_map import Stroke, map_memory
+from engine.inspect.memory_map import map_memory
 from engine.inspect.overlays import disagreement, doubt, overlay_ready, structure, undone
+from engine.inspect.ranking import ranked_errors
 from engine.inspect.snapshot import Snapshot
 from engine.inspect.uncertainty import FlickerHistory
 from engine.learn.pool import store_reader
@@ -34,6 +34,7 @@ from engine.messages import (
     Event,
     FindLabelErrors,
     FitCalibration,
+    LabelErrorsFound,
     MakeOverlay,
     MapMemory,
     OverlayKind,
@@ -51,6 +52,9 @@ Layers = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 _MOST_PIXELS = 20_000
 """Labelled pixels of one image that calibration is fitted on."""
+
+_MOST_STROKES = 4000
+"""Strokes that are compared with each other, largest first."""
 
 
 class PredictionNotes:
@@ -92,10 +96,12 @@ class Survey:
         self._emit = emit
         self._notes = notes
         self._strokes: dict[tuple[str, int, int], tuple[Stroke, ...]] = {}
+        self._memory: tuple[int, NDArray[np.float32] | None] | None = None
 
     def forget(self) -> None:
         """Forget what belongs to a network that is no longer there."""
         self._strokes.clear()
+        self._memory = None
 
     # --- overlays -----------------------------------------------------------------------------------------
 
@@ -128,24 +134,50 @@ class Survey:
             )
         return values
 
-    # --- class memory -------------------------------------------------------------------------------------
+    # --- class memory and label errors --------------------------------------------------------------------
 
     def map_memory(self, network: LiveNetwork, snapshot: Snapshot, command: MapMemory) -> Iterator[object]:
         """Put class memory and the strokes of all images on a plane."""
-        strokes: list[Stroke] = []
-        memory = None
-        for done, item in enumerate(command.items, start=1):
-            key = (item.image_id, item.revision, snapshot.step)
-            if key not in self._strokes or memory is None:
-                image = labelled_image(snapshot, item, _reader(network))
-                self._strokes[key] = () if image is None else _strokes_of(image)
-                memory = memory if image is None else memory_of(image.look)
-            strokes += self._strokes[key]
-            self._emit(Progress(task="Class memory", done=done, total=len(command.items)))
-            yield None
+        yield from self._gather(network, snapshot, command.items)
+        found = self._found(snapshot, command.items)
+        painted = [stroke for stroke in found if stroke.painted]
+        memory = None if self._memory is None else self._memory[1]
+        self._emit(
+            map_memory(command.request_id, snapshot.step, snapshot.classes.indices, memory, painted or found)
+        )
+
+    def find_errors(
+        self, network: LiveNetwork, snapshot: Snapshot, command: FindLabelErrors
+    ) -> Iterator[object]:
+        """Rank labelled regions by how likely each is a slip."""
+        yield from self._gather(network, snapshot, command.items)
+        found = self._found(snapshot, command.items)
+        memory = None if self._memory is None else self._memory[1]
+        errors = ranked_errors(found, snapshot.classes.indices, memory)
+        self._emit(LabelErrorsFound(request_id=command.request_id, errors=errors, regions=len(found)))
+
+    def _gather(
+        self, network: LiveNetwork, snapshot: Snapshot, items: Sequence[PoolItem]
+    ) -> Iterator[object]:
+        """Look at images whose strokes are not known yet, one per piece."""
         self._strokes = {key: kept for key, kept in self._strokes.items() if key[2] == snapshot.step}
-        indices = snapshot.classes.indices
-        self._emit(map_memory(command.request_id, snapshot.step, indices, memory, strokes))
+        if self._memory is not None and self._memory[0] != snapshot.step:
+            self._memory = None
+        for done, item in enumerate(items, start=1):
+            key = (item.image_id, item.revision, snapshot.step)
+            if key in self._strokes:
+                continue
+            image = labelled_image(snapshot, item, _reader(network))
+            self._strokes[key] = () if image is None else strokes_of(image)
+            if image is not None:
+                self._memory = (snapshot.step, memory_of(image.look))
+            self._emit(Progress(task="Strokes", done=done, total=len(items)))
+            yield None
+
+    def _found(self, snapshot: Snapshot, items: Sequence[PoolItem]) -> list[Stroke]:
+        keys = [(item.image_id, item.revision, snapshot.step) for item in items]
+        found = [stroke for key in keys for stroke in self._strokes.get(key, ())]
+        return sorted(found, key=lambda stroke: -stroke.region.pixels)[:_MOST_STROKES]
 
     # --- calibration --------------------------------------------------------------------------------------
 
@@ -176,16 +208,6 @@ class Survey:
                 f"Calibration needs {MIN_PIXELS} labelled pixels.", "Paint a little more, best held out."
             )
         self._emit(_calibration(command.request_id, parts, wheres))
-
-    # --- label errors -------------------------------------------------------------------------------------
-
-    def find_errors(
-        self, network: LiveNetwork, snapshot: Snapshot, command: FindLabelErrors
-    ) -> Iterator[object]:
-        """Rank labelled regions by how likely each is a slip."""
-        del network, snapshot, command
-        yield None
-        raise EngineError("Nothing is known about label errors yet.", "")
 
     # --- effect -------------------------------------------------------------------------------------------
 
@@ -249,14 +271,6 @@ def _undone(network: LiveNetwork, look: Look, command: MakeOverlay) -> NDArray[n
     )
     newest = look_at(candidate, look.image_id, read_image(Path(command.image_path)))
     return undone(look, newest, annotation)
-
-
-def _strokes_of(image: LabelledImage) -> tuple[Stroke, ...]:
-    features = comparable(image.look)
-    found = regions(image, strokes_only=True) or regions(image, strokes_only=False)
-    return tuple(
-        Stroke(region=region, feature=mean_feature(features, region, image.look.frame)) for region in found
-    )
 
 
 def _judged(image: LabelledImage) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

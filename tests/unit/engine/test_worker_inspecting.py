@@ -17,9 +17,11 @@ from engine.messages import (
     EffectPreviewed,
     EndInspection,
     ExplainPixel,
+    FindLabelErrors,
     FitCalibration,
     Inspect,
     InspectionReady,
+    LabelErrorsFound,
     MakeOverlay,
     MapMemory,
     MemoryMapped,
@@ -246,3 +248,16 @@ def test_a_pixel_is_explained_only_where_the_network_looked(tmp_path: Path) -> N
     ask(desk, EndInspection())
     ask(desk, ExplainPixel(request_id=2, image_id=desk.project.items[0].image_id, y=1, x=1))
     assert desk.failed.command == "ExplainPixel"
+
+
+def test_labelled_regions_are_ranked_by_suspicion(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, MODELS[0])
+    ask(desk, FindLabelErrors(request_id=1, items=desk.project.items))
+    found = desk.heard.of(LabelErrorsFound)[-1]
+    scores = [error.score for error in found.errors]
+    assert found.regions >= len(scores) > 0
+    assert scores == sorted(scores, reverse=True)
+    for error in found.errors:
+        assert error.class_index != error.suggested
+        assert error.box.top <= error.y < error.box.bottom
+        assert error.box.left <= error.x < error.box.right
