@@ -76,6 +76,12 @@ class InspectionDesk:
         """Whether a question is answered piece by piece."""
         return bool(self._pieces)
 
+    @property
+    def question(self) -> str:
+        """Class name of the command whose turn it is in `advance`, for who is told that it failed."""
+        kind = next(iter(self._pieces), Inspect)
+        return kind.__name__ if isinstance(kind, type) else MakeOverlay.__name__
+
     def advance(self) -> None:
         """Do one piece of the question asked first.
 

@@ -300,7 +300,7 @@ class Work:
             self._predict_tile()
             return
         if self._inspection.is_busy:
-            self._guard.guarded("Inspect", self._inspection.advance)
+            self._guard.guarded(self._inspection.question, self._inspection.advance)
         if self._measurement is not None:
             self._guard.guarded("Evaluate", self._measure)
         elif self._run is not None and self._run.candidates.is_running:
