@@ -173,12 +173,15 @@ class Intentions(QObject):
 
     def toggle_full_screen(self) -> None:
         """Use the whole screen, or not."""
-        window = self._window
-        if window.isFullScreen():
-            window.showNormal()
-        else:
+        window, handle = self._window, self._window.windowHandle()
+        # The handle is asked: where the screen is smaller than the window's least size, the widget forgets.
+        full = not handle.windowStates() & Qt.WindowState.WindowFullScreen
+        if full:
             window.showFullScreen()
-        window.actions_table.set_checked(Act.FULL_SCREEN, window.isFullScreen())
+        else:
+            window.showNormal()
+            handle.showNormal()
+        window.actions_table.set_checked(Act.FULL_SCREEN, full)
 
     def toggle_details(self) -> None:
         """Show or hide network and checkpoints."""

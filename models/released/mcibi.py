@@ -26,8 +26,6 @@ _COMMON: Prefixes = (
     ("norm_layers.", "backbone.norms."),
     ("downsample_backbone.", "backbone.downsample."),
     ("context_within_image_module.", "context."),
-    ("lateral_convs.", "pyramid.lateral_convs."),
-    ("fpn_convs.", "pyramid.fpn_convs."),
     ("memory_module.memory", "memory.memory"),
     ("memory_module.bottleneck.", "memory_fusion."),
 )
@@ -46,6 +44,8 @@ _PLUS_PLUS: Prefixes = (
     ("memory_module.self_attention.", "memory_attention."),
     ("memory_module.downsample_before_sa.", "downsample."),
     ("self_attention.", "within_attention."),
+    ("lateral_convs.", "pyramid.lateral_convs."),
+    ("fpn_convs.", "pyramid.fpn_convs."),
     *(
         (f"decoder_{published}.{part}.", f"{own}.{number}.")
         for published, own in (("pr", "pixel_decoder"), ("cwi", "context_decoder"), ("cls", "decoder"))

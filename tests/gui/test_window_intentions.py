@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QMenu
 from pytestqt.qtbot import QtBot
 
@@ -256,10 +256,14 @@ def test_going_past_the_ends_is_a_sentence_only(desk: Desk) -> None:
 
 
 def test_full_screen_and_back(desk: Desk) -> None:
+    handle, action = desk.window.windowHandle(), desk.window.actions_table[Act.FULL_SCREEN]
     trigger(desk, Act.FULL_SCREEN)
-    assert desk.window.isFullScreen()
+    assert handle.windowStates() == Qt.WindowState.WindowFullScreen
+    assert action.isChecked()
     trigger(desk, Act.FULL_SCREEN)
+    assert handle.windowStates() == Qt.WindowState.WindowNoState
     assert not desk.window.isFullScreen()
+    assert not action.isChecked()
 
 
 def test_the_side_note_is_closed_for_good(desk: Desk) -> None:
