@@ -14,13 +14,15 @@ from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule
 from engine.cli.pump import Pump
-from engine.config import Device, TrainingConfig
+from engine.config import Device, Precision, TrainingConfig
 from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
 from engine.measure.annotator import Sight
 from engine.measure.robot.tool import LabelMap, Material
 from engine.messages import (
     CommandFailed,
+    Evaluate,
+    EvaluationDone,
     Event,
     ImageFailed,
     ImageLoaded,
@@ -36,6 +38,7 @@ from models.configs import LossConfig, NetworkConfig
 
 _ANSWER_S = 120.0
 _BEAT_S = 0.25
+_NEVER_S = 86400.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ class SessionTool:
         self.title = choice.title
         self.accepts = True
         self.refreshes: list[float] = []
-        self._models: set[tuple[str, int]] = set()
+        self._models: set[tuple[str, str, int]] = set()
         self._choice = choice
         self._clock = clock
         self._pace = pace
@@ -123,7 +126,7 @@ class SessionTool:
             self.session.choose_network(choice.network, choice.loss or self.session.loss)
         training = dataclasses.replace(choice.training or self.session.training, seed=choice.seed)
         if choice.sync_steps is not None:
-            training = dataclasses.replace(training, max_steps=choice.sync_steps)
+            training = _untimed(training, choice.sync_steps)
         self.session.set_training(training)
 
     @property
@@ -245,7 +248,7 @@ class SessionTool:
                 self._facts["device"], self._facts["network"] = event.device, event.title
                 self._facts["notes"] = list(event.notices)
             case PredictionReady(complete=True, prediction=prediction):
-                self._models.add((prediction.checkpoint or "", prediction.step))
+                self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
                 if prediction.image_id == self.session.current and not self._gate.is_measuring:
                     self.refreshes.append(self._elapsed())
             case CommandFailed():
@@ -286,7 +289,6 @@ class SessionTool:
         self._train_if_possible()
         if self._is_training:
             self._wait_for(lambda event: isinstance(event, TrainingStopped))
-            self._step += 1  # a run of few steps reports none
             self._settle_screen()
 
     def _settle_screen(self) -> None:
@@ -295,9 +297,10 @@ class SessionTool:
             return
         self.session.flush()
         self._listen(0.0)
-        if self._step > 0 and self.session.current is not None:
-            for _ in self._answers([self.session.current]):
-                pass
+        self.session.request_prediction()
+        # The worker measures nothing after it has predicted what is on screen: its answer is the end of that.
+        self.session.worker.ask(Evaluate(items=()))
+        self._wait_for(lambda event: isinstance(event, EvaluationDone))
 
     def predict(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
         """Predict images while the clock and the worker's learning stand still."""
@@ -346,4 +349,18 @@ class SessionTool:
         saved = self.session.close()
         if not saved:
             raise EngineError("Not everything could be saved.", hint="Free some space and run again.")
+        if self._user > _ANSWER_S and not self._facts["network"]:
+            raise EngineError("The network never opened.", hint="The lines above may tell why.")
         return {**self._facts, "steps": steps, "seed": self._choice.seed}
+
+
+def _untimed(training: TrainingConfig, steps: int) -> TrainingConfig:
+    """The training of a fixed number of steps in which nothing depends on how fast the machine is."""
+    return dataclasses.replace(
+        training,
+        max_steps=steps,
+        refresh_s=_NEVER_S / 24,
+        evaluate_every_s=_NEVER_S,
+        checkpoint_every_s=_NEVER_S,
+        precision=Precision.FLOAT32,
+    )

@@ -97,7 +97,7 @@ def test_twice_the_size_takes_as_many_strokes(tmp_path: Path) -> None:
         material = make_material(tmp_path / str(factor), 4, size=(90 * factor, 120 * factor))
         tool = LaneTool(MostlyKnowing(material, Hands(), 0.0), material, sync=True)
         tool.settle()
-        rules = plan(User.PERFECT, images=4, strokes_per_image=None, smallest_area=400.0, smallest_radius=8.0)
+        rules = plan(User.PERFECT, strokes_per_image=None)
         result = run_robot(rules, tool, material)
         counts.append(sum(visit.strokes + visit.clicks + visit.relabels for visit in result.visits))
     assert counts[0] > 20

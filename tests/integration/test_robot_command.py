@@ -1,0 +1,133 @@
+"""``maskloop robot`` on small pictures: the real session, its files, and what it refuses."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.cli import run
+from tests.support.robot import blobs, write_masks, write_picture
+
+KEYS = {"title", "options", "costs", "runs", "format"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pictures with masks; the last one is held out by the verb."""
+    folder = tmp_path_factory.mktemp("robot verb ä")
+    truths = {f"{place}.png": blobs(place) for place in range(5)}
+    for place, (name, truth) in enumerate(truths.items()):
+        write_picture(folder / "images" / name, truth, place)
+    write_masks(folder / "masks", truths)
+    return folder
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    return ["robot", "--images", str(folder / "images"), "--masks", str(folder / "masks"), *more]
+
+
+def sync(folder: Path, out: Path, *more: str) -> list[str]:
+    short = ["--session", "24", "--sync", "--sync-steps", "3", "--device", "cpu", "--measure-at", "12"]
+    return command(folder, *short, "--json", str(out / "out.json"), "--journal", str(out / "journal"), *more)
+
+
+@pytest.mark.slow
+def test_the_session_at_work_twice_writes_the_same_journal(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        assert run(sync(folder, tmp_path / name, "--keep", str(tmp_path / name / "kept"))) == 0
+    first, again = (tmp_path / name / "journal" / "tiny-0.jsonl" for name in ("a", "b"))
+    assert first.read_bytes() == again.read_bytes()
+    content = json.loads((tmp_path / "a" / "out.json").read_text("utf-8"))
+    assert set(content) == KEYS
+    (result,) = content["runs"]
+    lines = [json.loads(line) for line in first.read_text("utf-8").splitlines()]
+    assert result["seconds"] == pytest.approx(24.0)
+    assert result["blocked"] == 0.0
+    assert result["facts"]["steps"] >= 3
+    assert [point["seconds"] for point in result["curve"]] == [12.0, 24.0]
+    assert sum(line["do"] == "paint" for line in lines) >= 2
+    assert "mIoU at the end" in capsys.readouterr().out
+    kept = sorted(path.name for path in (tmp_path / "a" / "kept" / "tiny-0").iterdir())
+    assert kept == ["0.png", "1.png", "2.png", "3.png", "held out", "maskloop"]
+    said = np.concatenate(
+        [
+            np.asarray(Image.open(path)).ravel()
+            for path in (tmp_path / "a" / "kept" / "tiny-0" / "maskloop" / "annotations").rglob("*.png")
+        ]
+    )
+    assert ((said < 4) | (said == 255)).all()
+    assert (said < 4).any()
+
+
+@pytest.mark.slow
+def test_learning_alongside_takes_the_persons_time(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    assert run(command(folder, "--session", "20", "--device", "cpu", "--json", str(out))) == 0
+    (result,) = json.loads(out.read_text("utf-8"))["runs"]
+    assert result["real_seconds"] >= 19.0
+    assert result["curve"][-1]["updates"] >= 1
+    assert result["latencies"]
+
+
+@pytest.mark.slow
+def test_a_forest_and_a_comparison(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("skimage")
+    for name in ("rf", "sgd"):
+        out = str(tmp_path / f"{name}.json")
+        more = ("--baseline", name, "--session", "12", "--sync", "--seeds", "0-1", "--json", out)
+        assert run(command(folder, *more)) == 0
+    files = [str(tmp_path / f"{name}.json") for name in ("rf", "sgd")]
+    capsys.readouterr()
+    assert run(["robot", "--compare", *files, "--report", str(tmp_path / "page.html")]) == 0
+    said = capsys.readouterr().out
+    assert "rf minus sgd, paired by seed" in said
+    assert "too few for a claim" in said
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<svg" in page
+    assert "t_look" in page
+    content = json.loads((tmp_path / "rf.json").read_text("utf-8"))
+    assert [point["seconds"] for point in content["runs"][1]["curve"]] == [12.0]
+
+
+def test_a_missing_package_is_said_with_its_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    assert run(command(folder, "--baseline", "rf")) == 1
+    assert 'pip install "maskloop[robot]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--session", "forever"], 1, "no session length"),
+        (["--network", "no-such"], 1, "There is no network"),
+        (["--training", "crop.size"], 1, "KEY=VALUE"),
+        (["--training", "crop.width=3"], 1, "crop.width=3"),
+        (["--training", "crop.size=1"], 1, "crop.size=1"),
+        (["--baseline", "rf", "--network", "tiny"], 1, "--baseline measures another method"),
+        (["--baseline", "rf", "--weights", "x.pt"], 1, "--weights belongs to"),
+        (["--test-images", "x"], 2, "--test-masks"),
+        (["--seeds", "x"], 2, "--seeds"),
+        (["--user", "tired"], 2, "--user"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    folder: Path, words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(folder, *words)) == code
+    assert said in capsys.readouterr().err
+
+
+def test_without_images_it_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["robot"]) == 2
+    assert "--images" in capsys.readouterr().err
+    (tmp_path / "no.json").write_text("{}", encoding="utf-8")
+    assert run(["robot", "--compare", str(tmp_path / "no.json")]) == 1
+    assert run(["robot", "--compare", str(tmp_path / "none.json")]) == 1
