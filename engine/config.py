@@ -177,7 +177,7 @@ class SparseConfig:
 
     accepted_weight: float = described(
         1.0,
-        help="Weight of a pixel of an accepted prediction; a painted one counts 1. Used by the cross-entropy.",
+        help="Weight of a pixel of an accepted prediction in the cross-entropy; a painted one counts 1.",
         low=0.0,
         high=1.0,
     )

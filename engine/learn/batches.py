@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.annotate.classes import ClassTable
-from engine.config import AugmentConfig
+from engine.annotate.classes import ClassTable, Provenance
+from engine.config import AugmentConfig, SparseConfig
 from engine.learn.augment import augment
 from engine.learn.pool import Crop, Pool
-from models.base import normalise
+from engine.learn.spread import SPREAD
+from models.base import IGNORE_INDEX, normalise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,11 +26,13 @@ class Batch:
         image: (B, 3, S, S) float32 as `models.base.normalise` returns it, channels last in memory.
         target: (B, S, S) int64 class channels; 255 where nothing counts (unlabelled, void, unknown class).
         provenance: (B, S, S) uint8, see `engine.annotate.classes.Provenance`.
+        trust: (B, S, S) float32, how much a pixel counts in the loss; None where all count alike.
     """
 
     image: Tensor
     target: Tensor
     provenance: Tensor
+    trust: Tensor | None = None
 
 
 def make_batch(crops: Sequence[Crop], channel_of: NDArray[np.uint8], device: torch.device) -> Batch:
@@ -74,6 +77,11 @@ class Batches:
         self._augmentation = augmentation
         self._device = device
         self._rng = np.random.default_rng([seed, 1])
+        self._trust: Tensor | None = None
+
+    def set_sparse(self, sparse: SparseConfig) -> None:
+        """Say how much accepted and spread labels count beside painted ones."""
+        self._trust = trust_of(sparse)
 
     def set_classes(self, classes: ClassTable) -> None:
         """Follow a changed class table."""
@@ -94,4 +102,20 @@ class Batches:
             TrainingRefusedError: The pool has nothing to draw from.
         """
         crops = [augment(self._pool.draw(size), self._augmentation, self._rng) for _ in range(count)]
-        return make_batch(crops, self._channel_of, self._device)
+        batch = make_batch(crops, self._channel_of, self._device)
+        if self._trust is None:
+            return batch
+        trust = self._trust.to(self._device)[batch.provenance.long()]
+        # What is not trusted at all was never said, for every loss and every statistic.
+        target = torch.where(trust > 0, batch.target, IGNORE_INDEX)
+        return replace(batch, target=target, trust=trust)
+
+
+def trust_of(sparse: SparseConfig) -> Tensor | None:
+    """Return (256,) float32, how much a pixel counts by its provenance; None where all count alike."""
+    if sparse.accepted_weight == 1.0 and sparse.spread == 0.0:
+        return None
+    trust = torch.ones(256)
+    trust[int(Provenance.ACCEPTED)] = sparse.accepted_weight
+    trust[SPREAD] = sparse.spread
+    return trust

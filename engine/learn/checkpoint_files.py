@@ -1,8 +1,8 @@
 """The checkpoints of a project as files: names, list, which to keep (torch-free; any thread).
 
 A name says what a list needs, so nothing has to be opened: ``step-00001200_miou-0.5312_labels-212.pt``, with
-a person's name in front ``good-start_step-00001200.pt``, and with ``_not-better`` at the end where it was only
-kept.
+a person's name in front ``good-start_step-00001200.pt``, and with ``_not-better`` at the end where it was
+only kept.
 """
 
 from __future__ import annotations

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.annotate.classes import UNLABELLED, ClassTable, Provenance
+from engine.annotate.classes import UNLABELLED, VOID, ClassTable, Provenance
 from engine.config import CropConfig
 from engine.errors import AnnotationError, ImageError, StorageError, TrainingRefusedError
+from engine.learn.cutting import start_of, window_of
 from engine.learn.image_cache import ImageCache
+from engine.learn.spread import cells, spread
 from engine.messages import PoolItem
 from engine.opencv import cv2
 from engine.project.images import read_image
@@ -89,6 +91,9 @@ class Pool:
         cache_bytes: Budget for decoded images and annotations.
         read_pixels: Reads an image file as (H, W, 3) uint8 RGB.
         seed: Start of the random choices.
+
+    Attributes:
+        spreads: Whether crops have strokes spread to the edges around them, see `engine.learn.spread`.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Pool:
         seed: int = 0,
     ) -> None:
         self.config = config
+        self.spreads = False
         self._read_layers = read_layers
         self._read_pixels = read_pixels
         self._cache = ImageCache(cache_bytes)
@@ -127,6 +133,7 @@ class Pool:
         self._items[name] = item
         self._entries.pop(name, None)
         self._cache.drop(_annotation_key(name))
+        self._cache.drop(_taught_key(name))
         self._by_class = None
         if item.split is not Split.TRAIN:
             return
@@ -225,7 +232,7 @@ class Pool:
             class_index = self._next_class(classes)
             entry = self._entries[self._pick_image(classes[class_index])]
             try:
-                image, layers = self.pixels(entry.item), self.layers(entry.item)
+                image, layers = self.pixels(entry.item), self._taught(entry.item)
             except (ImageError, AnnotationError, StorageError) as error:
                 self._leave_out(entry.item.image_id, error.message)
                 continue
@@ -270,12 +277,12 @@ class Pool:
         low, high = np.log(self.config.scale_low), np.log(self.config.scale_high)
         window = max(8, round(size / float(np.exp(self._rng.uniform(low, high)))))
         jitter = self._rng.uniform(-_JITTER, _JITTER, 2) * window
-        top = _start(centre[0] + jitter[0], window, image.shape[0])
-        left = _start(centre[1] + jitter[1], window, image.shape[1])
+        top = start_of(centre[0] + jitter[0], window, image.shape[0])
+        left = start_of(centre[1] + jitter[1], window, image.shape[1])
         parts = [
-            _window(image, top, left, window, None),
-            _window(layers[0], top, left, window, UNLABELLED),
-            _window(layers[1], top, left, window, int(Provenance.NOBODY)),
+            window_of(image, top, left, window, None),
+            window_of(layers[0], top, left, window, UNLABELLED),
+            window_of(layers[1], top, left, window, int(Provenance.NOBODY)),
         ]
         shrinks = size < window
         ways = (cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
@@ -298,6 +305,38 @@ class Pool:
             _annotation_key(item.image_id), lambda: self._read_layers(item)
         )
         return label_map, provenance
+
+    def _taught(self, item: PoolItem) -> Layers:
+        """Return label map and provenance to learn from, with strokes spread if that is wanted."""
+        if not self.spreads:
+            return self.layers(item)
+        (cell_of,) = self._cache.get(
+            f"{_annotation_key(item.image_id)}\0cells",
+            lambda: (cells(self.pixels(item)).view(np.uint8),),
+        )
+        label_map, provenance = self._cache.get(
+            _taught_key(item.image_id), lambda: spread(*self.layers(item), cell_of.view(np.int32))
+        )
+        return label_map, provenance
+
+    def held_out_crop(self, item: PoolItem, size: int) -> Crop:
+        """Cut a window of size x size pixels at full size around a labelled pixel of a held-out image.
+
+        Raises:
+            AnnotationError: The annotation is damaged.
+            ImageError: The image cannot be read.
+            StorageError: The disk cannot be read.
+        """
+        image, layers = self.pixels(item), self.layers(item)
+        places = np.flatnonzero(layers[0] < VOID)
+        place = int(self._rng.choice(places)) if places.size else 0
+        y, x = divmod(place, item.size[1])
+        top, left = start_of(y, size, image.shape[0]), start_of(x, size, image.shape[1])
+        return Crop(
+            image=window_of(image, top, left, size, None),
+            label_map=window_of(layers[0], top, left, size, UNLABELLED),
+            provenance=window_of(layers[1], top, left, size, int(Provenance.NOBODY)),
+        )
 
     def pixels(self, item: PoolItem) -> NDArray[np.uint8]:
         """Return an image as (H, W, 3) uint8 RGB.
@@ -326,7 +365,12 @@ class Pool:
         self._entries.pop(name, None)
         self._cache.drop(name)
         self._cache.drop(_annotation_key(name))
+        self._cache.drop(_taught_key(name))
         self._by_class = None
+
+
+def _taught_key(image_id: str) -> str:
+    return f"{_annotation_key(image_id)}\0taught"
 
 
 def _annotation_key(image_id: str) -> str:
@@ -349,26 +393,3 @@ def _entry(
             found = places[values == class_index]
             into[int(class_index)] = found if found.size <= _CENTRES else rng.choice(found, _CENTRES)
     return _Entry(item=item, strokes=strokes, others=others)
-
-
-def _start(centre: float, window: int, extent: int) -> int:
-    """Return where a window starts: inside the image where it fits, else with the image in its middle."""
-    if window >= extent:
-        return -((window - extent) // 2)
-    return int(min(max(0, round(centre - window / 2)), extent - window))
-
-
-def _window(
-    array: NDArray[np.uint8], top: int, left: int, window: int, outside: int | None
-) -> NDArray[np.uint8]:
-    """Cut a square; outside the image it is filled with a value, or mirrored where `outside` is None."""
-    height, width = array.shape[:2]
-    inner = array[max(0, top) : top + window, max(0, left) : left + window]
-    before_y, before_x = max(0, -top), max(0, -left)
-    after_y, after_x = max(0, top + window - height), max(0, left + window - width)
-    if not (before_y or before_x or after_y or after_x):
-        return inner
-    way = cv2.BORDER_REFLECT if outside is None else cv2.BORDER_CONSTANT
-    value = (0 if outside is None else outside,) * 4
-    padded = cv2.copyMakeBorder(inner, before_y, after_y, before_x, after_x, way, value=value)
-    return np.asarray(padded, np.uint8)

@@ -96,8 +96,8 @@ class Verdict:
 def decide(figures: Figures, config: PromotionConfig) -> tuple[Objection, str]:
     """Return what speaks against a candidate, and one sentence about it.
 
-    A loss on held-out corrections counts where it is larger than chance explains: with one held-out image and a
-    few strokes, lucky weights would otherwise never be followed by better ones.
+    A loss on held-out corrections counts where it is larger than chance explains: with one held-out image
+    and a few strokes, lucky weights would otherwise never be followed by better ones.
 
     The limit of flipped pixels is meant for a network people rely on. As long as the shown one is wrong about
     more than a tenth of what people said, a candidate may flip more if it repairs several times as many

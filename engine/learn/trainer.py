@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,9 +19,11 @@ from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingCon
 from engine.errors import DeviceMemoryError, TrainingError
 from engine.learn.averaging import WeightAverage
 from engine.learn.batches import Batch, Batches
+from engine.learn.consistency import Consistency
 from engine.learn.device import choose_precision
 from engine.learn.distributed import sum_gradients, summed_losses
 from engine.learn.health import LossReport, LossWatch
+from engine.learn.memory_need import measured_plan
 from engine.learn.memory_plan import Plan, sentence, smaller
 from engine.learn.optimizer_state import OptimizerState, load_optimizer, optimizer_state
 from engine.learn.pool import Pool
@@ -92,10 +94,13 @@ class Trainer:
         self._notice = notice
         if precision is None:
             precision = choose_precision(config.precision, self._model, device)
-        self._plan = Plan(
+        plan = Plan(
             crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
         )
+        self._plan = measured_plan(plan, self._model, self._loss, device, notice)
         self._batches = Batches(pool, classes, config.augment, device, seed=config.seed + step)
+        self._consistency = Consistency(self._shown, pool, classes, config.sparse, seed=config.seed + step)
+        self._take_sparse()
         self._schedule = Schedule(config.optimizer)
         self._optimizer = self._new_optimizer()
         self._average = WeightAverage(self._shown, self._model, config.optimizer.average)
@@ -189,13 +194,10 @@ class Trainer:
         old, self._config = self._config, config
         self._pool.config = config.crop
         self._batches.set_augmentation(config.augment)
+        self._take_sparse()
         if (old.crop.size, old.batch_size) != (config.crop.size, config.batch_size):
-            self._plan = Plan(
-                crop=config.crop.size,
-                batch=config.batch_size,
-                precision=self._plan.precision,
-                on_cpu=self._plan.on_cpu,
-            )
+            plan = replace(self._plan, crop=config.crop.size, batch=config.batch_size)
+            self._plan = measured_plan(plan, self._model, self._loss, self._device, self._notice)
         self._average.keep = config.optimizer.average
         if old.optimizer != config.optimizer:
             state = self.optimizer_state()
@@ -217,6 +219,7 @@ class Trainer:
         self._average.restart()
         self._pool.set_classes(classes)
         self._batches.set_classes(classes)
+        self._consistency.set_classes(classes)
         self._optimizer = self._new_optimizer()
         load_optimizer(self._optimizer, self._model, state)
         self._watch = LossWatch(len(classes))
@@ -234,10 +237,18 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         learning_rate = self._config.optimizer.learning_rate * factor
+        pseudo = None
         with autocast(self._device, self._plan.precision):
-            output = self._model(batch.image)
-            losses = dict(self._loss(output, batch.target))
+            image = batch.image
+            if self._config.sparse.consistency > 0:
+                prepared = self._consistency.prepare(batch, self._plan.crop)
+                if prepared is not None:
+                    image, pseudo = prepared
+            output = self._model(image)
+            losses = dict(self._loss(output, batch.target, batch.trust))
             losses.update(self._model.extra_losses(output, batch.target, self.step_count))
+            if pseudo is not None:
+                losses["consistency"] = self._consistency.loss(output.logits, pseudo)
         total = torch.stack([value.float() for value in losses.values()]).sum()
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(total).backward()
@@ -254,6 +265,12 @@ class Trainer:
         detached = summed_losses(losses)
         self._watch.add(detached)
         return StepResult(step=self.step_count, learning_rate=learning_rate, losses=detached)
+
+    def _take_sparse(self) -> None:
+        sparse = self._config.sparse
+        self._pool.spreads = sparse.spread > 0
+        self._batches.set_sparse(sparse)
+        self._consistency.config = sparse
 
     def _new_scaler(self) -> torch.amp.GradScaler:
         # Only fp16 needs it; switched off it does nothing, and the step reads the same for all formats.

@@ -42,7 +42,7 @@ ProgressCallback = Callable[[int, int], None]
 """Called with bytes done and bytes in total while weights are downloaded."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class LiveNetwork:
     """A network and everything that belongs to it; changed by the worker only.
 
@@ -59,7 +59,8 @@ class LiveNetwork:
         checkpoint: Name of the checkpoint file the shown weights are in, "" where they were never saved.
         optimizer: State of the last run, to resume from.
         miou: Held-out figure of weights being trained and the step it was measured at.
-        trained: The network with the weights being trained, also between runs; None where they are those shown.
+        trained: The network with the weights being trained, also between runs; None where they are those
+            shown.
         shown_step: Updates the shown weights have had.
         saved_step: Updates the shown weights had when they were last saved or loaded; None before.
     """

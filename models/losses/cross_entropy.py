@@ -47,16 +47,20 @@ class CrossEntropy(nn.Module):
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, trust: Tensor | None = None) -> Tensor:
         """Returns the loss, a float32 scalar.
 
         Args:
             logits: (B, K, H, W) floating point of any precision; computed in float32 (or float64 if given).
             target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
+            trust: (B, H, W) floating point, how much each pixel counts, at least 0; None for all alike. The
+                mean is weighted, so that trusting all pixels half changes nothing.
         """
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
         labelled = target != IGNORE_INDEX
+        if trust is not None:
+            return self._trusted(logits, target, labelled, trust)
         if self.class_balance == 0.0:
             weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
             total = F.cross_entropy(
@@ -77,6 +81,18 @@ class CrossEntropy(nn.Module):
         weights = self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
         # Without a labelled pixel both sums are exactly 0; every weight is at least 1 otherwise.
         return (losses * weights).sum() / summed(weights.sum()).clamp(min=1)
+
+    def _trusted(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor) -> Tensor:
+        losses = F.cross_entropy(
+            logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
+        )
+        counts = trust.to(losses.dtype) * labelled
+        if self.class_balance:
+            counts = counts * self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
+        elif self.class_weights is not None:
+            counts = counts * self.class_weights.to(losses.dtype)[torch.where(labelled, target, 0)]
+        weight = summed(counts.sum())
+        return (losses * counts).sum() / torch.where(weight > 0, weight, torch.ones_like(weight))
 
     def _pixel_weights(self, target: Tensor, labelled: Tensor, num_classes: int) -> Tensor:
         """Returns (B, H, W) weights of at least 1, 0 at ignored pixels."""

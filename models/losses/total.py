@@ -5,11 +5,12 @@ B batch, K classes, H W image size, h w size of auxiliary logits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from models.blocks import resize
+from models.losses.cross_entropy import CrossEntropy
 from models.output import SegmentationOutput
 
 
@@ -45,35 +46,50 @@ class TotalLoss(nn.Module):
 
     if TYPE_CHECKING:
 
-        def __call__(self, output: SegmentationOutput, target: Tensor) -> dict[str, Tensor]:
+        def __call__(
+            self, output: SegmentationOutput, target: Tensor, trust: Tensor | None = None
+        ) -> dict[str, Tensor]:
             """Calls `forward`."""
 
-    def forward(self, output: SegmentationOutput, target: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, output: SegmentationOutput, target: Tensor, trust: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Returns weighted scalars by name; terms of weight 0 are left out.
 
         Args:
             output: logits (B, K, H, W) and auxiliary logits at any size, which are resized bilinearly to the
                 target.
             target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
+            trust: (B, H, W) floating point, how much each pixel counts in a cross-entropy; None for all
+                alike. Losses over regions and fields take labelled pixels as they are.
         """
         values: dict[str, Tensor] = {}
         for term in self.terms:
             if term.weight:
-                values |= _weighted(term, output.logits, target)
-        return values | self._auxiliary_terms(output.auxiliary_logits, target)
+                values |= _weighted(term, output.logits, target, trust)
+        return values | self._auxiliary_terms(output.auxiliary_logits, target, trust)
 
-    def _auxiliary_terms(self, auxiliary_logits: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    def _auxiliary_terms(
+        self, auxiliary_logits: Mapping[str, Tensor], target: Tensor, trust: Tensor | None
+    ) -> dict[str, Tensor]:
         term = self.auxiliary
         if term is None or not term.weight:
             return {}
         return {
-            f"{term.name}: {name}": term.weight * term.loss(resize(logits, target.shape[-2:]), target)
+            f"{term.name}: {name}": term.weight
+            * _value(term.loss, resize(logits, target.shape[-2:]), target, trust)
             for name, logits in auxiliary_logits.items()
         }
 
 
-def _weighted(term: WeightedLoss, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-    value: Tensor | Mapping[str, Tensor] = term.loss(logits, target)
+def _value(loss: nn.Module, logits: Tensor, target: Tensor, trust: Tensor | None) -> Any:
+    if trust is not None and isinstance(loss, CrossEntropy):
+        return loss(logits, target, trust)
+    return loss(logits, target)
+
+
+def _weighted(term: WeightedLoss, logits: Tensor, target: Tensor, trust: Tensor | None) -> dict[str, Tensor]:
+    value: Tensor | Mapping[str, Tensor] = _value(term.loss, logits, target, trust)
     if isinstance(value, Tensor):
         return {term.name: term.weight * value}
     return {f"{term.name}: {part}": term.weight * scalar for part, scalar in value.items()}
