@@ -16,6 +16,7 @@ from models.blocks import MINIMUM_SIZE
 from models.class_rows import ClassTensor, FollowsClasses
 from models.enlarged import Enlargement
 from models.inspection import InspectionKind
+from models.instant_memory import ClassSums, InstantMemory
 from models.memory_configs import ClassMemoryConfig, MemoryUpdate, MomentumSchedule
 from models.output import InspectionView
 from models.precision import as_given
@@ -29,7 +30,7 @@ _SMALLEST = 1e-30
 """Divisor of empty sums, which are 0 themselves."""
 
 
-class ClassMemory(FollowsClasses):
+class ClassMemory(FollowsClasses, InstantMemory):
     """Vectors of every class, moving averages outside back-propagation.
 
     A slot of zeros is empty: classes start empty, and the first batch that contains a class fills a slot with
@@ -67,6 +68,27 @@ class ClassMemory(FollowsClasses):
         mixed = vectors[:, None] @ shares.flatten(2)
         result: Tensor = mixed.unflatten(3, shares.shape[-2:])
         return result
+
+    def with_corrections(self, said: ClassSums) -> Tensor:
+        """Returns the memory (K, M, C) as if it knew some corrections.
+
+        Of each class corrected, the slot most like the mean of its corrections moves towards it; an empty
+        slot is filled instead, as in `update`.
+        """
+        device, kept = self.memory.device, self.memory.cpu()
+        means = said.means().float()
+        likeness = nn.functional.cosine_similarity(kept, means[:, None], dim=2)
+        filled = (kept != 0).any(dim=2)
+        full = filled.all(dim=1)
+        slot = torch.where(full, likeness.argmax(dim=1), filled.to(torch.uint8).argmin(dim=1))
+        shares = torch.where(full, said.shares().float(), 1.0)
+        rows = torch.arange(len(kept))
+        before = kept[rows, slot]
+        moved = kept.clone()
+        moved[rows, slot] = torch.where(
+            (said.pixels > 0)[:, None], torch.lerp(before, means, shares[:, None]), before
+        )
+        return moved.to(device)
 
     def momentum(self, learning_rate: float) -> float:
         """Returns the weight of the new value, 0..1, for an update done with this learning rate."""
@@ -149,7 +171,7 @@ class ClassMemory(FollowsClasses):
         return closest, cosine
 
 
-class NormalMemory(FollowsClasses):
+class NormalMemory(FollowsClasses, InstantMemory):
     """Mean and standard deviation of every class, and one fixed draw per class from the standard normal.
 
     The class vector is mean + deviation * draw. The draws are those of the published code, which seeds
@@ -175,6 +197,13 @@ class NormalMemory(FollowsClasses):
             ClassTensor(name="memory", axes=(0,), fresh=_standard),
             ClassTensor(name="draws", axes=(0,), fresh=nn.init.normal_),
         )
+
+    def with_corrections(self, said: ClassSums) -> Tensor:
+        """Returns mean and deviation (K, 2) as if they knew some corrections."""
+        kept, means = self.memory.cpu(), said.means().float()
+        normal = torch.stack([means.mean(dim=1), means.std(dim=1)], dim=1)
+        moved = torch.lerp(kept, normal, said.shares().float()[:, None])
+        return torch.where((said.pixels > 0)[:, None], moved, kept).to(self.memory.device)
 
     def vectors(self) -> Tensor:
         """Returns the class vectors, (K, C) float32."""

@@ -19,15 +19,18 @@ from engine.opencv import cv2
 
 Plane = NDArray[np.float32]
 
-FEATURES = 57
+FEATURES = 45
 """F: numbers per cell."""
+
+LIGHTNESS = 16
+"""Which of them is the lightness of the cell."""
 
 _WORKING_PIXELS = 2**19
 _STRIDE = 2
 _SMALLEST = 1e-4
 _GRAIN, _LIMIT = np.float32(64), np.float32(16)
-_NEAR, _FAR = 12, 32
-"""How far away the surroundings are looked at, in cells."""
+_AWAY = 12
+"""How far away the surroundings are looked at, in cells; further away there is more to learn than to know."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,9 +133,8 @@ def _coarse(lab: Plane) -> list[Plane]:
     wide = _blurred(lab, 6.0)
     planes += cv2.split(wide)
     planes += cv2.split(_blurred(lab, 16.0))
-    for distance in (_NEAR, _FAR):
-        for rows, columns in ((-distance, 0), (distance, 0), (0, -distance), (0, distance)):
-            planes += cv2.split(_shifted(wide, rows, columns))
+    for rows, columns in ((-_AWAY, 0), (_AWAY, 0), (0, -_AWAY), (0, _AWAY)):
+        planes += cv2.split(_shifted(wide, rows, columns))
     return [_float(plane) for plane in planes]
 
 

@@ -30,7 +30,7 @@ from engine.quick.features import FEATURES
 _HIDDEN = 512
 _SPREAD = 2.0
 _RIDGE = 1e-3
-_SHARPNESS = 8.0
+_SHARPNESS = 6.0
 _STEPS = 128.0
 _GRAIN, _LIMIT = np.float32(512), np.float32(32)
 _BLOCK = 1024

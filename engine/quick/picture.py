@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
 from engine.opencv import cv2
-from engine.quick.features import FeatureGrid, working_size
+from engine.quick.features import LIGHTNESS, FeatureGrid, working_size
 from engine.quick.head import Readout
 
 _STRIP_CELLS = 2**16
 """Cells predicted at once: about a tenth of a second."""
+_RADIUS, _EDGE = 8, 0.05
+"""Half a window of smoothing in cells, and the variance of lightness that counts as an edge."""
+_HALO = 2 * _RADIUS + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +69,11 @@ def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
 
 def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complete: bool) -> Part:
     height, width = grid.cells
-    # A row more on both sides: cells blend with their neighbours.
-    first, last = max(0, top - 1), min(height, bottom + 1)
-    values = grid.values[first:last].reshape(-1, grid.values.shape[2])
-    probabilities = readout.probabilities(values).reshape(last - first, width, -1)
+    # More rows on both sides: cells are smoothed with their neighbours, so that bands fit together.
+    first, last = max(0, top - _HALO), min(height, bottom + _HALO)
+    seen = grid.values[first:last]
+    raw = readout.probabilities(seen.reshape(-1, seen.shape[2])).reshape(last - first, width, -1)
+    probabilities = _smoothed(raw, seen[..., LIGHTNESS].astype(np.float32))
     working = working_size(grid.size)
     start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
     channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)
@@ -85,6 +89,31 @@ def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complet
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return Part(box, label_map, confidence, complete)
+
+
+def _smoothed(probabilities: NDArray[np.float32], light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities averaged over windows, but not across edges of lightness.
+
+    He, Sun, Tang: Guided Image Filtering, ECCV 2010, equations 5, 6 and 8.
+
+    Args:
+        probabilities: (h, w, K) float32.
+        light: (h, w) float32, the guide.
+    """
+    mean = _box(light)
+    spread = _box(light * light) - np.square(mean) + np.float32(_EDGE)
+    result = np.empty_like(probabilities)
+    for number in range(probabilities.shape[2]):
+        plane = np.ascontiguousarray(probabilities[..., number])
+        average = _box(plane)
+        slope = (_box(light * plane) - mean * average) / spread
+        result[..., number] = _box(slope) * light + _box(np.subtract(average, slope * mean, dtype=np.float32))
+    return result
+
+
+def _box(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    edge = 2 * _RADIUS + 1
+    return np.asarray(cv2.boxFilter(plane, -1, (edge, edge), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _rows(cells: int, of: int, pixels: int) -> int:

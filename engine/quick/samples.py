@@ -42,6 +42,12 @@ class Cells:
     weights: NDArray[np.float64]
     pixels: NDArray[np.int64]
 
+    @classmethod
+    def none(cls) -> Cells:
+        """Return no cells."""
+        places = np.zeros(0, np.int64)
+        return cls(places, places.astype(np.uint8), places.astype(np.float64), places)
+
     def __len__(self) -> int:
         return len(self.places)
 
@@ -99,3 +105,10 @@ def chosen(cells: Cells, per_class: int = PER_CLASS) -> Cells:
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else np.zeros(0, np.int64)
     rank = np.arange(len(labels)) - np.repeat(starts, np.diff(np.r_[starts, len(labels)]))
     return cells.where(np.sort(order[rank < per_class]))
+
+
+def cell_middles(cells: Cells, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (n,) rows and columns of the pixel in the middle of every cell of an image of (H, W)."""
+    height, width = grid_size(size)
+    rows, columns = np.divmod(cells.places, width)
+    return (2 * rows + 1) * size[0] // (2 * height), (2 * columns + 1) * size[1] // (2 * width)

@@ -62,6 +62,7 @@ class TrainingControl:
         self._worker: Worker | None = None
         self._request_id = 0
         self._wanted: Predict | None = None
+        self._told: set[str] = set()
         self.state = WorkerState.STOPPED
         self.problem: Problem | None = None
         self._opening = 0
@@ -167,6 +168,7 @@ class TrainingControl:
     def annotation_changed(self, record: ImageRecord) -> None:
         """Tell the worker that an annotation on disk has a new revision."""
         if self._worker is not None and record.size is not None:
+            self._told.add(record.image_id)
             self._post(AnnotationChanged(item=self._pool_item(record, record.size)))
 
     def classes_changed(self, classes: ClassTable) -> None:
@@ -188,6 +190,9 @@ class TrainingControl:
             visible=visible,
             inspect=False,
         )
+        record = self._project.manifest.images.get(image_id)
+        if record is not None and record.labelled and image_id not in self._told:
+            self.annotation_changed(record)
         self._post(self._wanted)
         return self._request_id
 

@@ -21,9 +21,8 @@ from engine.errors import EngineError
 from engine.messages import PoolItem
 from engine.project.images import read_image
 from engine.project.manifest import Split
-from engine.quick.features import grid_size
 from engine.quick.referee import Referee, agreement
-from engine.quick.samples import Cells
+from engine.quick.samples import Cells, cell_middles
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock, Pace
 from engine.worker.quick_desk import QuickDesk
@@ -157,7 +156,7 @@ class Contest:
         except EngineError:
             return None
         size = (int(image.shape[0]), int(image.shape[1]))
-        y, x = _middles(cells, size)
+        y, x = cell_middles(cells, size)
         window = _window(y, x, size)
         inside = (y >= window.top) & (y < window.bottom) & (x >= window.left) & (x < window.right)
         cells, y, x = cells.where(inside), y[inside], x[inside]
@@ -166,13 +165,6 @@ class Contest:
             return None
         label_map, _ = network.predictor().predict_whole(np.ascontiguousarray(image[window.slices]))
         return _Answers(cells.labels, quick, label_map[y - window.top, x - window.left], cells.pixels)
-
-
-def _middles(cells: Cells, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (n,) rows and columns of the pixel in the middle of every cell."""
-    height, width = grid_size(size)
-    rows, columns = np.divmod(cells.places, width)
-    return (2 * rows + 1) * size[0] // (2 * height), (2 * columns + 1) * size[1] // (2 * width)
 
 
 def _window(y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]) -> Box:

@@ -79,6 +79,12 @@ class QuickDesk:
             self._waiting.pop(item.image_id, None)
             self._waiting[item.image_id] = item
 
+    def catch_up(self, image_id: str) -> None:
+        """Learn from an annotation at once if it still waits."""
+        item = self._waiting.get(image_id)
+        if item is not None:
+            self.learn(item)
+
     def learn_next(self) -> bool:
         """Learn from one waiting annotation; return whether the model changed."""
         image_id = next(reversed(self._waiting), None)

@@ -11,7 +11,9 @@ from engine.messages import Event, PoolItem, Predict, Prediction, PredictionRead
 from engine.predict.predictor import PredictedPart
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
+from engine.quick.samples import Cells
 from engine.worker.contest import Contest
+from engine.worker.memory_desk import MemoryDesk
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock
 from engine.worker.quick_desk import QuickDesk
@@ -31,6 +33,7 @@ class ScreenPrediction:
         self._emit = emit
         self.quick = QuickDesk()
         self._contest = Contest(self.quick, clock)
+        self._memory = MemoryDesk()
         self._source = PredictionSource.NETWORK
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
@@ -71,7 +74,10 @@ class ScreenPrediction:
         after = self.quick.cells(item.image_id)
         if after is not None:
             self._contest.stroke(item, after.painted().new_since(before), network)
-        return self.source(network) is PredictionSource.QUICK
+        if network is None or self._is_quick(network):
+            return True
+        painted = Cells.none() if after is None else after.painted()
+        return self._memory.corrected(network, item, self._read(item.image_path), painted)
 
     def is_curious(self, network: LiveNetwork | None) -> bool:
         """Whether quick model and network are to be learnt with or compared, when there is time."""
@@ -87,13 +93,11 @@ class ScreenPrediction:
         """
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
-            return changed and self.source(network) is PredictionSource.QUICK
+            return changed and self._is_quick(network)
         return network is not None and self._contest.advance(network)
 
-    def source(self, network: LiveNetwork | None) -> PredictionSource:
-        """Return who is to predict."""
-        is_network = self._contest.prefers_network(network)
-        return PredictionSource.NETWORK if is_network else PredictionSource.QUICK
+    def _is_quick(self, network: LiveNetwork | None) -> bool:
+        return not self._contest.prefers_network(network)
 
     @property
     def is_urgent(self) -> bool:
@@ -107,8 +111,9 @@ class ScreenPrediction:
             ImageError: The image cannot be read; it is not tried again until the next request.
         """
         self._parts = None
-        self._source = self.source(network)
-        is_quick = self._source is PredictionSource.QUICK
+        if self.wanted is not None:
+            self.quick.catch_up(self.wanted.image_id)
+        is_quick = self._is_quick(network)
         if self.wanted is None or not (is_quick or network.has_learnt):
             return
         try:
@@ -119,8 +124,10 @@ class ScreenPrediction:
         self._size = (int(image.shape[0]), int(image.shape[1]))
         self._visible_left = 1
         if is_quick:
+            self._source = PredictionSource.QUICK
             self._parts = self.quick.predict(image, self.wanted)
         else:
+            self._source = self._memory.look(network, self.wanted.image_id, self._painted())
             self._parts = network.predictor().predict(image, visible=self.wanted.visible)
 
     def advance(self, network: LiveNetwork) -> bool:
@@ -131,7 +138,8 @@ class ScreenPrediction:
         """
         if self._parts is None or self.wanted is None:
             return True
-        part = next(self._parts, None)
+        with self._memory.applied(network):
+            part = next(self._parts, None)
         if part is None:
             self._parts = None
             return True
@@ -164,6 +172,10 @@ class ScreenPrediction:
             checkpoint="" if self._source is PredictionSource.QUICK else network.checkpoint,
             source=self._source,
         )
+
+    def _painted(self) -> Cells | None:
+        cells = None if self.wanted is None else self.quick.cells(self.wanted.image_id)
+        return None if cells is None else cells.painted()
 
     def _read(self, path: str) -> ImageArray:
         (image,) = self._images.get(path, lambda: (read_image(Path(path)),))

@@ -89,6 +89,11 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         """Learning rate of the head relative to the backbone's."""
         return self.config.head_rate
 
+    def memory_features(self, image: Tensor) -> Tensor:
+        """Returns the features the memory learns from, (B, C, h, w); they do not depend on the memory."""
+        features: Tensor = self.bottleneck(self.backbone(pad_to_minimum(image))[3])
+        return features
+
     def forward(self, image: Tensor, *, inspect: bool = False) -> McibiPlusPlusOutput:
         """Computes logits (B, K, H, W) of (B, 3, H, W) float; auxiliary logits in training only."""
         padded = pad_to_minimum(image)
