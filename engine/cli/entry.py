@@ -19,6 +19,7 @@ _MODULES = {
     "export": "engine.cli.export",
     "import": "engine.cli.import_masks",
     "import-checkpoint": "engine.cli.import_checkpoint",
+    "inspect": "engine.cli.inspect",
     "check": "engine.cli.check",
     "networks": "engine.cli.list_networks",
     "bench": "engine.cli.bench",

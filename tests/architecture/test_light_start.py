@@ -27,7 +27,7 @@ LIGHT = [
     "models.catalog",
     "models.inspection",
 ]
-HEADLESS_VERBS = ["demo", "train", "predict", "evaluate", "export", "import", "check"]
+HEADLESS_VERBS = ["demo", "train", "predict", "evaluate", "export", "import", "inspect", "check"]
 _WITHOUT_QT = """
 import sys
 for name in ("PySide6", "shiboken6", "qdarkstyle"):

@@ -1,0 +1,83 @@
+"""``maskloop inspect``: what a network sees inside an image, as pictures and numbers for papers."""
+
+import argparse
+import re
+from pathlib import Path
+
+from engine.cli.arguments import add_checkpoint, add_device
+from engine.cli.console import complain, say
+
+SUMMARY = "Show what a network does inside, for one image: pictures and numbers."
+EXAMPLE = "maskloop inspect street.png --checkpoint trained.pt --view why --at 412,233 --out inside/"
+
+VIEWS = ("relations", "attention", "memory", "pseudo-label", "uncertainty", "structure", "why")
+"""What ``--view`` may name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare options."""
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
+    add_checkpoint(parser)
+    parser.add_argument(
+        "--view",
+        choices=(*VIEWS, "all"),
+        default="all",
+        help="what to show (default: all that this network has)",
+    )
+    parser.add_argument("--at", type=place, metavar="Y,X", help="pixel that --view why explains")
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="F",
+        help="8-bit grey mask of class ids: relations and structure are then measured against it",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at the image and write the files of every view asked for."""
+    from engine.cli.networks import load_network
+    from engine.config import Device
+    from engine.errors import EngineError
+    from engine.inspect.files import ViewFiles, read_mask
+    from engine.inspect.look import look_at
+    from engine.inspect.snapshot import Snapshot
+    from engine.project.images import read_image
+
+    if arguments.view == "why" and arguments.at is None:
+        raise EngineError("There is no pixel to explain.", "Name one: --at Y,X")
+    image = read_image(arguments.image)
+    network = load_network(arguments.checkpoint, Device(arguments.device), complain)
+    snapshot = Snapshot(
+        model=network.predictor.frozen_copy(),
+        classes=network.classes,
+        step=network.about.step,
+        device=network.device.device,
+    )
+    look = look_at(snapshot, arguments.image.name, image)
+    mask = None if arguments.mask is None else read_mask(arguments.mask, look.size)
+    files = ViewFiles(look, arguments.out, mask)
+    wanted = VIEWS if arguments.view == "all" else (arguments.view,)
+    for view in wanted:
+        if view == "why" and arguments.at is None:
+            continue
+        try:
+            files.write(view, arguments.at)
+        except EngineError as error:
+            # Of all views, those count that this network has; one that was asked for must be there.
+            if arguments.view != "all":
+                raise
+            complain(f"{view}: {error.message}")
+    for name in files.written:
+        say(name)
+    say(f"{len(files.written)} files → {arguments.out}")
+    return 0
+
+
+def place(text: str) -> tuple[int, int]:
+    """Row and column as ``Y,X``; anything else is misuse."""
+    found = re.fullmatch(r"(\d+),(\d+)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is no pixel; write row and column, such as 412,233")
+    return int(found.group(1)), int(found.group(2))
