@@ -66,6 +66,7 @@ QPushButton:disabled {{ color: {disabled}; background: {panel}; border: 1px soli
 QPushButton[primary="true"] {{ background: {fill}; color: {on_fill}; border-color: {fill}; }}
 QPushButton[primary="true"]:hover {{ border-color: {on_fill}; }}
 QPushButton[primary="true"]:disabled {{ background: {raised}; color: {disabled}; border-color: {line}; }}
+QPushButton[narrow="true"], QPushButton[narrow="true"]:disabled {{ padding: 6px 4px; }}
 QPushButton[quiet="true"] {{ background: transparent; border-color: transparent; text-align: left; }}
 QPushButton[quiet="true"]:hover {{ background: {raised}; }}
 

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.theme import Look
+from app.widgets.own_keys import claims
 
 ROW = 22
 _SWATCH = 10.0
@@ -135,7 +136,9 @@ class BarList(QWidget):
             self.update()
 
     def event(self, event: QEvent) -> bool:
-        """Say more about a row."""
+        """Take the keys of this view, and say more about a row."""
+        if self._clickable and claims(event):
+            return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             row = self.row_at(event.pos().y())
             bar = self._bars[row] if row >= 0 else None

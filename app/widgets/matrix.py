@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from app.theme import Look
 from app.theme.ramps import SEQUENTIAL, Ramp, codes
 from app.widgets.color_bar import short
+from app.widgets.own_keys import claims
 
 _SMALLEST = 7.0
 _LARGEST = 26.0
@@ -218,7 +219,9 @@ class MatrixView(QWidget):
             self.update()
 
     def event(self, event: QEvent) -> bool:
-        """Say class names and value of a cell."""
+        """Take the keys of this view, and say class names and value of a cell."""
+        if claims(event):
+            return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             row, column = self._at(QPointF(event.pos()))
             text = ""
@@ -269,7 +272,8 @@ class MatrixView(QWidget):
             )
             if side >= _NAMED_FROM:
                 strong = self._cell is not None and self._cell[0] == place
-                painter.setPen(self._look.color("text" if strong else "muted"))
+                gone = channel in self._marked
+                painter.setPen(self._look.color("bad" if gone else "text" if strong else "muted"))
                 room = QRectF(0, top, _NAMES - 18, side)
                 name = metrics.elidedText(self._names[channel], Qt.TextElideMode.ElideRight, room.width())
                 painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
@@ -306,7 +310,7 @@ class MatrixView(QWidget):
                 veil.setAlpha(150)
                 painter.fillRect(QRectF(body.left(), y - side / 2, body.width(), side), veil)
                 painter.setPen(QPen(self._look.color("bad"), 2))
-                painter.drawLine(QPointF(6, y), QPointF(body.right(), y))
+                painter.drawLine(QPointF(body.left(), y), QPointF(body.right(), y))
         if self._cell is not None:
             row, column = self._cell
             place_of = QRectF(body.left() + column * side, body.top() + row * side, side, side)

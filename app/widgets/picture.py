@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent,
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import Look
+from app.widgets.own_keys import claims
 
 LARGEST = 360
 """Pixels along the longer side that are kept of a picture."""
@@ -104,8 +105,15 @@ class Picture(QWidget):
 
     def heightForWidth(self, width: int) -> int:
         """Return the height at which the picture fills a width."""
-        title = QFontMetricsF(self.font()).height() + _TITLE if self._title else 0.0
-        return round(min(width * self._aspect, width * 1.5) + title)
+        return round(min(width * self._aspect, width * 1.5) + self._title_height(width))
+
+    def _title_height(self, width: float) -> float:
+        """Return the height of the words: one line where they fit, else two."""
+        if not self._title:
+            return 0.0
+        metrics = QFontMetricsF(self.font())
+        lines = 1 if metrics.horizontalAdvance(self._title) <= width else 2
+        return lines * metrics.height() + _TITLE
 
     def sizeHint(self) -> QSize:
         """Return a thumbnail's size."""
@@ -116,7 +124,7 @@ class Picture(QWidget):
         return QSize(56, 40)
 
     def _place(self) -> QRectF:
-        title = QFontMetricsF(self.font()).height() + _TITLE if self._title else 0.0
+        title = self._title_height(self.width())
         room = QRectF(1.5, 1.5, self.width() - 3, self.height() - title - 3)
         height = min(room.height(), room.width() * self._aspect)
         width = height / self._aspect if self._aspect else room.width()
@@ -140,6 +148,10 @@ class Picture(QWidget):
         """Choose it."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.chosen.emit()
+
+    def event(self, event: QEvent) -> bool:
+        """Take the keys of this view."""
+        return True if claims(event) else super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Choose it with Return."""
@@ -170,9 +182,8 @@ class Picture(QWidget):
                 painter.setPen(QPen(color, width))
                 painter.drawEllipse(QPointF(x, y), 4.5, 4.5)
         if self._title:
-            metrics = QFontMetricsF(self.font())
             painter.setPen(self._look.color("text" if self._is_on else "muted"))
-            words = QRectF(0, place.bottom() + _TITLE, self.width(), metrics.height())
-            text = metrics.elidedText(self._title, Qt.TextElideMode.ElideRight, self.width())
-            painter.drawText(words, Qt.AlignmentFlag.AlignHCenter, text)
+            room = QRectF(0, place.bottom() + _TITLE, self.width(), self._title_height(self.width()))
+            top = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
+            painter.drawText(room, int(top), self._title)
         painter.end()

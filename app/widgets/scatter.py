@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, 
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.theme import Look
+from app.widgets.own_keys import claims
 
 Place = tuple[float, float]
 
@@ -184,7 +185,9 @@ class ScatterView(QWidget):
             self.update()
 
     def event(self, event: QEvent) -> bool:
-        """Say what a dot is."""
+        """Take the keys of this view, and say what a dot is."""
+        if claims(event):
+            return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             number = self.nearest(QPointF(event.pos()))
             QToolTip.showText(event.globalPos(), self._dots[number].tip if number >= 0 else "", self)
@@ -219,5 +222,5 @@ class ScatterView(QWidget):
             painter.drawEllipse(at, 3.6, 3.6)
         if dot.is_odd:
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(self._look.color("bad"), 1.8))
-            painter.drawEllipse(at, 7.5, 7.5)
+            painter.setPen(QPen(self._look.color("bad"), 1.5))
+            painter.drawEllipse(at, 6.5, 6.5)

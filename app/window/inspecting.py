@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QBuffer, QIODevice, QObject, QPointF, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPointF, Signal
+from PySide6.QtGui import QImage, QImageWriter
 
 from app.actions import Act
 from app.canvas.tool import ToolKind
@@ -59,7 +59,8 @@ class Inspecting(QObject):
         probe.fix.connect(self.fix)
         panel.strength_changed.connect(lambda _strength: self._lay(probe.lying))
         panel.export_wanted.connect(self._export)
-        panel.watched.connect(lambda on: window.actions_table.set_checked(Act.INSPECT, on))
+        # A dock behind another tab counts as visible in Qt; only this signal knows better.
+        window.docks["inspect"].visibilityChanged.connect(self._seen)
         self.written.connect(self._tell_written)
         window.bridge.image_loaded.connect(lambda _event: self._arrived())
 
@@ -75,16 +76,19 @@ class Inspecting(QObject):
             **{act: partial(self.open, name) for act, name in acts.items()},
         }
 
+    def _seen(self, seen: bool) -> None:
+        self.panel.set_seen(seen)
+        self._window.actions_table.set_checked(Act.INSPECT, seen)
+
     # --- the dock ---------------------------------------------------------------------------------------
 
     def toggle(self) -> None:
         """Bring INSPECT to the front, or put it away where it is there already."""
         dock = self._window.docks["inspect"]
-        if self.panel.isVisible():
+        if self.panel.is_seen:
             dock.hide()
         else:
             self.open(self.panel.page.name)
-        self._window.actions_table.set_checked(Act.INSPECT, self.panel.isVisible())
 
     def open(self, page: str) -> None:
         """Bring a tab of INSPECT to the front."""
@@ -102,7 +106,7 @@ class Inspecting(QObject):
             self._pin(point)
 
     def _pin(self, point: tuple[float, float]) -> None:
-        if not self.panel.isVisible():
+        if not self.panel.is_seen:
             self.open("pixel")
         self._probe.toggle_pin(point)
 
@@ -156,7 +160,7 @@ class Inspecting(QObject):
 
     def export(self) -> None:
         """Write what the tab in front shows."""
-        if self.panel.isVisible():
+        if self.panel.is_seen:
             self.panel.export()
         else:
             self._window.status.say("Open INSPECT first: Ctrl+Shift+I.")
@@ -219,5 +223,5 @@ def png(picture: QImage) -> bytes:
     """Return a picture as the bytes of a PNG file."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    picture.save(buffer, b"PNG")
+    QImageWriter(buffer, QByteArray(b"PNG")).write(picture)
     return bytes(buffer.data().data())

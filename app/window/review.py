@@ -276,8 +276,8 @@ class Review(QObject):
 
     def _command_failed(self, event: CommandFailed) -> None:
         if event.command in FAILURES:
-            self._window.status.say(f"{event.problem.message} {event.problem.hint}".strip())
-        elif self._window.long_work.failed(event):
+            return  # the tab that asked says so, where the answer would stand
+        if self._window.long_work.failed(event):
             self._window.notices.post(f"cancelled {event.command}", event.problem.message)
         else:
             self._window.tell_problem(FAILED.get(event.command, event.command), event.problem)

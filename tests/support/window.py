@@ -40,6 +40,9 @@ class Answers(Asking):
     def checkpoint_file(self, start: str) -> Path | None:
         return self._answer("checkpoint_file")
 
+    def inspection_file(self, start: str) -> Path | None:
+        return self._answer("inspection_file")
+
     def checkpoint_name(self) -> str | None:
         return self._answer("checkpoint_name")
 

@@ -117,10 +117,12 @@ class DoubtPage(Page):
         self._show_calibration()
         if found is None:
             waiting = self.kind.value in self.probe.waiting
-            self.explanation.setText("Computing…" if waiting else self.probe.trouble or "Not known yet.")
+            self.explanation.setText(
+                "Computing…" if waiting else self.probe.trouble(self.kind.value) or "Not known yet."
+            )
             self.accepting.setText("")
             self.wrong.setText("")
-            if not waiting and not self.probe.trouble:
+            if not waiting and not self.probe.trouble(self.kind.value):
                 self.probe.want_overlay(self.kind)
             return
         self.explanation.setText(found.explanation)
@@ -194,11 +196,10 @@ class DoubtPage(Page):
         self.fit.setText("Fitting…" if waiting else "Fit")
         self.chart.setVisible(fitted is not None)
         if fitted is None:
-            self.calibration.setText(
-                "Comparing confidence with your labels…"
-                if waiting
-                else "Not fitted yet. It needs some hundred labelled pixels in predicted images."
+            none = (
+                self.probe.trouble("calibration_fitted") or "Not fitted yet: it needs some labelled images."
             )
+            self.calibration.setText("Comparing confidence with your labels…" if waiting else none)
             return
         self.chart.set_bins(fitted.bins)
         self.calibration.setText(calibration_text(fitted))

@@ -117,7 +117,11 @@ class EffectPage(Page):
     def _why_none(self, *, waiting: bool) -> str:
         if not self._can_preview():
             return "Paint something on this image: its effect is shown here before anything is learnt."
-        return "Learning it on trial…" if waiting else self.probe.trouble or "No preview yet."
+        return (
+            "Learning it on trial…"
+            if waiting
+            else self.probe.trouble("effect_previewed") or "No preview yet."
+        )
 
     def _say(self, effect: Effect) -> None:
         better, worse = int(effect.better.sum()), int(effect.worse.sum())
@@ -180,7 +184,8 @@ class EffectPage(Page):
         self.check.setText("Checking…" if waiting else "Check")
         self.flips_picture.setVisible(found is not None)
         if found is None or ready is None:
-            self.flips.setText("Pixels people fixed that the network in training would flip back.")
+            none = "Pixels people fixed that the network in training would flip back."
+            self.flips.setText(self.probe.trouble(kind.value) or none)
             return
         share = float((found.values > found.low).mean())
         self.flips.setText(f"{found.explanation} {percent(share)} of the image.")

@@ -21,6 +21,7 @@ from app.theme import Look
 from app.widgets.bars import Bar, BarList
 from app.widgets.color_bar import short
 from app.widgets.marks import swatch
+from app.widgets.own_keys import MOVING, claims
 from engine.messages import LabelError, LabelErrorsFound
 
 KEEP, FIX, DELETE = "keep", "fix", "delete"
@@ -46,12 +47,7 @@ class SuspectList(QListWidget):
 
     def event(self, event: QEvent) -> bool:
         """Keep the window's shortcuts from the keys of this list."""
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            plain = not event.modifiers()
-            if plain and (event.key() in KEYS or event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)):
-                event.accept()
-                return True
-        return super().event(event)
+        return True if claims(event, MOVING | KEYS.keys()) else super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Decide about the current row, or show its place."""
@@ -141,7 +137,10 @@ class ErrorsPage(Page):
             return ""
         if "label_errors_found" in self.probe.waiting:
             return "Comparing every label with the network and its neighbours…"
-        return self.probe.trouble or "Nothing searched yet. Label a little, train, then open this tab again."
+        return (
+            self.probe.trouble("label_errors_found")
+            or "Nothing searched yet. Label a little, train, then open this tab again."
+        )
 
     def refresh(self) -> None:
         """Show another list; the same one keeps its place."""

@@ -94,7 +94,7 @@ class MemoryPage(Page):
             return ""
         if "memory_mapped" in self.probe.waiting:
             return "Looking at every labelled image…"
-        return self.probe.trouble or "No map yet. Close and open this tab to draw it."
+        return self.probe.trouble("memory_mapped") or "No map yet. Close and open this tab to draw it."
 
     def refresh(self) -> None:
         """Show another map; the same one costs nothing."""

@@ -131,7 +131,8 @@ class Page(QScrollArea):
             return NO_CLASS
         if self.probe.ready is None:
             waiting = "inspection_ready" in self.probe.waiting
-            return self.probe.trouble or (LOOKING if waiting else "No image is on screen. D goes on.")
+            trouble = self.probe.trouble("inspection_ready")
+            return trouble or (LOOKING if waiting else "No image is on screen. D goes on.")
         return ""
 
     def refresh(self) -> None:
@@ -160,8 +161,7 @@ def heading(text: str, *more: QWidget) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(6)
-    row.addWidget(label(text, kind="value"))
-    row.addStretch(1)
+    row.addWidget(wrapped(text, kind="value"), 1)
     for widget in more:
         row.addWidget(widget)
     return row

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -52,7 +51,6 @@ class InspectPanel(QWidget):
     Attributes:
         export_wanted: The `Export` of a tab is to be written to files.
         strength_changed: How strongly the overlay covers the image, 0 to 1.
-        watched: Whether the panel came into sight (True) or went out of it.
 
     Args:
         probe: The cursor, and what is known.
@@ -61,7 +59,6 @@ class InspectPanel(QWidget):
 
     export_wanted = Signal(object)
     strength_changed = Signal(float)
-    watched = Signal(bool)
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -177,19 +174,15 @@ class InspectPanel(QWidget):
 
     # --- being seen -------------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Begin to ask: somebody looks."""
-        super().showEvent(event)
-        self.probe.set_active(True)
-        self.page.set_watched(True)
-        self.watched.emit(True)
+    @property
+    def is_seen(self) -> bool:
+        """Whether a person can see the panel."""
+        return self.probe.is_active
 
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Ask for nothing any more."""
-        super().hideEvent(event)
-        self.page.set_watched(False)
-        self.probe.set_active(False)
-        self.watched.emit(False)
+    def set_seen(self, seen: bool) -> None:
+        """Begin to ask, or ask for nothing any more."""
+        self.probe.set_active(seen)
+        self.page.set_watched(seen)
 
     def _show_laid(self, laid: Laid | None) -> None:
         self.strip.setVisible(laid is not None)

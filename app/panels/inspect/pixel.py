@@ -58,7 +58,7 @@ class PixelPage(Page):
         self.reasons = BarList(look, signed=True, clickable=True)
         self.reasons.setAccessibleName("What speaks for the label, and against it")
         self.method = wrapped("", kind="muted")
-        self.influence = QCheckBox("Show on the image what acted on it")
+        self.influence = QCheckBox("Show what acted on it")
         self.influence.setToolTip("Brighter places had more to do with the label of this pixel.")
         self.legend = ColorBar(look)
         self.legend.set_range(SEQUENTIAL, 0.0, 1.0, "influence")

@@ -78,8 +78,8 @@ class Probe(QObject):
         super().__init__(parent)
         self.bridge = bridge
         self.is_active = False
-        self.waiting: set[str] = set()
-        self.trouble = ""
+        self.waiting: dict[str, None] = {}
+        self._troubles: dict[str, str] = {}
         self.pin: Point | None = None
         self._hover: Point | None = None
         self._asked: tuple[int, int] | None = None
@@ -196,12 +196,15 @@ class Probe(QObject):
         try:
             question(inspection)
         except EngineError as error:
-            self.trouble = f"{error.message} {error.hint}".strip()
-            self.said.emit(self.trouble)
+            self._troubles[name] = f"{error.message} {error.hint}".strip()
         else:
-            self.waiting.add(name)
-            self.trouble = ""
+            self.waiting[name] = None
+            self._troubles.pop(name, None)
         self.changed.emit()
+
+    def trouble(self, name: str) -> str:
+        """Return why something that was asked has no answer, and what to do; empty where all is well."""
+        return self._troubles.get(name, "")
 
     def want_overlay(self, kind: OverlayKind) -> None:
         """Ask for an overlay, unless it is there or on its way."""
@@ -279,7 +282,7 @@ class Probe(QObject):
         self._patience.stop()
         self.lay(None)
         self.set_pin(None)
-        self.trouble = ""
+        self._troubles.clear()
         self.changed.emit()
 
     def _classes_changed(self) -> None:
@@ -301,7 +304,7 @@ class Probe(QObject):
 
     def _ready(self, event: InspectionReady) -> None:
         if event.image_id == self.image_id:
-            self.waiting.discard("inspection_ready")
+            self.waiting.pop("inspection_ready", None)
             self._asked = None
             self.changed.emit()
             self._want(self.cursor)
@@ -312,14 +315,16 @@ class Probe(QObject):
         self._ask_next()
 
     def _answered(self, name: str) -> None:
-        self.waiting.discard(name)
+        self.waiting.pop(name, None)
         self.changed.emit()
 
     def _failed(self, event: CommandFailed) -> None:
-        names = FAILURES.get(event.command)
-        if names is not None:
-            self.waiting -= names
-            self.trouble = f"{event.problem.message} {event.problem.hint}".strip()
+        """Note which question has no answer; several overlays are answered in the order they were asked."""
+        names = FAILURES.get(event.command, frozenset())
+        name = next((each for each in self.waiting if each in names), None)
+        if name is not None:
+            self.waiting.pop(name)
+            self._troubles[name] = f"{event.problem.message} {event.problem.hint}".strip()
             self._patience.stop()
             self.changed.emit()
 
@@ -334,4 +339,4 @@ FAILURES: dict[str, frozenset[str]] = {
     "FindLabelErrors": frozenset({"label_errors_found"}),
     "PreviewEffect": frozenset({"effect_previewed"}),
 }
-"""What is no longer waited for when a command failed."""
+"""What may have been waited for when a command failed."""

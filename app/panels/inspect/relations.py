@@ -225,7 +225,8 @@ class RelationsPage(Page):
         fits = answer is not None and frozenset(answer.deleted) == self.deleted and bool(self.deleted)
         if answer is None or not fits:
             names = ", ".join(self.probe.class_name(index) for index in sorted(self.deleted))
-            self.without.setText(f"Without {names}: computing…" if self.deleted else NOTHING_DELETED)
+            state = self.probe.trouble("what_if_ready") or "computing…"
+            self.without.setText(f"Without {names}: {state}" if self.deleted else NOTHING_DELETED)
             self.changes.set_bars(())
             return
         self._show_changes(ready, answer)
@@ -257,7 +258,12 @@ class RelationsPage(Page):
     def _lay_answer(self) -> None:
         """Show on the canvas what would change, whichever tab asked."""
         ready, answer = self.probe.ready, self.probe.what_if
-        if ready is not None and answer is not None and self.probe.is_active:
+        changes = (
+            any(a != b and count for (a, b), count in answer.changes.items()) if answer is not None else 0
+        )
+        if self.probe.lies(WHAT_IF) and not changes:
+            self.probe.lay(None)
+        if ready is not None and answer is not None and changes and self.probe.is_active:
             names = ", ".join(self.probe.class_name(index) for index in answer.deleted)
             overlay = ChangeOverlay(ready.label_map, answer.label_map, class_colors(self.probe.classes))
             self.probe.lay(Laid(WHAT_IF, f"Without {names}", overlay))

@@ -32,7 +32,7 @@ from engine.annotate.regions import largest_regions
 from engine.messages.inspection import InspectedView, InspectionKind, InspectionReady
 
 COLUMNS = 3
-FIRST, FINAL, DIFFERENCE = "first guess", "final prediction", "difference"
+FIRST, FINAL, DIFFERENCE = "first guess", "final", "difference"
 PICTURED = {
     InspectionKind.HEATMAP,
     InspectionKind.LABEL_MAP,

@@ -65,7 +65,10 @@ class StructurePage(Page):
             return reason
         if OverlayKind.STRUCTURE.value in self.probe.waiting:
             return "Comparing windows of prediction and labels…"
-        return self.probe.trouble or "Paint or accept something here, then open this tab again."
+        return (
+            self.probe.trouble(OverlayKind.STRUCTURE.value)
+            or "Paint or accept something here, then open this tab again."
+        )
 
     def refresh(self) -> None:
         """Show another map; the same one costs nothing."""
