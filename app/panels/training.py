@@ -24,6 +24,7 @@ from app.widgets.marks import Dot, label, rule
 from engine.messages import (
     EXPORT_TASK,
     IMPORT_TASK,
+    CandidateJudged,
     CheckpointSaved,
     EvaluationDone,
     NetworkOpened,
@@ -159,6 +160,7 @@ class TrainingStrip(QFrame):
         bridge.training_stopped.connect(self._training_stopped)
         bridge.progress.connect(self._progressed)
         bridge.prediction_ready.connect(self._predicted)
+        bridge.candidate_judged.connect(self._judged)
 
     # --- events -----------------------------------------------------------------------------------------
 
@@ -177,6 +179,10 @@ class TrainingStrip(QFrame):
     def _predicted(self, event: PredictionReady) -> None:
         self.shown.setText(shown_name(event.prediction))
         self.shown.setToolTip(_SHOWN_WHY[event.prediction.source])
+
+    def _judged(self, event: CandidateJudged) -> None:
+        if self._bridge.worker_state is WorkerState.TRAINING:
+            self._refresh("" if event.promoted else f"Step {event.step:,} is not shown. {event.reason}")
 
     def _state_changed(self, event: StateChanged) -> None:
         if event.state is not WorkerState.TRAINING:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
     QScrollArea,
-    QTableWidget,
-    QTableWidgetItem,
     QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from app.bridge import Bridge
+from app.panels.checkpoints import CheckpointPanel
+from app.panels.pinned import PinnedPictures
 from app.theme import Look
 from app.widgets.chart import LineChart
 from app.widgets.form import VariantForm
@@ -29,7 +27,6 @@ from engine.catalog import PRESETS, ConfigError, loss_types, network_types
 from engine.config import TrainingConfig
 from engine.learn.recipe_choice import choice_of
 from engine.learn.recipes import RECIPES, Recipe
-from engine.messages import WorkerState
 
 OWN_SETTINGS = "Own settings"
 OWN_TRAINING = "Own training"
@@ -52,81 +49,33 @@ class TrainingDetails(QWidget):
     def __init__(self, bridge: Bridge, look: Look, chart: LineChart, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bridge = bridge
-        self.checkpoints = QTableWidget(0, 4)
-        self.checkpoints.setHorizontalHeaderLabels(["Checkpoint", "Step", "Held-out mIoU", "Saved"])
-        self.checkpoints.verticalHeader().hide()
-        self.checkpoints.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.checkpoints.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.checkpoints.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.checkpoints.setShowGrid(False)
-        self.checkpoints.setAccessibleName("Checkpoints")
-        header = self.checkpoints.horizontalHeader()
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.load_button = QPushButton("Go back to it")
-        self.load_button.setToolTip("Use the selected checkpoint from now on. Labels are not touched.")
-        self.save_button = QPushButton("Save now…")
-        self.save_button.setToolTip("Keep what the network knows now, with a name.")
+        self.panel = CheckpointPanel(bridge)
+        self.checkpoints = self.panel.table
+        self.load_button, self.save_button = self.panel.load_button, self.panel.save_button
+        self.pinned = PinnedPictures(bridge)
+        self.pictures = QTabWidget()
+        self.pictures.setDocumentMode(True)
+        self.pictures.tabBar().setDrawBase(False)
+        self.pictures.addTab(chart, "Curve")
+        self.pictures.addTab(self.pinned, "Pinned images")
         self.network = NetworkChoice(bridge)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 12, 12)
         layout.setSpacing(20)
-        layout.addWidget(chart, 4)
-        layout.addLayout(self._checkpoint_column(), 4)
+        layout.addWidget(self.pictures, 4)
+        layout.addWidget(self.panel, 4)
         layout.addWidget(self.network, 4)
-        self.load_button.clicked.connect(self._load)
-        self.save_button.clicked.connect(self.save_wanted)
-        self.checkpoints.itemSelectionChanged.connect(self._enable)
-        bridge.session_changed.connect(self.refresh)
-        bridge.checkpoint_saved.connect(lambda _event: self.refresh())
-        bridge.state_changed.connect(lambda _event: self._enable())
+        self.panel.save_wanted.connect(self.save_wanted)
+        self.panel.compare_wanted.connect(self._compare)
         look.changed.connect(self.update)
-        self.refresh()
-
-    def _checkpoint_column(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(8)
-        column.addWidget(self.checkpoints, 1)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.load_button)
-        row.addWidget(self.save_button)
-        column.addLayout(row)
-        return column
 
     def refresh(self) -> None:
         """Read the list of checkpoints anew."""
-        session = self._bridge.session
-        found = session.checkpoints() if session is not None else ()
-        self.checkpoints.setRowCount(len(found))
-        for row, info in enumerate(found):
-            best = " ★ best" if info.is_best else ""
-            when = dt.datetime.fromtimestamp(info.saved_at).astimezone()
-            score = "–" if info.miou is None else f"{info.miou:.3f}"
-            texts = (f"{info.name or 'automatic'}{best}", f"{info.step:,}", score, when.strftime("%H:%M:%S"))
-            for column, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setData(Qt.ItemDataRole.UserRole, info.path)
-                item.setToolTip(f"{info.path.name}\n{when:%Y-%m-%d %H:%M:%S}")
-                self.checkpoints.setItem(row, column, item)
-        self._enable()
+        self.panel.refresh()
 
-    def _enable(self) -> None:
-        session = self._bridge.session
-        self.load_button.setEnabled(session is not None and self.checkpoints.currentRow() >= 0)
-        self.save_button.setEnabled(
-            session is not None
-            and not session.read_only
-            and self._bridge.worker_state in (WorkerState.IDLE, WorkerState.TRAINING)
-        )
-
-    def _load(self) -> None:
-        session = self._bridge.session
-        item = self.checkpoints.item(self.checkpoints.currentRow(), 0)
-        if session is not None and item is not None:
-            path = item.data(Qt.ItemDataRole.UserRole)
-            self._bridge.attempt("The checkpoint could not be loaded", lambda: session.load_checkpoint(path))
+    def _compare(self, after: Path | None) -> None:
+        self.pictures.setCurrentWidget(self.pinned)
+        self.pinned.compare(after)
 
 
 class NetworkChoice(QWidget):

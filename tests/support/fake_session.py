@@ -22,8 +22,11 @@ from engine.learn.checkpoint_files import CheckpointInfo
 from engine.messages import (
     AnnotationSetAside,
     AnnotationStored,
+    CandidateJudged,
+    CheckpointsChanged,
     Command,
     CommandFailed,
+    ComparisonReady,
     Event,
     ExportDone,
     ImageFailed,
@@ -42,6 +45,7 @@ from engine.messages import (
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
 from engine.project.pyramid import build_pyramid
 from engine.project.store import LoadedAnnotation
+from engine.session.candidates import CandidateControl
 from engine.session.inspection import InspectionControl
 from engine.session.view import SessionView
 
@@ -132,6 +136,7 @@ class FakeSession(SessionView):
         self.emit = emit
         self.worker = FakeWorker(self)
         self.inspection = InspectionControl(self)  # type: ignore[arg-type]
+        self.candidates = CandidateControl(project, self.worker.ask, self._take)  # type: ignore[arg-type]
         self.pictures = dict(images)
         self.disk = {name: Stored(Annotation(picture.shape[:2])) for name, picture in images.items()}
         self.failing: dict[str, Problem] = {}
@@ -153,6 +158,8 @@ class FakeSession(SessionView):
 
     def handle(self, event: Event) -> None:
         self.inspection.handle(event)
+        if isinstance(event, CandidateJudged | CheckpointsChanged | ComparisonReady):
+            self.candidates.handle(event)
         if isinstance(event, ImageLoaded):
             self._sizes[event.image_id] = event.size
             self._opened.loaded(event)
@@ -243,6 +250,9 @@ class FakeSession(SessionView):
     def set_reviewed(self, image_id: str, reviewed: bool) -> None:
         status = ImageStatus.REVIEWED if reviewed else ImageStatus.STARTED
         self._put(replace(self.manifest.images[image_id], status=status))
+
+    def _take(self, manifest: Manifest) -> None:
+        self.project.manifest = manifest
 
     def _put(self, record: ImageRecord) -> None:
         self.project.manifest = self.manifest.with_record(record)
