@@ -32,7 +32,7 @@ from engine.messages import (
     WorkerState,
 )
 from engine.worker.comparing import CheckpointDesk
-from engine.worker.exporting import ExportCancelledError, export, filling_predictor
+from engine.worker.exporting import ExportCancelledError, export
 from engine.worker.inbox import Inbox
 from engine.worker.inspecting import InspectionDesk
 from engine.worker.measuring import Measurement, measurement_of
@@ -240,7 +240,7 @@ class Work:
         if command.fill_with_prediction:
             if self._run is not None:
                 self._run.show_first()
-            predictor = filling_predictor(self._opened_network())
+            predictor = self._screen.predictor(self._opened_network())
         self._emit(export(command, predictor, self._export_boundary, self._emit))
 
     def _export_boundary(self) -> None:
@@ -254,11 +254,7 @@ class Work:
             self._predict_tile()
 
     def inspect(self, command: InspectionCommand) -> None:
-        """Answer a question about the inside of the network.
-
-        Raises:
-            EngineError: No network is open, or the question has no answer; says why.
-        """
+        """Answer a question about the inside of the network; an `EngineError` says why there is no answer."""
         self._inspection.serve(self._opened_network(), command)
 
     def corrected(self, command: AnnotationChanged) -> None:
@@ -291,8 +287,8 @@ class Work:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to do without a command."""
-        is_working = self._screen.is_busy(self._network) or self._desk.is_busy or self._inspection.is_busy
-        return is_working or self._run is not None or self._measurement is not None
+        runs = self._run is not None or self._measurement is not None or self._inspection.is_busy
+        return runs or self._desk.is_busy or self._screen.is_busy(self._network)
 
     def advance(self) -> None:
         """Do one piece: a tile on screen, else a piece of measuring, else a step and a tile off screen."""
@@ -308,8 +304,7 @@ class Work:
         elif self._desk.is_busy:
             self._guard.guarded("CompareCheckpoints", self._desk.advance)
         else:
-            if self._screen.is_curious(self._network):
-                self._guard.guarded("Predict", self._ponder)
+            self._guard.guarded("Predict", self._ponder)
             if self._run is not None:
                 self._guard.guarded("training", self._train)
             if self._screen.is_running:
