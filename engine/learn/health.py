@@ -1,8 +1,8 @@
 """Watching the loss without making the accelerator wait: sums stay on the device until somebody asks.
 
-A run is poisoned when the loss is no number, or when over a window of steps it is far worse than that of a
-network that knows nothing: such weights are worth less than untrained ones, and the trainer goes back to the
-last good ones.
+A run is poisoned when the loss is no number, when over a window of steps it is far worse than that of a
+network that knows nothing, or when a network that knew a lot scores like one that knows nothing for several
+windows: such weights are worth no more than untrained ones, and the trainer goes back to the last good ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _WINDOW = 20
 _FEW = 3
 _FAR, _SLACK = 2.0, 0.5
 # A network that is sure and wrong pays a lot for a while when it is corrected; that is no poison.
+_KNEW, _GUESSES, _LOST_WINDOWS = 0.5, 0.9, 4
 _GRACE_STEPS, _GRACE_FAR, _GRACE_SLACK = 60, 5.0, 5.0
 
 
@@ -52,6 +53,8 @@ class LossWatch:
         self._window_sum = 0.0
         self._window_steps = 0
         self._grace = 0
+        self._lowest = math.inf
+        self._lost_windows = 0
 
     @property
     def steps(self) -> int:
@@ -114,6 +117,19 @@ class LossWatch:
                 "training left the rails."
             )
         self._window_sum, self._window_steps = 0.0, 0
+        self._notice_loss_of_all(mean)
+
+    def _notice_loss_of_all(self, mean: float) -> None:
+        """Notice a network that knew a lot and now scores like a guess, window after window."""
+        reference = self._reference or self._guess
+        self._lowest = min(self._lowest, mean)
+        lost = not self._grace and self._lowest <= _KNEW * reference and mean >= _GUESSES * reference
+        self._lost_windows = self._lost_windows + 1 if lost else 0
+        if self._lost_windows >= _LOST_WINDOWS:
+            raise _poisoned(
+                f"The loss is {mean:.1f} again, as of a guess, where it had been {self._lowest:.1f}: "
+                "training forgot what it knew."
+            )
 
     def _limit(self) -> float:
         reference = self._guess if self._reference is None else self._reference

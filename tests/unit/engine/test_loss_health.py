@@ -94,3 +94,32 @@ def test_discarding_forgets_the_sums() -> None:
     _add(watch, float("nan"))
     watch.discard()
     assert watch.read() is None
+
+
+def test_a_network_that_knew_a_lot_and_scores_like_a_guess_is_named() -> None:
+    watch = LossWatch(4)
+    for _ in range(2):
+        _add(watch, 0.4, 20)
+        watch.read()
+    # One bad stretch is no poison, and what is new may be hard.
+    for value in (1.35, 1.35, 0.5, 1.35, 1.35, 1.35):
+        _add(watch, value, 20)
+        watch.read()
+    watch.forgive()
+    for _ in range(3):
+        _add(watch, 1.35, 20)
+        watch.read()
+    for _ in range(2):
+        _add(watch, 1.35, 20)
+        watch.read()
+    _add(watch, 1.35, 20)
+    with pytest.raises(TrainingError, match="forgot what it knew"):
+        watch.read()
+
+
+def test_a_network_that_never_learnt_is_not_said_to_have_forgotten() -> None:
+    watch = LossWatch(4)
+    for _ in range(20):
+        _add(watch, 1.38, 20)
+        watch.read()
+    assert watch.is_healthy
