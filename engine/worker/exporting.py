@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from engine.annotate.classes import UNLABELLED
 from engine.errors import EngineError
 from engine.messages import EXPORT_TASK, Event, Export, ExportDone, ExportItem, Progress
-from engine.predict.predictor import Predictor
-from engine.project.images import read_image
+from engine.predict.predictor import PredictedPart, Predictor
+from engine.project.images import ImageArray, read_image
 from engine.project.store import AnnotationStore
 from engine.worker.network import LiveNetwork
 
@@ -24,8 +25,15 @@ class ExportCancelledError(EngineError):
         super().__init__("The export was cancelled; nothing was changed in its folder.")
 
 
+class Predicts(Protocol):
+    """Fills what nobody annotated."""
+
+    def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
+        """Predict an (H, W, 3) uint8 RGB image part by part."""
+
+
 def export(
-    command: Export, predictor: Predictor | None, boundary: Callable[[], None], emit: Callable[[Event], None]
+    command: Export, predictor: Predicts | None, boundary: Callable[[], None], emit: Callable[[Event], None]
 ) -> ExportDone:
     """Write the label maps of a project in a foreign format.
 

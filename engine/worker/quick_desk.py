@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.annotate.geometry import Box
 from engine.errors import EngineError
 from engine.learn.pool import store_reader
 from engine.messages import OpenNetwork, PoolItem, Predict
 from engine.predict.predictor import PredictedPart
 from engine.project.images import ImageArray, read_image
 from engine.project.manifest import Split
+from engine.quick.features import FeatureGrid, feature_grid
 from engine.quick.head import Readout
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
@@ -177,11 +179,26 @@ class QuickDesk:
         readout = self.readout()
         if readout is None:
             return
-        grid = self._model.grid(wanted.image_id, lambda: image)
-        for part in parts(grid, readout, wanted.visible):
-            yield PredictedPart(
-                box=part.box,
-                label_map=part.label_map,
-                confidence=part.confidence,
-                complete=part.complete,
-            )
+        yield from _predicted(self._model.grid(wanted.image_id, lambda: image), readout, wanted.visible)
+
+
+class QuickPredictor:
+    """Predicts whole images with the quick model of one moment, keeping nothing of them.
+
+    Args:
+        readout: The model.
+    """
+
+    def __init__(self, readout: Readout) -> None:
+        self._readout = readout
+
+    def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
+        """Predict an (H, W, 3) uint8 RGB image part by part."""
+        return _predicted(feature_grid(image), self._readout, None)
+
+
+def _predicted(grid: FeatureGrid, readout: Readout, visible: Box | None) -> Iterator[PredictedPart]:
+    for part in parts(grid, readout, visible):
+        yield PredictedPart(
+            box=part.box, label_map=part.label_map, confidence=part.confidence, complete=part.complete
+        )

@@ -8,15 +8,16 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
 from engine.messages import Event, PoolItem, Predict, Prediction, PredictionReady, PredictionSource
-from engine.predict.predictor import PredictedPart
+from engine.predict.predictor import PredictedPart, Predictor
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
 from engine.quick.samples import Cells
 from engine.worker.contest import Contest
+from engine.worker.exporting import filling_predictor
 from engine.worker.memory_desk import MemoryDesk
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock
-from engine.worker.quick_desk import QuickDesk
+from engine.worker.quick_desk import QuickDesk, QuickPredictor
 
 _CACHE_BYTES = 256 * 2**20
 
@@ -91,10 +92,21 @@ class ScreenPrediction:
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
+        if not self.is_curious(network):
+            return False
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
             return changed and self._is_quick(network)
         return network is not None and self._contest.advance(network)
+
+    def predictor(self, network: LiveNetwork) -> Predictor | QuickPredictor:
+        """Return what fills unlabelled pixels: who is shown, without strokes in a class memory.
+
+        Raises:
+            EngineError: Nobody has learnt anything yet.
+        """
+        readout = self.quick.readout() if self._is_quick(network) else None
+        return filling_predictor(network) if readout is None else QuickPredictor(readout)
 
     def _is_quick(self, network: LiveNetwork | None) -> bool:
         return not self._contest.prefers_network(network)
