@@ -168,9 +168,8 @@ def changed(config: TrainingConfig, words: list[str]) -> TrainingConfig:
         try:
             config = _with(config, key.split("."), value)
         except (AttributeError, ValueError, ConfigError) as error:
-            raise EngineError(
-                f"“{word}”: {error}", hint="See `maskloop train --help` and the manual."
-            ) from error
+            names = ", ".join(field.name for field in dataclasses.fields(TrainingConfig))
+            raise EngineError(f"“{word}”: {error}.", hint=f"Choices are {names}.") from error
     return config
 
 
@@ -192,7 +191,7 @@ def _value(old: object, text: str) -> object:
         return text.lower() == "true"
     if isinstance(old, Enum):
         return type(old)(text)
-    if isinstance(old, int):
+    if isinstance(old, int) or (old is None and text.isdigit()):
         return int(text)
     return float(text)
 

@@ -20,6 +20,7 @@ from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Pai
 from engine.measure.annotator import Sight
 from engine.measure.robot.tool import LabelMap, Material
 from engine.messages import (
+    CandidateJudged,
     CommandFailed,
     Evaluate,
     EvaluationDone,
@@ -119,6 +120,7 @@ class SessionTool:
         self._origin = clock()
         self._is_training = False
         self._step = 0
+        self._judged: list[CandidateJudged] = []
         self._facts: dict[str, object] = {"device": "", "network": "", "notes": []}
         self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
         self.session.set_classes(material.classes)
@@ -251,6 +253,8 @@ class SessionTool:
                 self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
                 if prediction.image_id == self.session.current and not self._gate.is_measuring:
                     self.refreshes.append(self._elapsed())
+            case CandidateJudged():
+                self._judged.append(event)
             case CommandFailed():
                 raise EngineError(event.problem.message, event.problem.hint)
             case StateChanged(state=WorkerState.FAULTED, problem=problem) if problem is not None:
@@ -351,7 +355,16 @@ class SessionTool:
             raise EngineError("Not everything could be saved.", hint="Free some space and run again.")
         if self._user > _ANSWER_S and not self._facts["network"]:
             raise EngineError("The network never opened.", hint="The lines above may tell why.")
-        return {**self._facts, "steps": steps, "seed": self._choice.seed}
+        sources = [source for source, _, _ in self._models]
+        return {
+            **self._facts,
+            "steps": steps,
+            "seed": self._choice.seed,
+            "models": {source: sources.count(source) for source in sorted(set(sources))},
+            "candidates": len(self._judged),
+            "promoted": sum(event.promoted for event in self._judged),
+            "candidates_flipped": [event.flipped for event in self._judged if event.promoted],
+        }
 
 
 def _untimed(training: TrainingConfig, steps: int) -> TrainingConfig:

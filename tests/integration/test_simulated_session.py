@@ -82,11 +82,8 @@ def test_masks_of_all_images_are_exported(worked: tuple[Path, Outcome]) -> None:
     ids = sorted((folder / "masks/label_ids").iterdir())
     assert [path.name for path in ids] == [f"{place}.png" for place in range(8)]
     assert outcome.exported_files == 3 * 8 + 1
-    for path, picture in zip(ids[-2:], outcome.held_out, strict=True):
-        with Image.open(path) as mask:
-            assert mask.size == (TILE[1], TILE[0])
-            assert (np.array(mask) < len(outcome.classes)).all()
-        assert (picture.after < len(outcome.classes)).all()
+    with Image.open(ids[-1]) as mask:
+        assert (np.array(mask) == outcome.held_out[-1].after).all()
 
 
 def test_report(worked: tuple[Path, Outcome], tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""What is made of the robot's figures: times of arrival, intervals, paired differences, words of the verb."""
+
+import argparse
+import dataclasses
+
+import numpy as np
+import pytest
+
+from engine.annotate.classes import UNLABELLED
+from engine.cli.robot import moments as parsed_moments
+from engine.cli.robot import seeds
+from engine.cli.robot_files import Outcome
+from engine.cli.robot_page import page
+from engine.cli.robot_runs import changed
+from engine.cli.robot_tables import points, summary
+from engine.config import OptimizerKind, TrainingConfig
+from engine.errors import EngineError
+from engine.measure.baselines.learner import Marked
+from engine.measure.medial import medial_path, path_length, thinned
+from engine.measure.robot.results import Measured, RunResult, count_worse
+from engine.measure.robot.statistics import interval, latency, moments, paired
+
+
+def point(seconds: float, miou: float, updates: int = 1) -> Measured:
+    return Measured(
+        seconds=seconds,
+        miou=miou,
+        pixel_accuracy=miou,
+        iou_per_class={"a": miou, "b": None},
+        strokes=1,
+        images=1,
+        updates=updates,
+    )
+
+
+def run_of(seed: int, *mious: float) -> RunResult:
+    return RunResult(
+        tool="t",
+        seed=seed,
+        curve=tuple(point(100.0 * (place + 1), miou, place) for place, miou in enumerate(mious)),
+        visits=(),
+        seconds=100.0 * len(mious),
+        blocked=0.0,
+        latencies=(1.0, 3.0),
+        worse=0,
+        journal="",
+        facts={},
+        real_seconds=1.0,
+    )
+
+
+def test_times_of_arrival_lie_between_measurements() -> None:
+    run = run_of(0, 0.2, 0.4, 0.6)
+    assert run.seconds_to(0.4) == pytest.approx(200.0)
+    assert run.seconds_to(0.5) == pytest.approx(250.0)
+    assert run.seconds_to(0.1) == pytest.approx(50.0)
+    assert run.seconds_to(0.7) is None
+    assert run.at(200.0) == 0.4
+    assert run.at(150.0) is None
+    assert run.area() == pytest.approx((10.0 + 30.0 + 50.0) / 300.0)
+
+
+def test_an_interval_holds_its_mean_and_shrinks_with_seeds() -> None:
+    values = list(np.random.default_rng(0).normal(0.5, 0.1, 40))
+    few, many = interval(values[:4]), interval(values)
+    assert few is not None
+    assert many is not None
+    assert few.low < few.mean < few.high
+    assert many.high - many.low < few.high - few.low
+    assert interval([None, 0.3]) == interval([0.3])
+    assert interval([None]) is None
+
+
+def test_differences_are_paired_by_seed() -> None:
+    ours = [run_of(seed, base + 0.1) for seed, base in ((0, 0.2), (1, 0.5), (2, 0.3))]
+    theirs = [run_of(seed, base) for seed, base in ((2, 0.3), (1, 0.5), (0, 0.2), (9, 0.9))]
+    difference = paired(ours, theirs, lambda run: run.at(100.0))
+    assert difference is not None
+    assert difference.mean == pytest.approx(0.1)
+    assert difference.high - difference.low < 1e-9
+    assert difference.is_above_zero
+    assert "above 0" in points(difference)
+    two = paired(ours[:2], theirs, lambda run: run.at(100.0))
+    assert two is not None
+    assert not two.is_above_zero
+    assert paired(ours[:1], theirs[:1], lambda run: run.at(100.0)) is None
+
+
+def test_only_shared_moments_are_compared() -> None:
+    assert moments([run_of(0, 0.1, 0.2), run_of(1, 0.1, 0.2, 0.3)]) == (100.0, 200.0)
+    assert latency([run_of(0, 0.1)], 50) == pytest.approx(2.0)
+    assert latency([], 50) is None
+
+
+def test_a_later_model_that_is_worse_is_counted_once_for_each_fall() -> None:
+    curve = [point(1, 0.4, 1), point(2, 0.39, 2), point(3, 0.387, 3), point(4, 0.2, 3), point(5, 0.1, 4)]
+    assert count_worse(curve) == 2
+
+
+def test_text_and_page_name_everything() -> None:
+    outcomes = [
+        Outcome(title=title, options={}, runs=(run_of(0, low, 0.55), run_of(1, low, 0.65)))
+        for title, low in (("<ours>", 0.3), ("theirs", 0.2))
+    ]
+    text = "\n".join(summary(outcomes))
+    for words in ("<ours> minus theirs", "mIoU at    100 s", "seconds to 0.40", "t_look 2"):
+        assert words in text
+    html = page(outcomes)
+    assert "&lt;ours&gt; minus theirs" in html
+    assert html.count("<polyline") == 2
+    assert "<ours>" not in html
+
+
+def test_words_of_the_verb() -> None:
+    assert seeds("0-2,5") == (0, 1, 2, 5)
+    assert parsed_moments("60,180") == (60.0, 180.0)
+    for wrong in ("", "a", "-1"):
+        with pytest.raises((ValueError, argparse.ArgumentTypeError)):
+            seeds(wrong)
+
+
+def test_training_choices_are_changed_by_name() -> None:
+    words = ["crop.size=96", "optimizer.kind=sgd", "augment.flip=false", "max_steps=7", "refresh_s=0.5"]
+    config = changed(TrainingConfig(), words)
+    assert config.crop.size == 96
+    assert config.optimizer.kind is OptimizerKind.SGD
+    assert config.augment.flip is False
+    assert config.refresh_s == 0.5
+    assert changed(config, ["max_steps=none"]).max_steps is None
+    for wrong in ("crop.size", "crop.nothing=1", "crop.size=x", "augment.flip=maybe", "crop.size=1"):
+        with pytest.raises(EngineError):
+            changed(TrainingConfig(), [wrong])
+
+
+def test_a_skeleton_is_thin_and_keeps_what_is_connected() -> None:
+    mask = np.zeros((60, 80), np.bool_)
+    mask[10:30, 5:75] = True
+    mask[10:55, 40:52] = True
+    skeleton = thinned(mask)
+    assert skeleton.any()
+    assert not (skeleton & ~mask).any()
+    squares = skeleton[1:, 1:] & skeleton[:-1, 1:] & skeleton[1:, :-1] & skeleton[:-1, :-1]
+    assert not squares.any()
+    path = medial_path(mask, np.ones(mask.shape, np.float32), longest=1e9)
+    assert path_length(path) > 45.0
+    assert all(mask[int(y), int(x)] for y, x in path)
+    assert medial_path(np.ones((2, 2), np.bool_), np.ones((2, 2), np.float32), longest=9.0) == ((0.0, 0.0),)
+
+
+def test_dice_and_cross_entropy_leave_unlabelled_pixels_alone() -> None:
+    import torch
+
+    from engine.measure.baselines.networks import stroke_loss
+
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+    target = torch.full((2, 8, 8), UNLABELLED)
+    assert stroke_loss(logits, target, 0.7).item() == 0.0
+    target[0, :3] = 1
+    target[0, 5] = 2
+    stroke_loss(logits, target, 0.7).backward()
+    assert logits.grad is not None
+    silent = (target == UNLABELLED)[:, None].expand_as(logits)
+    assert (logits.grad[silent] == 0).all()
+    assert (logits.grad[~silent] != 0).any()
+
+
+def test_networks_learn_from_strokes_and_judge_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.measure.baselines import networks
+    from tests.support.robot import COLORS, blobs, classes
+
+    monkeypatch.setattr(networks, "_CROP", 64)
+    recipe = dataclasses.replace(networks.unet_recipe(), sync_steps=2)
+    learner = networks.NetworkLearner(recipe, classes(), seed=0)
+    assert learner.settle() is None
+    for place in range(3):
+        truth = blobs(place)
+        image = COLORS[truth]
+        learner.mark(
+            Marked(image_id=str(place), image=image, annotation=truth, mask=np.ones(truth.shape, np.bool_))
+        )
+    model = learner.settle()
+    assert model is not None
+    guess = model("0", COLORS[blobs(0)])
+    assert guess.label_map.shape == (90, 120)
+    assert set(np.unique(guess.label_map)) <= {0, 1, 2, 3}
+    assert 0.0 < float(guess.confidence.min()) <= float(guess.confidence.max()) <= 1.0
+    assert learner.facts()["steps"] == 2
+    assert [image.is_val for image in learner._images.values()] == [False, True, False]
