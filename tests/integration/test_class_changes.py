@@ -143,6 +143,7 @@ def test_a_running_worker_keeps_everything_of_classes_that_stay(
 ) -> None:
     desk = opened(project, spec)
     learn(desk)
+    desk.predict()  # from now on weights are shown, apart from those being trained
     table = CLASSES
     for change in (*CHANGES.values(), CLASSES):
         before = class_state(trained_network_of(desk), table)
