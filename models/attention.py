@@ -50,13 +50,19 @@ class AttentionBlock(nn.Module):
         """
         return self._attend(self.query(asking), self.key(answering), self.value(answering))
 
-    def asked_by(self, row: int, column: int, asking: Tensor, answering: Tensor) -> Tensor:
-        """Returns how much one place of `asking` listens to every place of `answering`, (B, h', w').
+    def asked_by(self, row: int, column: int, asking: Tensor, key: Tensor) -> Tensor:
+        """Returns how much one place of a map listens to every place of another, (B, h', w').
 
-        The largest weight is 1. Arguments as in `forward`.
+        The largest weight is 1.
+
+        Args:
+            row: of the place that asks.
+            column: of the place that asks.
+            asking: (B, C, h, w), gives the queries.
+            key: (B, T, h', w'), what `key` makes of the map that answers.
         """
         query = self.query(asking[:, :, row : row + 1, column : column + 1]).flatten(1)
-        scores = torch.einsum("bt,bthw->bhw", query, self.key(answering)).float() * self.width**-0.5
+        scores = torch.einsum("bt,bthw->bhw", query, key).float() * self.width**-0.5
         weights: Tensor = (scores - scores.amax(dim=(1, 2), keepdim=True)).exp()
         return weights
 

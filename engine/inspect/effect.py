@@ -50,7 +50,7 @@ class LastLayer:
         shrink = min(1.0, _EDGE / max(height, width))
         frame = (max(1, round(look.frame[0] * shrink)), max(1, round(look.frame[1] * shrink)))
         whole = F.interpolate(logits, size=frame, mode="bilinear", align_corners=False)[0]
-        return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))].argmax(dim=0)
+        return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))].max(dim=0).indices
 
 
 def present_layer(look: Look) -> LastLayer:

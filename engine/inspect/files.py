@@ -111,7 +111,7 @@ class ViewFiles:
         if coarse is None:
             raise EngineError("This network has no first stage that predicts.", "Choose another view.")
         look, classes = self._look, self._look.classes
-        final = look.label_map(look.channels)
+        final = look.predicted()
         differs = np.where(coarse == final, np.uint8(255), final)
         for name, title, values in (
             ("pseudo_label", "First stage", coarse),

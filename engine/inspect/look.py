@@ -63,6 +63,7 @@ class Look:
     views: tuple[InspectedView, ...]
     explanation: Explanation | None
     _deletions: dict[int, Tensor] = field(default_factory=dict)
+    _predicted: list[NDArray[np.uint8]] = field(default_factory=list)
 
     @property
     def classes(self) -> ClassTable:
@@ -93,6 +94,12 @@ class Look:
         """Return (H, W) uint8 permanent class indices of (h, w) channels of any size, nearest pixel."""
         index_of = np.array(self.classes.index_of(), np.uint8)
         return enlarged_labels(index_of[channels.cpu().numpy()], self.size)
+
+    def predicted(self) -> NDArray[np.uint8]:
+        """Return (H, W) uint8 permanent class indices of the final prediction."""
+        if not self._predicted:
+            self._predicted.append(self.label_map(self.channels))
+        return self._predicted[0]
 
     def coarse(self) -> NDArray[np.uint8] | None:
         """Return (H, W) uint8 permanent class indices of the first stage's prediction, or None."""
@@ -161,7 +168,7 @@ def look_at(snapshot: Snapshot, image_id: str, image: NDArray[np.uint8]) -> Look
         image=small,
         logits=logits,
         frame=frame,
-        channels=output.logits[0].argmax(dim=0),
+        channels=strongest(output.logits[0]),
         views=tuple(inspected(name, view) for name, view in output.inspection.items()),
         explanation=explanation,
     )
@@ -173,6 +180,11 @@ def _kept(output: SegmentationOutput, size: tuple[int, int]) -> tuple[Tensor, tu
         with torch.inference_mode():
             return output.explanation.logits()[0].float(), output.explanation.padded
     return output.logits[0].float(), size
+
+
+def strongest(logits: Tensor) -> Tensor:
+    """Return the channel of the largest logit, (h, w) int64 of (K, h, w); much faster than `argmax`."""
+    return logits.max(dim=0).indices
 
 
 def inspected(name: str, view: InspectionView) -> InspectedView:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import EngineError
-from engine.inspect.look import Look
+from engine.inspect.look import Look, strongest
 from engine.messages import InspectedView, WhatIfReady
 from models.base import IGNORE_INDEX
 from models.inspection import InspectionKind
@@ -42,8 +42,8 @@ def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfRead
         )
     channels = {index: channel for channel, index in enumerate(look.classes.indices)}
     logits = look.without(frozenset(channels[index] for index in deleted if index in channels))
-    before = look.label_map(look.channels)
-    after = look.label_map(look.enlarged(logits).argmax(dim=0))
+    before = look.predicted()
+    after = look.label_map(strongest(look.enlarged(logits)))
     return WhatIfReady(
         request_id=request_id,
         image_id=look.image_id,

@@ -190,7 +190,7 @@ def _ready(request_id: int, look: Look, more: Sequence[InspectedView]) -> Inspec
         step=look.snapshot.step,
         classes=tuple(look.classes.indices),
         views=(*look.views, *more),
-        label_map=look.label_map(look.channels),
+        label_map=look.predicted(),
         coarse=look.coarse(),
         can_delete=look.representations is not None,
         explains=how(look),

@@ -37,9 +37,10 @@ from models.explanation import Explanation, Representations, explained
 from models.grouping import Groups, group, group_vectors, spread
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
 from models.inspection import InspectionKind
+from models.losses.enlarged_entropy import enlarged_losses
 from models.output import InspectionView, SegmentationOutput
 from models.refinement import ClassRefiner, PixelRefiner
-from models.relation import ClassRelations, pixel_losses
+from models.relation import ClassRelations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             inspection=self._views(prepared, logits) if inspect else {},
             explanation=self._explanation(read, padded, prepared, fixed, mask) if inspect else None,
             features=prepared.features.detach(),
+            small_logits=logits if self.training and padded is image else None,
             deleted=deleted,
             logits_without=without,
         )
@@ -228,7 +230,6 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
     def _explanation(
         self, read: Tensor, padded: Tensor, prepared: Prepared, fixed: Tensor, mask: Tensor
     ) -> Explanation:
-        # One item of the list would be typed as any module.
         (classifier,) = (layer for layer in self.decoder if isinstance(layer, Classifier))
         return explained(
             read,
@@ -250,22 +251,20 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         relations, size = self.context.relations, target.shape[-2:]
         labels = pad_target(target)
         if output.deleted is not None and output.logits_without is not None:
-            without = resize(output.logits_without, labels.shape[-2:])[..., : size[0], : size[1]]
-            relations.update(
-                output.deleted,
-                target,
-                pixel_losses(output.logits.detach(), target),
-                pixel_losses(without, target),
-            )
+            without = enlarged_losses(output.logits_without, labels)[..., : size[0], : size[1]]
+            final = output.logits if output.small_logits is None else output.small_logits
+            relations.update(output.deleted, target, enlarged_losses(final, target), without)
         relations.update_vectors(output.features, labels)
 
     def _auxiliary(self, stage: Tensor, coarse: Tensor, padded: Tensor, image: Tensor) -> dict[str, Tensor]:
         if not self.training:
             return {}
-        logits = {"coarse": full_size(coarse, padded, image)}
+        logits = {"coarse": coarse}
         if self.auxiliary_decoder is not None:
-            logits["stage3"] = full_size(self.auxiliary_decoder(stage), padded, image)
-        return logits
+            logits["stage3"] = self.auxiliary_decoder(stage)
+        if padded is image:
+            return logits  # the loss enlarges them more cheaply
+        return {name: full_size(values, padded, image) for name, values in logits.items()}
 
     def _fixed(self, prepared: Prepared) -> Tensor:
         """Returns the decoder's first convolution of all its inputs but the context, (B, C, h', w').
@@ -377,6 +376,7 @@ class ClassVectors(Representations):
         self._prepared = prepared
         self._fixed = fixed
         self._mask = mask
+        self._taken: Tensor | None = None
 
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h', w') with classes (K,) bool taken out."""
@@ -385,8 +385,10 @@ class ClassVectors(Representations):
 
     def taken(self) -> Tensor:
         """Returns how much of each class's vectors every place takes by its own class, (B, K, h, w)."""
-        by_mean, by_variance = self._network.context.relations.mixtures(self.present)
-        return spread(((by_mean + by_variance) / 2), self._prepared.groups)
+        if self._taken is None:
+            by_mean, by_variance = self._network.context.relations.mixtures(self.present)
+            self._taken = spread((by_mean + by_variance) / 2, self._prepared.groups)
+        return self._taken
 
     def influence(self, y: float, x: float) -> Tensor:
         """Returns how much of every place's class the class at one place takes, (B, h, w), most is 1."""

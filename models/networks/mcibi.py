@@ -232,6 +232,7 @@ class MemoryVectors(Representations):
         self._network = network
         self._kept = (stages, features, within)
         self._shares = shares.detach()
+        self._key: Tensor | None = None
 
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
@@ -244,12 +245,14 @@ class MemoryVectors(Representations):
     def influence(self, y: float, x: float) -> Tensor:
         """Returns which places correct what one place takes from the memory, (B, h, w), most is 1."""
         features = self._kept[1]
-        mixtures = self._network.memory.mixture(self._shares).to(features.dtype)
         attention = self._network.memory_attentions[0]
         if not isinstance(attention, AttentionBlock):
             raise TypeError(f"expected an attention, found {type(attention).__name__}")
+        if self._key is None:
+            mixtures = self._network.memory.mixture(self._shares).to(features.dtype)
+            self._key = attention.key(mixtures[0])
         row, column = int(y * features.shape[2]), int(x * features.shape[3])
-        return attention.asked_by(row, column, features, mixtures[0])
+        return attention.asked_by(row, column, features, self._key)
 
 
 def _copy(values: Tensor | None) -> Tensor | None:
