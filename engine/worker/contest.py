@@ -87,13 +87,13 @@ class Contest:
         if network is not None and len(cells) and item.split is Split.TRAIN:
             self._fresh = item, cells, network.shown_step
 
-    def is_due(self, network: LiveNetwork | None) -> bool:
-        """Whether there is a question to ask now."""
+    def is_due(self, network: LiveNetwork | None, *, trains: bool) -> bool:
+        """Whether there is a question to ask now; while a run goes on, it has its time first."""
         if network is None or not network.has_learnt or self._quick.readout() is None:
             return False
         if self._open:
             return True
-        return self._pace.is_due and (self._fresh is not None or self._has_news(network))
+        return (self._pace.is_due or not trains) and (self._fresh is not None or self._has_news(network))
 
     def _has_news(self, network: LiveNetwork) -> bool:
         return self._asked != (network.shown_step, self._quick.version) and bool(self._quick.held_out())

@@ -48,8 +48,8 @@ class ScreenPrediction:
         return self._parts is not None
 
     def is_busy(self, network: LiveNetwork | None) -> bool:
-        """Whether there is anything to do without a command."""
-        return self.is_running or self.is_curious(network)
+        """Whether there is anything to do without a command and without a run."""
+        return self.is_running or self._is_curious(network, trains=False)
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""
@@ -80,11 +80,10 @@ class ScreenPrediction:
         painted = Cells.none() if after is None else after.painted()
         return self._memory.corrected(network, item, self._read(item.image_path), painted)
 
-    def is_curious(self, network: LiveNetwork | None) -> bool:
-        """Whether quick model and network are to be learnt with or compared, when there is time."""
-        return self.quick.has_news or self._contest.is_due(network)
+    def _is_curious(self, network: LiveNetwork | None, *, trains: bool) -> bool:
+        return self.quick.has_news or self._contest.is_due(network, trains=trains)
 
-    def ponder(self, network: LiveNetwork | None) -> bool:
+    def ponder(self, network: LiveNetwork | None, *, trains: bool = False) -> bool:
         """Learn from an annotation that waited, or compare; return whether the image looks different now.
 
         Of many annotations only the last one is worth a new prediction.
@@ -92,7 +91,7 @@ class ScreenPrediction:
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
-        if not self.is_curious(network):
+        if not self._is_curious(network, trains=trains):
             return False
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
@@ -107,6 +106,12 @@ class ScreenPrediction:
         """
         readout = self.quick.readout() if self._is_quick(network) else None
         return filling_predictor(network) if readout is None else QuickPredictor(readout)
+
+    def shown_by(self, network: LiveNetwork) -> PredictionSource | None:
+        """Return who predicts now; None while nobody has learnt."""
+        if self._is_quick(network):
+            return PredictionSource.QUICK
+        return PredictionSource.NETWORK if network.has_learnt else None
 
     def _is_quick(self, network: LiveNetwork | None) -> bool:
         return not self._contest.prefers_network(network)

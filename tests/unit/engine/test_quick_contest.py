@@ -1,0 +1,83 @@
+"""Quick model against network, in the worker without its thread."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.annotate.classes import UNLABELLED
+from engine.messages import (
+    AnnotationChanged,
+    CheckpointSaved,
+    LoadCheckpoint,
+    PredictionReady,
+    PredictionSource,
+    SaveCheckpoint,
+    Shutdown,
+)
+from engine.project.manifest import Split
+from tests.support.learning import make_project, picture
+from tests.support.worker_desk import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A network that counts as trained but knows nothing, its project's first image on screen."""
+    desk = Desk(make_project(tmp_path))
+    desk.open(quick_head=True)
+    desk.give(SaveCheckpoint())
+    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.predict(7)
+    yield desk
+    desk.give(Shutdown())
+
+
+def shown(desk: Desk) -> PredictionSource:
+    return desk.heard.of(PredictionReady)[-1].prediction.source
+
+
+def repaint(desk: Desk, number: int, revision: int) -> None:
+    item = desk.project.items[number]
+    labels = picture(number)[1]
+    annotation = np.full_like(labels, UNLABELLED)
+    annotation[2 * revision % 8 :: 8] = labels[2 * revision % 8 :: 8]
+    desk.project.annotate(item.image_id, annotation, revision)
+    desk.give(AnnotationChanged(item=replace(item, revision=revision)))
+
+
+def test_a_network_worse_on_held_out_images_makes_room_for_the_quick_model(desk: Desk) -> None:
+    assert [item.split for item in desk.project.items].count(Split.VAL) == 1
+    for number in (1, 2, 3):
+        desk.give(AnnotationChanged(item=desk.project.items[number]))
+    desk.work(30)
+    assert shown(desk) is PredictionSource.NETWORK  # one verdict is chance
+    repaint(desk, 3, 1)
+    desk.work(30)
+    assert shown(desk) is PredictionSource.QUICK
+    told = len(desk.heard.of(PredictionReady))
+    desk.work(60)
+    assert len(desk.heard.of(PredictionReady)) == told  # nothing new is asked and nothing flutters
+
+
+def test_without_held_out_images_the_newest_strokes_decide(desk: Desk) -> None:
+    for number in (1, 2):
+        desk.give(AnnotationChanged(item=desk.project.items[number]))
+    desk.work(5)
+    for revision in range(1, 4):
+        repaint(desk, 0, revision)
+        desk.work(20)
+        assert shown(desk) is PredictionSource.NETWORK
+    for revision in range(4, 7):
+        repaint(desk, 0, revision)
+        desk.work(20)
+    assert shown(desk) is PredictionSource.QUICK
+
+
+def test_another_network_begins_anew(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    desk.give(AnnotationChanged(item=desk.project.items[0]))
+    desk.predict(8)
+    desk.work(3)
+    assert shown(desk) is PredictionSource.QUICK  # it has learnt nothing, the quick model has
