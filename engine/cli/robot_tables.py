@@ -47,6 +47,8 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     yield "regions relabelled per image", f"{sum(visit.relabels for visit in visits) / count:.2f}"
     yield "images accepted", f"{100 * sum(visit.accepted for visit in visits) / count:.0f} %"
     yield "seconds per image", f"{sum(visit.seconds for visit in visits) / count:.1f}"
+    left = [1.0 - visit.wrong_after for visit in visits]
+    yield "pixels right when an image is left", percent(interval(left))
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]

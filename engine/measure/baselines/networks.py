@@ -175,6 +175,7 @@ class NetworkLearner:
             self._notes.append(load_state(_inner(self._net), weights).summary())
         self._optimizer = recipe.optimizer(self._net)
         self._images: dict[str, _Annotated] = {}
+        self._present: set[int] = set()
         self._shown: nn.Module | None = None
         self._steps = self._offered = self._promoted = 0
 
@@ -182,21 +183,21 @@ class NetworkLearner:
 
     def mark(self, marked: Marked) -> None:
         """Take over an annotation; every sixth image is kept for judging, the second one first."""
-        known = self._images.get(marked.image_id)
         channels = self._classes.channel_of()[marked.annotation]
-        if known is not None:
-            known.channels = channels
-            return
-        val = sum(image.is_val for image in self._images.values())
-        train = len(self._images) - val
-        is_val = self._recipe.guarded and train > _TRAIN_PER_VAL * val
-        self._images[marked.image_id] = _Annotated(marked.image, channels, is_val)
+        known = self._images.get(marked.image_id)
+        if known is None:
+            val = sum(image.is_val for image in self._images.values())
+            train = len(self._images) - val
+            is_val = self._recipe.guarded and train > _TRAIN_PER_VAL * val
+            known = self._images[marked.image_id] = _Annotated(marked.image, channels, is_val)
+        known.channels = channels
+        if not known.is_val:
+            self._present |= set(np.unique(channels[marked.mask]).tolist())
 
     @property
     def is_busy(self) -> bool:
         """Whether there are two classes to tell apart."""
-        present = {int(value) for image in self._train() for value in np.unique(image.channels)}
-        return len(present - {UNLABELLED}) > 1
+        return len(self._present) > 1
 
     def _train(self) -> list[_Annotated]:
         return [image for image in self._images.values() if not image.is_val]
