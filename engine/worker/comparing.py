@@ -210,7 +210,7 @@ def show_checkpoint(network: LiveNetwork, path: Path) -> tuple[str, ...]:
     model, sentences, step = _network_of(network, path)
     network.model.load_state_dict(model.state_dict())
     network.shown_step = network.saved_step = step
-    network.checkpoint = path.name
+    network.checkpoint, network.is_descent = path.name, False
     return sentences
 
 

@@ -57,7 +57,7 @@ class Candidates:
     @property
     def is_shown(self) -> bool:
         """Whether the weights of now are those shown."""
-        return self._network.step == self._network.shown_step
+        return self._network.is_trained_shown
 
     def begin(self) -> None:
         """Begin to judge the weights of now."""

@@ -63,6 +63,8 @@ class LiveNetwork:
             shown.
         shown_step: Updates the shown weights have had.
         saved_step: Updates the shown weights had when they were last saved or loaded; None before.
+        is_descent: Whether the shown weights are earlier ones of those being trained; a checkpoint a person
+            chose meanwhile is not.
     """
 
     request: OpenNetwork
@@ -77,6 +79,12 @@ class LiveNetwork:
     trained: SegmentationModel[Any] | None = None
     shown_step: int = 0
     saved_step: int | None = None
+    is_descent: bool = True
+
+    @property
+    def is_trained_shown(self) -> bool:
+        """Whether the weights being trained are those shown."""
+        return self.is_descent and self.step == self.shown_step
 
     @property
     def classes(self) -> ClassTable:
@@ -102,27 +110,27 @@ class LiveNetwork:
     def begin_training(self) -> SegmentationModel[Any]:
         """Return the network to train: where the last run left it, else a copy of what is shown."""
         if self.trained is None:
-            self.trained = copy.deepcopy(self.model)
+            self.trained, self.is_descent = copy.deepcopy(self.model), True
         return self.trained
 
     def show_trained(self) -> None:
         """Show the weights being trained from now on."""
         if self.trained is not None:
             self.model.load_state_dict(self.trained.state_dict())
-            self.shown_step = self.step
+            self.shown_step, self.is_descent = self.step, True
 
     def end_training(self) -> None:
         """Let go of trained weights that are shown anyway; others wait for the next run."""
-        if self.step == self.shown_step:
+        if self.is_trained_shown:
             self.trained = None
 
     def give_up_training(self) -> None:
         """Let go of trained weights: what is shown is all there is."""
-        if self.step != self.shown_step:
+        if not self.is_trained_shown:
             # What the optimizer knows belongs to weights that are gone.
             self.optimizer = None
         self.trained = None
-        self.step = self.shown_step
+        self.step, self.is_descent = self.shown_step, True
 
     def class_sources(self, classes: ClassTable) -> tuple[int | None, ...]:
         """Return for each channel of a changed table the present channel of that class, or None."""
@@ -281,7 +289,7 @@ def save_shown(
         EngineError: There is no project to save into.
         StorageError: The disk refuses, or the project folder is gone.
     """
-    optimizer = network.optimizer if network.step == network.shown_step else None
+    optimizer = network.optimizer if network.is_trained_shown else None
     return _save(
         network, network.model, network.shown_step, name, optimizer, keep, labels_version, better=True
     )

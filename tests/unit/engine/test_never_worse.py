@@ -143,6 +143,9 @@ def test_a_person_may_promote_while_training_goes_on(desk: Desk, monkeypatch: py
     desk.give(PromoteCandidate(path=str(kept)))
     assert same(shown(desk), before)
     assert desk.loop.state is WorkerState.TRAINING
+    desk.give(SaveCheckpoint(name="wrong"))
+    assert [info.better for info in list_checkpoints(kept.parent) if info.name == "wrong"] == [False]
+    assert same(shown(desk), before)
 
 
 def test_rolling_back_gives_the_same_bits(desk: Desk) -> None:
