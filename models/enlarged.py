@@ -27,6 +27,20 @@ def _axis(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor
     return first, (first + 1).clamp(max=cells - 1), centre - first
 
 
+def weights_along(length: int, cells: int, like: Tensor) -> Tensor:
+    """Returns (length, cells): the weights by which cells make pixels along one axis.
+
+    Args:
+        length: pixels.
+        cells: cells.
+        like: gives precision and device.
+    """
+    first, second, share = _axis(length, cells, like.device)
+    weights = like.new_zeros(length, cells)
+    weights.scatter_add_(1, first[:, None], (1 - share)[:, None].to(like.dtype))
+    return weights.scatter_add_(1, second[:, None], share[:, None].to(like.dtype))
+
+
 class Enlargement:
     """Bilinear enlargement of (h, w) cells to (H, W) pixels, never carried out.
 

@@ -59,12 +59,15 @@ class SegmentationOutput:
         inspection: views by name; empty unless asked for.
         explanation: what later questions about this batch need; None unless asked for, and for networks that
             have nothing to explain.
+        small_logits: (B, K, h, w) float, of which `logits` are the bilinear enlargement and nothing else, so
+            that a loss may enlarge them band by band; None where a network does not say.
     """
 
     logits: Tensor
     auxiliary_logits: Mapping[str, Tensor] = field(default_factory=dict)
     inspection: Mapping[str, InspectionView] = field(default_factory=dict)
     explanation: Explanation | None = None
+    small_logits: Tensor | None = None
 
 
 def check_view(view: InspectionView, num_classes: int) -> None:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import IGNORE_INDEX
+from models.blocks import resize
+from models.losses.enlarged_entropy import enlarged_cross_entropy
 from models.processes import summed
 
 
@@ -52,6 +54,8 @@ class CrossEntropy(nn.Module):
 
         Args:
             logits: (B, K, H, W) floating point of any precision; computed in float32 (or float64 if given).
+                Of another size they are enlarged bilinearly, band by band, which costs less than to enlarge
+                them before.
             target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
             trust: (B, H, W) floating point, how much each pixel counts, at least 0; None for all alike. The
                 mean is weighted, so that trusting all pixels half changes nothing.
@@ -59,6 +63,10 @@ class CrossEntropy(nn.Module):
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
         labelled = target != IGNORE_INDEX
+        if logits.shape[-2:] != target.shape[-2:]:
+            if self.label_smoothing == 0.0:
+                return self._enlarged(logits, target, labelled, trust)
+            logits = resize(logits, target.shape[-2:])
         if trust is not None:
             return self._trusted(logits, target, labelled, trust)
         if self.class_balance == 0.0:
@@ -81,6 +89,18 @@ class CrossEntropy(nn.Module):
         weights = self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
         # Without a labelled pixel both sums are exactly 0; every weight is at least 1 otherwise.
         return (losses * weights).sum() / summed(weights.sum()).clamp(min=1)
+
+    def _enlarged(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor | None) -> Tensor:
+        counts = labelled.to(logits.dtype) if trust is None else trust.to(logits.dtype) * labelled
+        if self.class_balance:
+            counts = counts * self._pixel_weights(target, labelled, logits.shape[1]).to(counts.dtype)
+        elif self.class_weights is not None:
+            counts = counts * self.class_weights.to(counts.dtype)[torch.where(labelled, target, 0)]
+        by_count = self.divide_by_count and trust is None and not self.class_balance
+        weight = summed((labelled.to(counts.dtype) if by_count else counts).sum())
+        return enlarged_cross_entropy(logits, target, counts) / torch.where(
+            weight > 0, weight, torch.ones_like(weight)
+        )
 
     def _trusted(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor) -> Tensor:
         losses = F.cross_entropy(

@@ -66,7 +66,7 @@ class TotalLoss(nn.Module):
         values: dict[str, Tensor] = {}
         for term in self.terms:
             if term.weight:
-                values |= _weighted(term, output.logits, target, trust)
+                values |= _weighted(term, _logits_for(term.loss, output), target, trust)
         return values | self._auxiliary_terms(output.auxiliary_logits, target, trust)
 
     def _auxiliary_terms(
@@ -77,9 +77,19 @@ class TotalLoss(nn.Module):
             return {}
         return {
             f"{term.name}: {name}": term.weight
-            * _value(term.loss, resize(logits, target.shape[-2:]), target, trust)
+            * _value(term.loss, _sized_for(term.loss, logits, target), target, trust)
             for name, logits in auxiliary_logits.items()
         }
+
+
+def _logits_for(loss: nn.Module, output: SegmentationOutput) -> Tensor:
+    """Returns small logits for a cross-entropy, which enlarges them cheaply itself, else full ones."""
+    small = output.small_logits if isinstance(loss, CrossEntropy) else None
+    return output.logits if small is None else small
+
+
+def _sized_for(loss: nn.Module, logits: Tensor, target: Tensor) -> Tensor:
+    return logits if isinstance(loss, CrossEntropy) else resize(logits, target.shape[-2:])
 
 
 def _value(loss: nn.Module, logits: Tensor, target: Tensor, trust: Tensor | None) -> Any:

@@ -28,7 +28,11 @@ _RESNET18 = ResNetConfig(
     depth=ResNetDepth.RESNET18, output_stride=OutputStride.STRIDE8, pretrained=False, base_width=16
 )
 _IDRNET = IdrnetConfig(
-    backbone=_RESNET18, width=_WIDTH, attention_width=_ATTENTION, auxiliary_width=_AUXILIARY
+    backbone=_RESNET18,
+    width=_WIDTH,
+    attention_width=_ATTENTION,
+    auxiliary_width=_AUXILIARY,
+    deletion_statistics=False,
 )
 _MCIBI = McibiConfig(
     backbone=_RESNET18,
@@ -86,6 +90,11 @@ ROWS: Mapping[str, Row] = {
         title="DeepLabV3 + MCIBI",
         network=replace(_MCIBI, context=ContextKind.ASPP, dilations=_DILATIONS),
         base="deeplabv3",
+    ),
+    "idrnet-statistics": Row(
+        title="FCN + IDRNet, normalised by deleted classes too",
+        network=replace(_IDRNET, deletion_statistics=True),
+        base="fcn",
     ),
 }
 """Rows by name, those that decide a claim first."""
