@@ -13,7 +13,7 @@ A network learns from strokes, of which one in twenty has a wrong class. Then:
 - preview: a stroke is put on the largest error of a held-out image; of the pixels that flip in that image
   when the network really trains with it, the share whose margin the preview moved the same way.
 
-Images come at half their size; everything else is the product's. Budgets count steps.
+Images come at half their size, those with moved masks whole; everything else is the product's. Budgets count steps.
 """
 
 import argparse
@@ -69,6 +69,7 @@ class Scene:
     name: str
     image: NDArray[np.uint8]
     truth: Labels
+    files: tuple[Path, Path]
 
 
 def scenes(folder: Path, count: int, rng: np.random.Generator) -> list[Scene]:
@@ -77,12 +78,19 @@ def scenes(folder: Path, count: int, rng: np.random.Generator) -> list[Scene]:
     return [_scene(*files[number]) for number in rng.permutation(len(files))[:count]]
 
 
+def read_labels(mask: Path) -> Labels:
+    """Read a label map, (H, W) uint8."""
+    return np.asarray(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
 def _scene(image: Path, mask: Path) -> Scene:
     pixels = read_image(image)
     size = (pixels.shape[1] // 2, pixels.shape[0] // 2)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    truth = np.asarray(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))[::2, ::2][: size[1], : size[0]]
-    return Scene(image.name, np.asarray(small, np.uint8), np.ascontiguousarray(truth, np.uint8))
+    truth = read_labels(mask)[::2, ::2][: size[1], : size[0]]
+    return Scene(
+        image.name, np.asarray(small, np.uint8), np.ascontiguousarray(truth, np.uint8), (image, mask)
+    )
 
 
 def strokes(
@@ -253,16 +261,19 @@ class Study:
         }
 
     def shift(self) -> dict[str, float]:
-        """Area under the curve of masks moved by two pixels against masks as they are."""
+        """Area under the curve of masks moved by two pixels of the whole image against masks as they are."""
         still, moved, directions = [], [], 0
         for number, scene in enumerate(self.held_out):
-            probabilities = self.look(scene).probabilities(10_000)
+            image, truth = read_image(scene.files[0]), np.array(read_labels(scene.files[1]))
+            size = (truth.shape[1], truth.shape[0])
+            planes = self.look(scene).probabilities(10_000)
+            whole = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in planes])
             move = _MOVES[number % len(_MOVES)]
-            aside = np.full_like(scene.truth, UNLABELLED)
-            inner = scene.truth[2:-2, 2:-2]
+            aside = np.full_like(truth, UNLABELLED)
+            inner = truth[2:-2, 2:-2]
             aside[2 + move[0] : 2 + move[0] + len(inner), 2 + move[1] : 2 + move[1] + inner.shape[1]] = inner
-            still.append(label_shift(probabilities, scene.image, scene.truth).score)
-            found = label_shift(probabilities, scene.image, aside)
+            still.append(label_shift(whole, image, truth).score)
+            found = label_shift(whole, image, aside)
             moved.append(found.score)
             directions += found.move == (-move[0], -move[1])
         ahead = np.greater.outer(np.array(moved), np.array(still))
