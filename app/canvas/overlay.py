@@ -31,6 +31,10 @@ VEIL = np.uint32(0xA0000000)
 class Overlay(Protocol):
     """Something that can be laid over the image."""
 
+    @property
+    def replaces_prediction(self) -> bool:
+        """Whether the prediction beneath is left out: two colours over each other mean neither."""
+
     def colors(self, viewport: Viewport, area: Box) -> Colors:
         """Return premultiplied 0xAARRGGBB colours.
 
@@ -61,6 +65,11 @@ class HeatOverlay:
     high: float
     above: float | None = None
 
+    @property
+    def replaces_prediction(self) -> bool:
+        """Whether all is covered; below a threshold the prediction is what would be accepted."""
+        return self.above is None
+
     def colors(self, viewport: Viewport, area: Box) -> Colors:
         """Return the colours of device pixels; see `Overlay`."""
         found = blended(self.values, viewport, area)
@@ -82,6 +91,11 @@ class LabelOverlay:
     values: NDArray[np.uint8]
     table: Colors
 
+    @property
+    def replaces_prediction(self) -> bool:
+        """Always: it shows classes itself, or what is to be seen on the plain image."""
+        return True
+
     def colors(self, viewport: Viewport, area: Box) -> Colors:
         """Return the colours of device pixels; see `Overlay`."""
         return self.table.take(nearest(self.values, viewport, area))
@@ -100,6 +114,11 @@ class ChangeOverlay:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     table: Colors
+
+    @property
+    def replaces_prediction(self) -> bool:
+        """Never: what stays is seen under the veil."""
+        return False
 
     def colors(self, viewport: Viewport, area: Box) -> Colors:
         """Return the colours of device pixels; see `Overlay`."""

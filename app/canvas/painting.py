@@ -190,7 +190,8 @@ class Painter:
 
     def _prediction_codes(self, viewport: Viewport, area: Box) -> Codes:
         layer = self.prediction
-        if layer is None or layer.is_empty or not self._settings.prediction_visible:
+        replaced = self.overlay is not None and self.overlay.replaces_prediction
+        if layer is None or layer.is_empty or replaced or not self._settings.prediction_visible:
             return np.full((area.height, area.width), UNLABELLED, dtype=np.uint16)
         stride = 2 ** level_for(viewport.scale, 32)
         stripe = max(1, round(STRIPE * self.pixel_ratio))

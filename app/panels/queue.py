@@ -216,6 +216,8 @@ class QueuePanel(QWidget):
             return "No images in this folder. Drop another folder here." if self._bridge.session else ""
         if self.model.rowCount() == 0 and self.model.shown is Shown.UNREVIEWED:
             return f"All {total} reviewed. Export the masks with Ctrl+E."
+        if self.model.rowCount() == 0 and self.model.shown is Shown.DISPUTED:
+            return "None so far. Images count once INSPECT has looked at them: Ctrl+Shift+I, then D goes on."
         if self.model.rowCount() == 0:
             return "None reviewed yet. Enter accepts an image and goes on."
         return ""

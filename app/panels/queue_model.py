@@ -25,7 +25,11 @@ class Shown(Enum):
     ALL = "All images"
     UNREVIEWED = "Not reviewed"
     REVIEWED = "Reviewed"
+    DISPUTED = "First guess overruled"
 
+
+DISPUTED_FROM = 0.05
+"""Share of an image on which a network changed its mind from which on the image is worth a look."""
 
 STATUS_TEXT = {
     ImageStatus.NEW: "new",
@@ -58,6 +62,7 @@ class QueueModel(QAbstractListModel):
         self._rows: list[str] = []
         self._row_of: dict[str, int] = {}
         self._shown = Shown.ALL
+        self._disputed: dict[str, float] = {}
         self._asked: set[str] = set()
         self._wanted: dict[str, None] = {}
         self._problems: dict[str, str] = {}
@@ -79,6 +84,7 @@ class QueueModel(QAbstractListModel):
         self._asked.clear()
         self._wanted.clear()
         self._problems.clear()
+        self._disputed.clear()
         self._filter()
         self.endResetModel()
 
@@ -87,6 +93,14 @@ class QueueModel(QAbstractListModel):
         if shown is not self._shown:
             self.beginResetModel()
             self._shown = shown
+            self._filter()
+            self.endResetModel()
+
+    def set_dispute(self, image_id: str, share: float) -> None:
+        """Note on which share of an image the network's first guess and its answer differ."""
+        self._disputed[image_id] = share
+        if self._shown is Shown.DISPUTED and share >= DISPUTED_FROM and image_id not in self._row_of:
+            self.beginResetModel()
             self._filter()
             self.endResetModel()
 
@@ -182,13 +196,16 @@ class QueueModel(QAbstractListModel):
         return f"queue/{id(self)}/{image_id}"
 
     def _filter(self) -> None:
-        self._rows = [name for name in self._order if self._passes(self._records[name].status)]
+        self._rows = [name for name in self._order if self._passes(name)]
         self._row_of = {name: row for row, name in enumerate(self._rows)}
 
-    def _passes(self, status: ImageStatus) -> bool:
+    def _passes(self, image_id: str) -> bool:
         if self._shown is Shown.ALL:
             return True
-        return (status is ImageStatus.REVIEWED) == (self._shown is Shown.REVIEWED)
+        if self._shown is Shown.DISPUTED:
+            return self._disputed.get(image_id, 0.0) >= DISPUTED_FROM
+        reviewed = self._records[image_id].status is ImageStatus.REVIEWED
+        return reviewed == (self._shown is Shown.REVIEWED)
 
     def _row_changed(self, image_id: str) -> None:
         row = self.row_of(image_id)

@@ -61,7 +61,7 @@ class Ramp:
         alpha = np.ones(STEPS)
         if faint_low:
             run = np.linspace(-1.0, 1.0, STEPS) if self.centred else np.linspace(0.0, 1.0, STEPS)
-            alpha = 0.12 + 0.88 * np.abs(run)
+            alpha = 0.1 + 0.9 * np.abs(run)
         return packed(self.rgb(), alpha)
 
     def bounds(self, values: NDArray[np.floating]) -> tuple[float, float]:

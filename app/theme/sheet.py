@@ -54,6 +54,9 @@ QToolButton[tab="true"] {{ color: {muted}; border-radius: 4px; padding: 5px 2px;
 QToolButton[tab="true"]:hover {{ color: {text}; }}
 QToolButton[tab="true"]:checked {{ background: {fill}; border-color: {fill}; color: {on_fill}; }}
 QToolButton[tab="true"]:focus {{ border-color: {accent}; }}
+QToolButton[segment="true"] {{ background: {raised}; border-color: {line}; padding: 4px; }}
+QToolButton[segment="true"]:checked {{ border-color: {accent}; color: {accent}; }}
+QScrollArea#inspectPage {{ padding: 0; margin: 0; }}
 QFrame#laidStrip {{ background: {raised}; border: 0; border-top: 1px solid {line}; }}
 
 QPushButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 5px;

@@ -157,7 +157,7 @@ class BarList(QWidget):
         values = max((metrics.horizontalAdvance(bar.text) for bar in self._bars), default=0.0)
         names = min(
             max((metrics.horizontalAdvance(bar.name) + _swatches(bar) for bar in self._bars), default=0.0),
-            self.width() * 0.46,
+            self.width() * (0.6 if any(len(bar.colors) > 1 for bar in self._bars) else 0.46),
         )
         run = QRectF(names + 8, 0, max(12.0, self.width() - names - values - 18), ROW)
         largest = max((abs(bar.value) for bar in self._bars), default=0.0) or 1.0

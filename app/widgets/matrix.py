@@ -165,12 +165,11 @@ class MatrixView(QWidget):
         return QRectF(_NAMES + self._columns.index(column) * side, top, side, side)
 
     def _at(self, position: QPointF) -> tuple[int, int]:
-        """Return (row, column) places under a position; -1 is the head or the names."""
-        side = self._side(self.width())
-        row = int((position.y() - self._head(side)) // side)
-        column = int((position.x() - _NAMES) // side)
-        count = len(self._names)
-        return (row if row < count else -2, column if column < count else -2)
+        """Return (row, column) places under a position; -1 is the head or the names, -2 beyond the end."""
+        side, count = self._side(self.width()), len(self._names)
+        places = ((position.y() - self._head(side)) / side, (position.x() - _NAMES) / side)
+        row, column = (-1 if place < 0 else int(place) if place < count else -2 for place in places)
+        return row, column
 
     # --- hands ------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Inspecting(QObject):
         probe.said.connect(window.status.say)
         probe.jump.connect(self.jump)
         probe.fix.connect(self.fix)
+        probe.disputed.connect(window.queue.model.set_dispute)
         panel.strength_changed.connect(lambda _strength: self._lay(probe.lying))
         panel.export_wanted.connect(self._export)
         # A dock behind another tab counts as visible in Qt; only this signal knows better.
@@ -92,10 +93,10 @@ class Inspecting(QObject):
 
     def open(self, page: str) -> None:
         """Bring a tab of INSPECT to the front."""
+        self.panel.show_page(page)  # first, so that no other tab asks for anything
         dock = self._window.docks["inspect"]
         dock.show()
         dock.raise_()
-        self.panel.show_page(page)
 
     def pin_under_cursor(self) -> None:
         """Pin the pixel under the cursor, or let it go."""

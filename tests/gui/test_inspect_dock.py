@@ -130,13 +130,12 @@ def test_a_question_that_has_no_answer_is_explained_where_the_answer_would_stand
     desk.window.inspecting.open("structure")
     Answers(desk.session).look()
     desk.settle()
-    kinds = [command.kind for command in desk.session.worker.of(MakeOverlay)]
     desk.window.inspect.show_page("pixel")
     desk.window.inspect.show_page("structure")
     desk.settle()
     kinds = [command.kind for command in desk.session.worker.of(MakeOverlay)]
-    assert kinds == [OverlayKind.FLICKER, OverlayKind.STRUCTURE]
-    for text in ("Predicted once only.", "Nothing is labelled here."):
+    assert kinds == [OverlayKind.STRUCTURE, OverlayKind.FLICKER]
+    for text in ("Nothing is labelled here.", "Predicted once only."):
         problem = Problem(message=text, hint="Paint.")
         desk.session.emit(CommandFailed(command="MakeOverlay", problem=problem))
     desk.settle()

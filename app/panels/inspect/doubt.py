@@ -46,6 +46,7 @@ class DoubtPage(Page):
     name: ClassVar[str] = "doubt"
     title: ClassVar[str] = "Doubt"
     meaning: ClassVar[str] = "Where the network is unsure: bright places deserve your strokes first."
+    lays: ClassVar[str] = "doubt"
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
@@ -58,6 +59,7 @@ class DoubtPage(Page):
             button = QToolButton()
             button.setText(title)
             button.setCheckable(True)
+            button.setProperty("segment", True)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setChecked(kind is self.kind)
             self.kinds.addButton(button, number)
@@ -90,11 +92,11 @@ class DoubtPage(Page):
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Ask for the overlay, and for the calibration where there is none yet."""
         if super().nothing():
             return
-        self.probe.want_overlay(self.kind)
+        self.probe.want_overlay(self.kind, anew=anew)
         inspection = self.probe.inspection
         if inspection is not None and inspection.calibration is None:
             self.fit_again()
@@ -144,7 +146,7 @@ class DoubtPage(Page):
             return
         self._laid_for = state
         overlay = HeatOverlay(found.values, SEQUENTIAL, found.low, found.high, above=bound)
-        self.probe.lay(Laid("doubt", found.title, overlay))
+        self.probe.lay(Laid(self.lays, found.title, overlay))
 
     def set_watched(self, watched: bool) -> None:
         """Lay the overlay anew when the tab comes back into sight."""

@@ -35,6 +35,7 @@ class EffectPage(Page):
     meaning: ClassVar[str] = (
         "What would flip if the newest stroke were learnt: green towards labels, red against them."
     )
+    lays: ClassVar[str] = LAID
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
@@ -61,11 +62,16 @@ class EffectPage(Page):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
-        self._timer.timeout.connect(self.ask)
-        self.preview.clicked.connect(self.ask)
+        self._timer.timeout.connect(self._again)
+        self.preview.clicked.connect(self._again)
         self.check.clicked.connect(self.check_again)
         self.flips_picture.chosen.connect(self._toggle_flips)
         probe.bridge.annotation_stored.connect(self._stroke_stored)
+
+    def set_watched(self, watched: bool) -> None:
+        """Lay the preview anew when the tab comes back into sight."""
+        self._shown = ()
+        super().set_watched(watched)
 
     # --- what is known ----------------------------------------------------------------------------------
 
@@ -75,14 +81,18 @@ class EffectPage(Page):
         record = session.manifest.images.get(image_id) if session is not None and image_id else None
         return record is not None and record.size is not None and record.split is not Split.NONE
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Ask for a preview of what is painted on screen."""
+        del anew  # a preview is always of the weights of now
         session = self.probe.bridge.session
         if session is None or super().nothing() or not self.is_watched or not self._can_preview():
             return
         near = [session.neighbour(way) for way in range(1, PINNED + 1)]
         pinned = tuple(name for name in near if name is not None)
         self.probe.ask("effect_previewed", lambda inspection: inspection.preview_effect(pinned))
+
+    def _again(self) -> None:
+        self.ask()
 
     def check_again(self) -> None:
         """Ask which pixels people fixed the candidate would flip."""

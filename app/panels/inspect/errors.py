@@ -116,8 +116,9 @@ class ErrorsPage(Page):
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Search, where nobody searched yet."""
+        del anew  # it looks at every labelled image, so that only a button repeats it
         inspection = self.probe.inspection
         if inspection is not None and inspection.label_errors is None and not super().nothing():
             self.search_again()
@@ -169,15 +170,15 @@ class ErrorsPage(Page):
         found = self._found
         regions = found.regions if found is not None else 0
         self.summary.setText(
-            f"{len(self._left)} suspicious of {regions:,} labelled regions."
+            f"{len(self._left):,} of {regions:,} labelled regions left to look at."
             if self._left
-            else f"Nothing suspicious left in {regions:,} labelled regions."
+            else f"None of {regions:,} labelled regions left to look at."
         )
 
     def words(self, error: LabelError) -> str:
         """Return one line about a suspicious label."""
         names = [self.probe.class_name(index) for index in (error.class_index, error.suggested)]
-        return f"{names[0]} → {names[1]}?  {percent(error.score)} · {error.image_id.rsplit('/', 1)[-1]}"
+        return f"{percent(error.score)}  {names[0]} → {names[1]}?"
 
     def _icon(self, error: LabelError) -> QIcon:
         ratio = self.devicePixelRatioF()
@@ -207,7 +208,8 @@ class ErrorsPage(Page):
             self.evidence.set_bars(())
             return
         own, other = (self.probe.class_name(index) for index in (error.class_index, error.suggested))
-        self.about.setText(f"Labelled {own}, {error.pixels:,} pixels; the network suggests {other}.")
+        name = error.image_id.rsplit("/", 1)[-1]
+        self.about.setText(f"{name}: labelled {own}, {error.pixels:,} pixels; the network suggests {other}.")
         self.evidence.set_bars(
             [
                 Bar(

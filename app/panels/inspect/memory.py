@@ -73,8 +73,9 @@ class MemoryPage(Page):
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Ask for the map, where there is none yet."""
+        del anew  # it looks at every labelled image, so that only a button repeats it
         inspection = self.probe.inspection
         if inspection is not None and inspection.memory is None and not super().nothing():
             self.map_again()

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.panels.inspect.probe import Laid, Point, Probe
 from app.theme import Look
 from app.theme.ramps import Ramp, codes
 from app.widgets.marks import label, rule
+from engine.messages import InspectionReady
 
 Row = Sequence[object]
 
@@ -57,15 +58,19 @@ class Page(QScrollArea):
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     meaning: ClassVar[str] = ""
+    lays: ClassVar[str] = ""
+    """Name of what the tab lays over the canvas by itself; it comes off when the tab is left."""
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.probe = probe
         self.look = look
         self._is_watched = False
+        self._asked_for: InspectionReady | None = None
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setObjectName("inspectPage")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.empty = wrapped("", kind="muted")
         self.content = QWidget()
@@ -96,13 +101,27 @@ class Page(QScrollArea):
     def set_watched(self, watched: bool) -> None:
         """Say whether a person can see this tab; only then it asks for anything."""
         self._is_watched = watched
+        if self.lays and not watched and self.probe.lies(self.lays):
+            self.probe.lay(None)
         if watched:
+            self._asked_for = self.probe.ready
             self.ask()
             self._changed()
             self._moved(self.probe.cursor)
 
+    def _ask_once(self) -> None:
+        """Ask anew where another image was looked at, or the same one with other weights."""
+        before, ready = self._asked_for, self.probe.ready
+        if ready is before:
+            return
+        self._asked_for = ready
+        if ready is not None:
+            same = before is not None and before.image_id == ready.image_id
+            self.ask(anew=same and before is not None and before.step != ready.step)
+
     def _changed(self) -> None:
         if self._is_watched:
+            self._ask_once()
             reason = self.nothing()
             self.empty.setText(reason)
             self.empty.setVisible(bool(reason))
@@ -120,8 +139,12 @@ class Page(QScrollArea):
 
     # --- what subclasses say ----------------------------------------------------------------------------
 
-    def ask(self) -> None:
-        """Ask for what this tab needs; called when it comes into sight."""
+    def ask(self, *, anew: bool = False) -> None:
+        """Ask for what this tab needs; called when it comes into sight, and for another image.
+
+        Args:
+            anew: The weights went on, so that what is known of this image is out of date.
+        """
 
     def nothing(self) -> str:
         """Return why there is nothing to show and what to do about it; empty where there is."""
@@ -175,10 +198,10 @@ def section(layout: QVBoxLayout, text: str, *more: QWidget) -> None:
     layout.addLayout(heading(text, *more))
 
 
-def link(text: str, do: Callable[[], object], tip: str = "") -> QToolButton:
+def link(text: str, do: Callable[[], object], tip: str = "") -> QPushButton:
     """Return a small button with words."""
-    button = QToolButton()
-    button.setText(text)
+    button = QPushButton(text)
+    button.setProperty("narrow", True)
     button.setToolTip(tip)
     button.clicked.connect(lambda _checked=False: do())
     return button

@@ -41,7 +41,7 @@ PAGES: tuple[type[Page], ...] = (
     ErrorsPage,
     EffectPage,
 )
-DEFAULT_STRENGTH = 75
+DEFAULT_STRENGTH = 70
 NARROWEST = 270
 
 

@@ -41,7 +41,7 @@ class PixelPage(Page):
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
-        self.place = label(kind="value")
+        self.place = wrapped("", kind="value")
         self.release = link("Release", lambda: probe.set_pin(None), "Let the pinned pixel go (Y).")
         top = QHBoxLayout()
         top.addWidget(self.place, 1)
@@ -92,9 +92,9 @@ class PixelPage(Page):
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Ask for the flicker of this image, which costs next to nothing."""
-        self.probe.want_overlay(OverlayKind.FLICKER)
+        self.probe.want_overlay(OverlayKind.FLICKER, anew=anew)
 
     def refresh(self) -> None:
         """Show the newest explanation."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PATIENCE_MS = 700
 """An answer that takes longer, or was dropped for a newer question, does not hold back the next question."""
 
+STRIDE = 4
+"""Every so many rows and columns are compared where a share is enough."""
+
 Point = tuple[float, float]
 
 
@@ -60,6 +63,7 @@ class Probe(QObject):
         laid: What lies over the canvas: a `Laid` or None.
         jump: (image id, y, x) Somebody wants to see this place.
         said: A sentence for the status line.
+        disputed: (image id, share) On this share of the image first guess and answer differ.
         fix: (image id, y, x, class index or None) A labelled region is to be relabelled, or unlabelled.
 
     Args:
@@ -73,6 +77,7 @@ class Probe(QObject):
     jump = Signal(str, float, float)
     said = Signal(str)
     fix = Signal(str, float, float, object)
+    disputed = Signal(str, float)
 
     def __init__(self, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -206,9 +211,9 @@ class Probe(QObject):
         """Return why something that was asked has no answer, and what to do; empty where all is well."""
         return self._troubles.get(name, "")
 
-    def want_overlay(self, kind: OverlayKind) -> None:
-        """Ask for an overlay, unless it is there or on its way."""
-        if self.overlay(kind) is None and kind.value not in self.waiting:
+    def want_overlay(self, kind: OverlayKind, *, anew: bool = False) -> None:
+        """Ask for an overlay, unless it is there (and not wanted anew) or on its way."""
+        if (anew or self.overlay(kind) is None) and kind.value not in self.waiting:
             self.ask(kind.value, lambda inspection: inspection.overlay(kind))
 
     def delete(self, classes: frozenset[int]) -> None:
@@ -306,8 +311,14 @@ class Probe(QObject):
         if event.image_id == self.image_id:
             self.waiting.pop("inspection_ready", None)
             self._asked = None
+            self._compare(event)
             self.changed.emit()
             self._want(self.cursor)
+
+    def _compare(self, event: InspectionReady) -> None:
+        if event.coarse is not None:
+            differs = event.coarse[::STRIDE, ::STRIDE] != event.label_map[::STRIDE, ::STRIDE]
+            self.disputed.emit(event.image_id, float(differs.mean()))
 
     def _explained(self, _event: PixelExplained) -> None:
         self._answered("pixel_explained")

@@ -198,7 +198,11 @@ class StagesPage(Page):
         if view.kind is InspectionKind.HEATMAP:
             return values
         chosen = self.channel.currentData() if name == self._chosen else None
-        return np.asarray(values.mean(axis=0) if chosen is None else values[chosen], dtype=np.float32)
+        if chosen is not None:
+            return np.asarray(values[chosen])
+        # Classes compete, so the largest says most; channels are alike, so their mean does.
+        of_classes = view.kind is InspectionKind.CLASS_HEATMAPS
+        return np.asarray(values.max(axis=0) if of_classes else values.mean(axis=0), dtype=np.float32)
 
     def _pixels(self, name: str, ready: InspectionReady) -> NDArray[np.uint32]:
         table = class_colors(self.probe.classes)
@@ -256,9 +260,10 @@ class StagesPage(Page):
         self.channel.blockSignals(True)
         self.channel.clear()
         if view is not None and ready is not None and view.kind in SEVERAL:
-            self.channel.addItem("mean of all", None)
+            of_classes = view.kind is InspectionKind.CLASS_HEATMAPS
+            self.channel.addItem("largest of all" if of_classes else "mean of all", None)
             for number in range(view.values.shape[0]):
-                is_class = view.kind is InspectionKind.CLASS_HEATMAPS and number < len(ready.classes)
+                is_class = of_classes and number < len(ready.classes)
                 text = self.probe.class_name(ready.classes[number]) if is_class else f"channel {number}"
                 self.channel.addItem(text, number)
         self.channel.blockSignals(False)

@@ -32,6 +32,7 @@ class StructurePage(Page):
     meaning: ClassVar[str] = (
         "Where the shapes of prediction and labels disagree, though pixel by pixel little does."
     )
+    lays: ClassVar[str] = LAID
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
@@ -53,10 +54,15 @@ class StructurePage(Page):
         self.picture.hovered.connect(self._hovered)
         self.worst.chosen.connect(self._jump)
 
-    def ask(self) -> None:
+    def ask(self, *, anew: bool = False) -> None:
         """Ask for the map."""
         if not super().nothing():
-            self.probe.want_overlay(OverlayKind.STRUCTURE)
+            self.probe.want_overlay(OverlayKind.STRUCTURE, anew=anew)
+
+    def set_watched(self, watched: bool) -> None:
+        """Lay the map anew when the tab comes back into sight."""
+        self._shown = None
+        super().set_watched(watched)
 
     def nothing(self) -> str:
         """Return why there is no map."""
@@ -83,7 +89,8 @@ class StructurePage(Page):
         self.explanation.setText(found.explanation)
         self.legend.set_range(SEQUENTIAL, found.low, found.high, found.unit)
         self._rank(found, ready.size)
-        self._lay(found)
+        if not self.probe.lies(LAID):
+            self._lay(found)
 
     def _rank(self, found: OverlayReady, size: tuple[int, int]) -> None:
         places = [place for place in worst_places(found.values) if place[2] > found.low]
@@ -93,9 +100,10 @@ class StructurePage(Page):
         ]
         bars = []
         for (y, x), (_, _, value) in zip(self._places, places, strict=True):
-            bars.append(Bar(f"row {int(y)}, column {int(x)}", (), value, short(value), "Click: go there."))
+            tip = f"Row {int(y)}, column {int(x)}. Click: go there."
+            bars.append(Bar(f"{int(y)}, {int(x)}", (), value, short(value), tip))
         self.worst.set_bars(bars)
-        self.worst_text.setText("" if bars else "None: shapes agree everywhere.")
+        self.worst_text.setText("Row, column; click to go there." if bars else "None: shapes agree.")
 
     def _lay(self, found: OverlayReady) -> None:
         self.probe.lay(Laid(LAID, found.title, HeatOverlay(found.values, SEQUENTIAL, found.low, found.high)))
