@@ -11,7 +11,7 @@ from engine.measure.robot.statistics import interval, mean_classes, moments
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
 _WIDTH, _HEIGHT = 900, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 20, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 30, 20, 50
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }
 table { border-collapse: collapse; margin: 1em 0 }

@@ -15,7 +15,7 @@ from engine.measure.baselines.learner import Guess, Image, LabelMap, Marked, Mod
 Features = NDArray[np.float32]
 
 _PER_STROKE = 400
-_CACHED = 24
+_CACHED = 12
 _TREES, _DEPTH, _LEAF = 100, 18, 3
 _SMALLEST, _LARGEST = 1.0, 16.0
 _PASSES = 5
