@@ -95,6 +95,8 @@ class Bridge(QObject):
     calibration_fitted = Signal(object)
     label_errors_found = Signal(object)
     effect_previewed = Signal(object)
+    image_scored = Signal(object)
+    predicted_ahead = Signal(object)
 
     session_changing = Signal()
     session_changed = Signal()

@@ -94,6 +94,7 @@ from engine.messages.learning import (
     Objection,
     PromoteCandidate,
 )
+from engine.messages.queue import ImageScored, PredictedAhead, QueueEvent, ScoreImages
 from engine.messages.values import (
     ExportItem,
     PoolItem,
@@ -137,6 +138,7 @@ __all__ = [
     "FitCalibration",
     "ImageFailed",
     "ImageLoaded",
+    "ImageScored",
     "ImagesRelinked",
     "Inspect",
     "InspectedView",
@@ -165,6 +167,7 @@ __all__ = [
     "PixelExplained",
     "PoolItem",
     "Predict",
+    "PredictedAhead",
     "Prediction",
     "PredictionReady",
     "PredictionSource",
@@ -172,8 +175,10 @@ __all__ = [
     "Problem",
     "Progress",
     "PromoteCandidate",
+    "QueueEvent",
     "RenamedFound",
     "SaveCheckpoint",
+    "ScoreImages",
     "Shutdown",
     "SnapshotStored",
     "StartTraining",

@@ -9,6 +9,7 @@ from engine.annotate.geometry import Box
 from engine.config import Device, PredictConfig, TrainingConfig
 from engine.messages.inspection import InspectionCommand
 from engine.messages.learning import LearningCommand
+from engine.messages.queue import ScoreImages
 from engine.messages.values import ExportItem, PoolItem
 from models.configs import LossConfig, NetworkConfig
 
@@ -160,4 +161,5 @@ Command = (
     | Shutdown
     | InspectionCommand
     | LearningCommand
+    | ScoreImages
 )

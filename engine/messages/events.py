@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.messages.inspection import InspectionEvent
 from engine.messages.learning import LearningEvent
+from engine.messages.queue import QueueEvent
 from engine.messages.values import Prediction, Problem, WorkerState
 from engine.project.pyramid import ImagePyramid
 from engine.project.store import LoadedAnnotation
@@ -298,6 +299,7 @@ WorkerEvent = (
     | CommandFailed
     | InspectionEvent
     | LearningEvent
+    | QueueEvent
 )
 WriterEvent = (
     AnnotationStored

@@ -14,7 +14,6 @@ from engine.messages import Event, MasksImported
 from engine.project.manifest import Manifest
 from engine.project.project import Project
 from engine.session.mask_changes import import_images, importing, manifest_with
-from engine.session.training import TrainingControl
 from engine.session.view import SessionView
 from engine.writer import Writer
 
@@ -27,7 +26,6 @@ class MaskImports(SessionView):
         emit: Receives what the disk thread says.
     """
 
-    worker: TrainingControl
     _writer: Writer
 
     def __init__(self, project: Project, emit: Callable[[Event], None]) -> None:

@@ -35,6 +35,7 @@ from engine.messages import (
     ImageLoaded,
     ImagesRelinked,
     MasksImported,
+    PredictedAhead,
     PredictionReady,
     WriteFailed,
     WriteRecovered,
@@ -98,6 +99,7 @@ class Session(MaskImports):
         """Take in one event from the writer, the loader or the worker. Call this first for each event."""
         self.worker.heard(event)
         self.inspection.handle(event)
+        self.queue.handle(event)
         match event:
             case ImageLoaded():
                 self._image_loaded(event)
@@ -105,7 +107,7 @@ class Session(MaskImports):
                 self._opened.fail(event.image_id, event.problem)
             case AnnotationStored():
                 self._annotation_stored(event)
-            case PredictionReady():
+            case PredictionReady() | PredictedAhead():
                 self._predictions.add(event.prediction)
             case CheckpointSaved() | CandidateJudged() | CheckpointsChanged() | ComparisonReady():
                 if not self.worker.awaits_network:
@@ -151,7 +153,8 @@ class Session(MaskImports):
         self.current = image_id
         self._opened.touch(image_id)
         self._loader.load(image_id, self.project.image_path(image_id), self.project.store, self.classes)
-        order = self.order
+        self.queue.looked(image_id)
+        order = self.queue.ids
         ahead = [review.neighbour(order, image_id, offset) for offset in (1, -1, 2)]
         for name in ahead:
             if name is not None:

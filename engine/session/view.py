@@ -17,7 +17,10 @@ from engine.project.project import Project
 from engine.session import editing, review
 from engine.session.editing import Nothing
 from engine.session.open_images import OpenImage, OpenImages
+from engine.session.order import OrderKind
 from engine.session.predictions import PredictionCache
+from engine.session.queue import QueueControl
+from engine.session.training import TrainingControl
 from models.configs import LossConfig, NetworkConfig
 
 
@@ -29,11 +32,15 @@ class SessionView:
         current: Id of the image on screen, or None.
         save_problem: Why something cannot be written just now, or None.
         why_nothing: After a patch maker returned None: why nothing would change.
+        queue: What is known of images nobody has on screen, and their order.
     """
+
+    worker: TrainingControl
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.current: str | None = None
+        self.queue = QueueControl(self)
         self.save_problem: Problem | None = None
         self.why_nothing = ""
         self._busy = ""
@@ -152,12 +159,14 @@ class SessionView:
         return tuple(self.manifest.images)
 
     def neighbour(self, offset: int) -> str | None:
-        """Return the image `offset` places away in the queue, or None at its ends."""
-        return review.neighbour(self.order, self.current, offset)
+        """Return the image `offset` places away in the queue as it is shown, or None at its ends."""
+        return review.neighbour(self.queue.ids, self.current, offset)
 
     def next_unreviewed(self, *, backwards: bool = False) -> str | None:
-        """Return the next image that is not reviewed, or None when all are."""
-        return review.next_unreviewed(self.order, self.manifest.images, self.current, backwards=backwards)
+        """Return the next image that is not reviewed, by the order chosen; None when all are."""
+        if self.queue.kind is OrderKind.USEFUL and not backwards:
+            return self.queue.next_useful()
+        return review.next_unreviewed(self.queue.ids, self.manifest.images, self.current, backwards=backwards)
 
     def _canvas(self) -> editing.Canvas | None:
         """Return what is to be changed, or None and why it cannot be."""

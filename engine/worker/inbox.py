@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import get_args
 
-from engine.messages import AnnotationChanged, Command, InspectionCommand, MakeOverlay, Predict
+from engine.messages import AnnotationChanged, Command, InspectionCommand, MakeOverlay, Predict, ScoreImages
 
 _QUESTIONS = get_args(InspectionCommand)
 
@@ -52,6 +52,8 @@ def _replaces(new: Command, old: Command) -> bool:
         return isinstance(old, Predict)
     if isinstance(new, AnnotationChanged) and isinstance(old, AnnotationChanged):
         return new.item.image_id == old.item.image_id
+    if isinstance(new, ScoreImages):
+        return isinstance(old, ScoreImages)
     if isinstance(new, MakeOverlay) and isinstance(old, MakeOverlay):
         return new.kind is old.kind
     # Questions about the inside of the network: whoever asks again no longer waits for the first answer.

@@ -41,6 +41,7 @@ from engine.messages import (
     Problem,
     PromoteCandidate,
     SaveCheckpoint,
+    ScoreImages,
     Shutdown,
     StartTraining,
     StateChanged,
@@ -183,6 +184,8 @@ class Loop:
                 work.inspect(command)
             case PromoteCandidate() | NameCheckpoint() | DeleteCheckpoints() | CompareCheckpoints():
                 work.keep(command)
+            case ScoreImages():
+                work.score(command)
             case Shutdown():
                 work.stop("The program was closed.")
                 work.abandon()

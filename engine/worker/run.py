@@ -228,6 +228,27 @@ class Run:
         """Begin to measure the weights being trained on the held-out images."""
         return Measurement(self.network, self.pool.held_out(), self.pool.layers, self._emit, of_trained=True)
 
+    def begin_what_is_due(self, *, is_showing: bool) -> Measurement | None:
+        """Begin what the clock asks for, and return the measurement if it is one.
+
+        Raises:
+            TrainingError: The loss left the rails.
+        """
+        if self.refresh.is_due and not is_showing:
+            self.refresh.begin()
+            if self.check_weights():
+                self.candidates.begin()
+        if self.evaluation.is_due and self.pool.held_out():
+            self.evaluation.begin()
+            self.check_weights()
+            return self.measurement()
+        if self.checkpoint.is_due:
+            self.checkpoint.begin()
+            self.save_wanted = self.check_weights()
+            if self.save_wanted and not self.candidates.is_running:
+                self.candidates.begin()
+        return None
+
     def log_evaluation(self, result: EvaluationResult) -> None:
         """Put a measurement into the log."""
         self._log.write(

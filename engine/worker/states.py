@@ -43,6 +43,7 @@ from engine.messages import (
     PreviewEffect,
     PromoteCandidate,
     SaveCheckpoint,
+    ScoreImages,
     Shutdown,
     StartTraining,
     StopTraining,
@@ -89,7 +90,7 @@ def _faulted(command: Command) -> Answer:
             return Answer.DO
         case Predict() | ClassesChanged():
             return Answer.REMEMBER
-        case StopTraining() | AnnotationChanged() | CancelExport() | EndInspection():
+        case StopTraining() | AnnotationChanged() | CancelExport() | EndInspection() | ScoreImages():
             return Answer.IGNORE
         case StartTraining() | Evaluate() | SaveCheckpoint():
             return Answer.REFUSE

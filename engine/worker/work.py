@@ -25,6 +25,7 @@ from engine.messages import (
     Problem,
     Progress,
     PromoteCandidate,
+    ScoreImages,
     Shutdown,
     StartTraining,
     StopTraining,
@@ -39,6 +40,7 @@ from engine.worker.measuring import Measurement, measurement_of
 from engine.worker.network import LiveNetwork, load_network, open_network, save_shown
 from engine.worker.pace import Clock
 from engine.worker.run import Run, follow_classes
+from engine.worker.scoring import ScoringDesk
 from engine.worker.views import ScreenPrediction
 
 _STOPPED = "Training was stopped."
@@ -75,6 +77,7 @@ class Work:
         self._run: Run | None = None
         self._inspection = InspectionDesk(emit)
         self._screen = ScreenPrediction(self._inspection.pass_on, clock)
+        self._scoring = ScoringDesk(self._screen, emit, clock)
         self._measurement: Measurement | None = None
         self._desk = CheckpointDesk(emit)
 
@@ -88,6 +91,10 @@ class Work:
         """Begin to predict the image on screen, instead of whatever was under way."""
         self.want(command)
         self._begin_prediction()
+
+    def score(self, command: ScoreImages) -> None:
+        """Look at images that are not on screen, whenever there is time."""
+        self._scoring.want(command)
 
     def remember_classes(self, command: ClassesChanged) -> None:
         """Keep a class table for the network that will be opened next."""
@@ -139,6 +146,7 @@ class Work:
         self._desk.forget()
         self._screen.cancel()
         self._inspection.forget()
+        self._scoring.forget()
 
     def change_classes(self, command: ClassesChanged) -> None:
         """Let the network follow the class table; what it learnt about classes that stay, stays.
@@ -155,6 +163,7 @@ class Work:
             self._desk.forget()
         self._screen.follow_classes(network)
         self._inspection.forget()
+        self._scoring.forget()
         self._request = network.request
         self._begin_prediction()
 
@@ -288,7 +297,8 @@ class Work:
     def is_busy(self) -> bool:
         """Whether there is anything to do without a command."""
         runs = self._run is not None or self._measurement is not None or self._inspection.is_busy
-        return runs or self._desk.is_busy or self._screen.is_busy(self._network)
+        shows = self._screen.is_busy(self._network) or self._scoring.is_busy(self._network)
+        return runs or self._desk.is_busy or shows
 
     def advance(self) -> None:
         """Do one piece: a tile on screen, else a piece of measuring, else a step and a tile off screen."""
@@ -309,9 +319,11 @@ class Work:
                 self._guard.guarded("training", self._train)
             if self._screen.is_running:
                 self._predict_tile()
+            elif self._scoring.is_due(self._network, is_training=self._run is not None):
+                self._guard.guarded("ScoreImages", lambda: self._scoring.advance(self._opened_network()))
 
     def _ponder(self) -> None:
-        if self._screen.ponder(self._network):
+        if self._screen.ponder(self._network, trains=self._run is not None):
             self._begin_prediction()
 
     def _begin_prediction(self) -> None:
@@ -361,7 +373,7 @@ class Work:
             if run.is_complete:
                 self.stop(f"Done: {run.config.max_steps} steps.", save=True)
             else:
-                self._what_is_due(run)
+                self._measurement = run.begin_what_is_due(is_showing=self._screen.is_running)
         except EngineError as error:
             self.stop(save=False, problem=Problem.from_error(error))
 
@@ -380,18 +392,3 @@ class Work:
             self._guard.guarded("Predict", self._begin_prediction)
         if run.save_wanted:
             self._guard.guarded("SaveCheckpoint", lambda: run.save(None))
-
-    def _what_is_due(self, run: Run) -> None:
-        if run.refresh.is_due and not self._screen.is_running:
-            run.refresh.begin()
-            if run.check_weights():
-                run.candidates.begin()
-        if run.evaluation.is_due and run.pool.held_out():
-            run.evaluation.begin()
-            run.check_weights()
-            self._measurement = run.measurement()
-        elif run.checkpoint.is_due:
-            run.checkpoint.begin()
-            run.save_wanted = run.check_weights()
-            if run.save_wanted and not run.candidates.is_running:
-                run.candidates.begin()

@@ -86,6 +86,7 @@ class FakeWorker:
     def __init__(self, session: "FakeSession") -> None:
         self.session = session
         self.asked: list[Command] = []
+        self.is_started = False
 
     def ask(self, command: Command) -> None:
         self.asked.append(command)
@@ -158,6 +159,7 @@ class FakeSession(SessionView):
 
     def handle(self, event: Event) -> None:
         self.inspection.handle(event)
+        self.queue.handle(event)
         if isinstance(event, CandidateJudged | CheckpointsChanged | ComparisonReady):
             self.candidates.handle(event)
         if isinstance(event, ImageLoaded):

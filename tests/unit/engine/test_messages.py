@@ -200,9 +200,10 @@ SAMPLES: tuple[Any, ...] = (
     messages.NameCheckpoint(path="/x/c.pt", name="good"),
     messages.DeleteCheckpoints(paths=("/x/c.pt",)),
     messages.CompareCheckpoints(request_id=1, before="/x/c.pt", after="", images={"a.png": "/x/a.png"}),
-    messages.CandidateJudged(
-        step=1, miou=0.5, shown_miou=0.6, flipped=0.01, promoted=False, reason="Worse."
-    ),
+    messages.CandidateJudged(step=1, miou=0.5, shown_miou=0.6, flipped=0.01, promoted=False, reason="Worse."),
+    messages.ScoreImages(paths={"a.png": "/x/a.png"}, describe=("a.png",), score=(), ahead=("a.png",)),
+    messages.ImageScored(image_id="a.png", uncertainty=0.5, descriptor=np.zeros(3, np.float32)),
+    messages.PredictedAhead(prediction=PREDICTION, complete=True),
     messages.CheckpointsChanged(moved={"/x/c.pt": "/x/d.pt"}),
     messages.ComparisonReady(
         request_id=1,

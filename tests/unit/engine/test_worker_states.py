@@ -29,6 +29,7 @@ TABLE = {
     messages.CompareCheckpoints: (DO, DO, REFUSE),
     messages.Inspect: (DO, DO, REFUSE),
     messages.EndInspection: (DO, DO, IGNORE),
+    messages.ScoreImages: (DO, DO, IGNORE),
     messages.ExplainPixel: (DO, DO, REFUSE),
     messages.DeleteRepresentations: (DO, DO, REFUSE),
     messages.MakeOverlay: (DO, DO, REFUSE),

@@ -1,0 +1,312 @@
+"""Small looks at images nobody has on screen, and predictions made before they are asked for. Worker thread.
+
+Three kinds of work take turns, one small piece at a time: an image is described (read once, small), an image
+is predicted in small by whoever is shown, and a tile of an image a person is likely to open next is
+predicted. Work per image is bounded whatever the camera, and what is kept is bounded by bytes and counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import EngineError, ImageError
+from engine.inspect.uncertainty import FlickerHistory
+from engine.learn.image_cache import ImageCache
+from engine.messages import (
+    Event,
+    ImageScored,
+    Predict,
+    PredictedAhead,
+    Prediction,
+    PredictionSource,
+    ScoreImages,
+)
+from engine.predict.predictor import PredictedPart
+from engine.project.images import probe, read_image, thumbnail
+from engine.quick.features import FEATURES, feature_grid
+from engine.quick.likeness import descriptor
+from engine.worker.network import LiveNetwork
+from engine.worker.pace import Clock, Pace
+from engine.worker.views import ScreenPrediction
+
+_DESCRIBED_EDGE = 160
+_EDGE = 512
+"""Longest edge an image is predicted at for its score, in pixels."""
+_SPACING = 8
+"""Pixels of the small image between two places that count."""
+_SHARE = 0.12
+"""Largest share of the time while training."""
+_AHEAD_S = 10.0
+"""A prediction made ahead is made anew after so many seconds, if the model is another one by then."""
+_AHEAD_PIXELS = 24_000_000
+_SMALL_BYTES = 48 * 2**20
+_KEPT = 128
+"""Images whose quick features and last class maps are kept."""
+_SMALLEST_SHARE = 0.002
+
+Version = tuple[PredictionSource, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ahead:
+    """An image being predicted before it is asked for."""
+
+    image_id: str
+    size: tuple[int, int]
+    version: Version
+    parts: Iterator[PredictedPart]
+
+
+class ScoringDesk:
+    """What the queue wants to know, answered when there is time.
+
+    Args:
+        screen: Knows who is shown, and the quick model.
+        emit: Receives the answers.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, screen: ScreenPrediction, emit: Callable[[Event], None], clock: Clock) -> None:
+        self._screen = screen
+        self._emit = emit
+        self._clock = clock
+        self._pace = Pace(clock, 0.0, share=_SHARE)
+        self._last_look: dict[str, tuple[int, NDArray[np.uint8] | None]] = {}
+        self._wanted = ScoreImages(paths={}, describe=(), score=(), ahead=())
+        self._described: set[str] = set()
+        self._failed: set[str] = set()
+        self._images = ImageCache(_SMALL_BYTES)
+        self._turn = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what models said: the network is another one now, or its classes are."""
+        self._scored: dict[str, Version] = {}
+        self._values: OrderedDict[str, tuple[NDArray[np.float16], tuple[int, int]]] = OrderedDict()
+        self._flicker = FlickerHistory(images=_KEPT)
+        self._last_look = {name: (look, None) for name, look in self._wanted.looks.items()}
+        self._versions: dict[Version, int] = {}
+        self._ahead: _Ahead | None = None
+        self._ahead_done: dict[str, tuple[Version, float]] = {}
+
+    def want(self, command: ScoreImages) -> None:
+        """Work for another list from now on."""
+        if command.paths != self._wanted.paths:
+            self._failed.clear()  # another folder, or files that came back
+        self._wanted = command
+        self._described &= set(command.paths)
+        before = self._last_look
+        self._last_look = {
+            name: before[name] if name in before and before[name][0] == look else (look, None)
+            for name, look in command.looks.items()
+        }
+
+    # --- what is to be done -------------------------------------------------------------------------------
+
+    def is_busy(self, network: LiveNetwork | None) -> bool:
+        """Whether anything is left to do."""
+        return any(self._next(network))
+
+    def is_due(self, network: LiveNetwork | None, *, is_training: bool) -> bool:
+        """Whether to do a piece now: always while idle, a small share of the time while training."""
+        return (not is_training or self._pace.is_due) and self.is_busy(network)
+
+    def _next(self, network: LiveNetwork | None) -> tuple[str | None, str | None, str | None]:
+        """Return the image to describe, to score and to predict ahead next."""
+        wanted = self._wanted
+        describe = next((name for name in wanted.describe if self._is_new(name)), None)
+        if network is None:
+            return None, None, None
+        version = self._version(network)
+        if version is None:
+            return describe, None, None
+        if self._ahead is not None:
+            return describe, self._to_score(version), self._ahead.image_id
+        ahead = next((name for name in wanted.ahead if self._is_stale(name, version)), None)
+        return describe, self._to_score(version), ahead
+
+    def _is_new(self, name: str) -> bool:
+        return name not in self._described and name not in self._failed
+
+    def _to_score(self, version: Version) -> str | None:
+        """Return an image never scored, else one scored by an older model."""
+        names = [name for name in self._wanted.score if name not in self._failed]
+        never = next((name for name in names if name not in self._scored), None)
+        return never or next((name for name in names if self._scored[name] != version), None)
+
+    def _is_stale(self, name: str, version: Version) -> bool:
+        if name in self._failed:
+            return False
+        done = self._ahead_done.get(name)
+        return done is None or (done[0] != version and self._clock() - done[1] >= _AHEAD_S)
+
+    def _version(self, network: LiveNetwork | None) -> Version | None:
+        """Return who is shown and how new they are; None while nobody has learnt."""
+        source = None if network is None else self._screen.shown_by(network)
+        if network is None or source is None:
+            return None
+        quick = source is PredictionSource.QUICK
+        return source, self._screen.quick.version if quick else network.shown_step
+
+    # --- pieces -------------------------------------------------------------------------------------------
+
+    def advance(self, network: LiveNetwork) -> None:
+        """Do one piece.
+
+        Raises:
+            DeviceMemoryError: Memory is too small to predict; nothing more is predicted for this list.
+        """
+        self._pace.begin()
+        describe, score, ahead = self._next(network)
+        # In turns, so that neither a long folder nor a model that changes often holds up the others.
+        pieces = [
+            (name, do)
+            for name, do in ((ahead, self._predict_ahead), (score, self._score), (describe, self._describe))
+            if name is not None
+        ]
+        if pieces:
+            self._turn += 1
+            name, do = pieces[self._turn % len(pieces)]
+            self._do(name, do, network)
+        self._pace.end()
+
+    def _do(self, name: str, do: Callable[[str, LiveNetwork], None], network: LiveNetwork) -> None:
+        try:
+            do(name, network)
+        except EngineError as error:
+            self._failed.add(name)
+            self._ahead = None
+            if not isinstance(error, ImageError):
+                self._wanted = ScoreImages(
+                    paths=self._wanted.paths, describe=self._wanted.describe, score=(), ahead=()
+                )
+                raise
+
+    def _describe(self, name: str, _network: LiveNetwork) -> None:
+        found = descriptor(thumbnail(Path(self._wanted.paths[name]), _DESCRIBED_EDGE))
+        self._described.add(name)
+        self._emit(ImageScored(image_id=name, descriptor=found))
+
+    def _score(self, name: str, network: LiveNetwork) -> None:
+        version = self._version(network)
+        if version is None:
+            return
+        quick = version[0] is PredictionSource.QUICK
+        labels, confidence = self._quick_look(name) if quick else self._network_look(name, network)
+        self._scored[name] = version
+        number = self._versions.setdefault(version, len(self._versions))
+        self._flicker.add(name, labels, number)
+        flicker = self._flicker.flicker(name)
+        counts = np.bincount(labels.ravel(), minlength=256) / labels.size
+        self._emit(
+            ImageScored(
+                image_id=name,
+                uncertainty=float(np.clip(1.0 - confidence.mean(), 0.0, 1.0)),
+                flicker=0.0 if flicker is None else float(flicker.mean()),
+                changed=self._changed(name, labels),
+                shares={int(i): float(counts[i]) for i in np.flatnonzero(counts >= _SMALLEST_SHARE)},
+                step=0 if quick else version[1],
+                source=version[0],
+            )
+        )
+
+    def _changed(self, name: str, labels: NDArray[np.uint8]) -> float | None:
+        """Return the share of places that are another class than at the last look."""
+        if name not in self._last_look:
+            return None
+        look, before = self._last_look[name]
+        if before is None or before.shape != labels.shape:
+            self._last_look[name] = look, labels
+            return 0.0
+        return float((before != labels).mean())
+
+    def _quick_look(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return class and confidence at places of an image, by the quick model."""
+        readout = self._screen.quick.readout()
+        if readout is None:
+            raise RuntimeError("the quick model is shown and has learnt nothing")
+        if name not in self._values:
+            grid = feature_grid(self._small(name))
+            rows, columns = _places(grid.size, grid.cells)
+            values = np.ascontiguousarray(grid.values[rows][:, columns]).reshape(-1, FEATURES)
+            self._values[name] = values, (len(rows), len(columns))
+        values, shape = self._values[name]
+        self._values.move_to_end(name)
+        while len(self._values) > _KEPT:
+            self._values.popitem(last=False)
+        chances = readout.probabilities(values)
+        labels = readout.classes[chances.argmax(axis=1)].reshape(shape)
+        return labels, chances.max(axis=1).reshape(shape)
+
+    def _network_look(self, name: str, network: LiveNetwork) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return class and confidence at places of an image, by the network."""
+        label_map, confidence = network.predictor().predict_whole(self._small(name))
+        size = (int(label_map.shape[0]), int(label_map.shape[1]))
+        rows, columns = _places(size, size)
+        return label_map[rows][:, columns], confidence[rows][:, columns]
+
+    def _small(self, name: str) -> NDArray[np.uint8]:
+        path = self._wanted.paths[name]
+        (image,) = self._images.get(path, lambda: (thumbnail(Path(path), _EDGE),))
+        return image
+
+    def _predict_ahead(self, name: str, network: LiveNetwork) -> None:
+        if self._ahead is None:
+            self._ahead = self._begin_ahead(name, network)
+        if self._ahead is None:
+            return
+        ahead = self._ahead
+        part = next(ahead.parts, None)
+        if part is None or part.complete:
+            self._ahead = None
+            self._ahead_done[name] = ahead.version, self._clock()
+        if part is not None:
+            self._emit(PredictedAhead(prediction=_prediction(ahead, part, network), complete=part.complete))
+
+    def _begin_ahead(self, name: str, network: LiveNetwork) -> _Ahead | None:
+        version = self._version(network)
+        path = Path(self._wanted.paths[name])
+        size = probe(path).size
+        if version is None:
+            return None
+        if size[0] * size[1] > _AHEAD_PIXELS:
+            self._ahead_done[name] = version, math.inf  # too large to hold; predicted when it is opened
+            return None
+        image = read_image(path)
+        if version[0] is PredictionSource.QUICK:
+            wanted = Predict(image_id=name, image_path=str(path), request_id=0)
+            parts: Iterator[PredictedPart] = self._screen.quick.predict(image, wanted)
+        else:
+            parts = network.predictor().predict(image)
+        return _Ahead(name, (int(image.shape[0]), int(image.shape[1])), version, parts)
+
+
+def _places(size: tuple[int, int], cells: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns of cells about every `_SPACING` pixels of an image of (H, W)."""
+    counts = [max(1, min(count, extent // _SPACING)) for count, extent in zip(cells, size, strict=True)]
+    rows, columns = (
+        ((np.arange(count) + 0.5) * extent / count).astype(np.int64)
+        for count, extent in zip(counts, cells, strict=True)
+    )
+    return rows, columns
+
+
+def _prediction(ahead: _Ahead, part: PredictedPart, network: LiveNetwork) -> Prediction:
+    quick = ahead.version[0] is PredictionSource.QUICK
+    return Prediction(
+        image_id=ahead.image_id,
+        size=ahead.size,
+        box=part.box,
+        label_map=part.label_map,
+        confidence=part.confidence,
+        step=0 if quick else ahead.version[1],
+        checkpoint="" if quick else network.checkpoint,
+        source=ahead.version[0],
+    )
