@@ -23,6 +23,7 @@ from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_length
 from engine.measure.robot.results import RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
+from engine.session.order import OrderKind
 from models.described import ConfigError
 from models.presets import PRESETS
 
@@ -131,6 +132,7 @@ def _tool(
         device=Device(arguments.device),
         seed=plan.seed,
         sync_steps=arguments.sync_steps if plan.sync else None,
+        order=OrderKind.USEFUL if plan.order is Order.QUEUE else OrderKind.FOLDER,
     )
     keep = None if arguments.keep is None else arguments.keep / f"{title}-{plan.seed}"
     with work_folder(material, keep) as folder:

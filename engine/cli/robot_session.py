@@ -35,6 +35,7 @@ from engine.messages import (
     WorkerState,
 )
 from engine.session import Session
+from engine.session.order import OrderKind
 from models.configs import LossConfig, NetworkConfig
 
 _ANSWER_S = 120.0
@@ -44,7 +45,7 @@ _NEVER_S = 86400.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChoice:
-    """What the session learns with; ``None`` leaves a new project's own choice."""
+    """What the session learns with, and how it orders images; ``None`` leaves a new project's own choice."""
 
     title: str = "maskloop"
     network: NetworkConfig | None = None
@@ -53,6 +54,7 @@ class SessionChoice:
     device: Device = Device.AUTO
     seed: int = 0
     sync_steps: int | None = None
+    order: OrderKind = OrderKind.FOLDER
 
 
 class _Gate:
@@ -123,6 +125,7 @@ class SessionTool:
         self._judged: list[CandidateJudged] = []
         self._facts: dict[str, object] = {"device": "", "network": "", "notes": []}
         self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
+        self.session.queue.kind = choice.order
         self.session.set_classes(material.classes)
         if choice.network is not None:
             self.session.choose_network(choice.network, choice.loss or self.session.loss)
@@ -204,9 +207,18 @@ class SessionTool:
         return dataclasses.replace(patch, mask=mask) if mask.any() else None
 
     def suggest(self, candidates: Sequence[str]) -> str | None:
-        """The session's next most useful image among these, in its own order."""
-        wanted = set(candidates)
-        return next((name for name in self.session.order if name in wanted), None)
+        """The session's next most useful image among these; None before it has looked at any."""
+        if self._is_sync:
+            self._wait_for_looks()
+        return self.session.queue.next_useful(frozenset(candidates))
+
+    def _wait_for_looks(self) -> None:
+        """With ``sync``, wait until the worker has looked at all it was asked to, with the model of now."""
+        self.session.queue.wish()
+        self._listen(0.0)
+        deadline = self._clock() + _ANSWER_S
+        while self.session.queue.is_waiting and self._clock() < deadline:
+            self._listen(_BEAT_S)
 
     # --- time ---------------------------------------------------------------------------------------------
 

@@ -67,7 +67,8 @@ def test_the_session_at_work_twice_writes_the_same_journal(
 @pytest.mark.slow
 def test_learning_alongside_takes_the_persons_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    assert run(command(folder, "--session", "20", "--device", "cpu", "--json", str(out))) == 0
+    words = ("--session", "20", "--device", "cpu", "--policy", "queue", "--json", str(out))
+    assert run(command(folder, *words)) == 0
     (result,) = json.loads(out.read_text("utf-8"))["runs"]
     assert result["real_seconds"] >= 19.0
     assert result["curve"][-1]["updates"] >= 1
