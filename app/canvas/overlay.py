@@ -8,7 +8,7 @@ what the window shows of it. All arrays are kept, not copied. GUI thread only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.annotate.geometry import Box
 
 Colors = NDArray[np.uint32]
+T = TypeVar("T", bound=np.generic)
 
 VEIL = np.uint32(0xA0000000)
 """Over what does not change, so that what changes is seen at once."""
@@ -139,7 +140,7 @@ def nearest(values: NDArray[np.uint8], viewport: Viewport, area: Box) -> NDArray
     height, width = values.shape
     rows = viewport.image_rows(area.top, area.bottom) * height // viewport.image_height
     columns = viewport.image_columns(area.left, area.right) * width // viewport.image_width
-    return sample(values, rows, columns)
+    return _read(values, rows, columns)
 
 
 def blended(values: NDArray[np.float32], viewport: Viewport, area: Box) -> NDArray[np.float32]:
@@ -148,14 +149,30 @@ def blended(values: NDArray[np.float32], viewport: Viewport, area: Box) -> NDArr
     down, down_share = _between(viewport.image_rows(area.top, area.bottom), viewport.image_height, height)
     along, share = _between(viewport.image_columns(area.left, area.right), viewport.image_width, width)
     if height >= viewport.image_height and width >= viewport.image_width:
-        return sample(values, down, along)
+        return _read(values, down, along)
     # Rows first on the few columns there are, then columns: two small steps instead of one large one.
     first, last = int(down[0]), min(int(down[-1]) + 2, height)
     part = values[first:last]
     below = np.minimum(down + 1, height - 1) - first
     lines = part[down - first] * (1 - down_share[:, None]) + part[below] * down_share[:, None]
-    beside = np.minimum(along + 1, width - 1)
-    return np.asarray(lines[:, along] * (1 - share) + lines[:, beside] * share, dtype=np.float32)
+    found = lines.take(along, axis=1)
+    right = lines.take(np.minimum(along + 1, width - 1), axis=1)
+    right -= found
+    right *= share
+    found += right
+    return np.asarray(found, dtype=np.float32)
+
+
+def _read(values: NDArray[T], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[T]:
+    """Return `values[rows][:, columns]`, in strides where few of many are wanted: less memory is read."""
+    spread = min(_spread(rows), _spread(columns))
+    stride = 1 << max(0, spread.bit_length() - 1)
+    return sample(values[::stride, ::stride], rows // stride, columns // stride)
+
+
+def _spread(places: NDArray[np.int64]) -> int:
+    """Return how far apart ascending places are on average, in whole steps, at least 1."""
+    return max(1, int(places[-1] - places[0]) // max(1, len(places) - 1))
 
 
 def _between(
