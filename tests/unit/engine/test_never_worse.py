@@ -56,7 +56,7 @@ def shown(desk: Desk, number: int = 0) -> Prediction:
     raise AssertionError("no prediction")
 
 
-def good(desk: Desk, steps: int = 80) -> Prediction:
+def good(desk: Desk, steps: int = 50) -> Prediction:
     """Train well, stop, and return the prediction."""
     desk.start(replace(QUIET, max_steps=steps))
     desk.work_until(TrainingStopped)
@@ -119,14 +119,14 @@ def test_weights_that_flip_too_much_are_kept_and_can_be_promoted(
     assert same(shown(desk), before)
     path = Path(said.checkpoint)
     (info,) = (info for info in list_checkpoints(path.parent) if info.path == path)
-    assert (info.better, info.step) == (False, 105)
+    assert (info.better, info.step) == (False, 75)
     desk.heard.clear()
     desk.give(PromoteCandidate(path=str(path)))
     (moved,) = desk.heard.of(CheckpointsChanged)
     assert desk.heard.of(CandidateJudged)[-1].promoted
     assert not path.exists()
     assert "not-better" not in moved.moved[str(path)]
-    assert shown(desk).step == 105
+    assert shown(desk).step == 75
     assert not same(shown(desk), before)
 
 
@@ -137,7 +137,7 @@ def test_a_person_may_promote_while_training_goes_on(desk: Desk, monkeypatch: py
     desk.start(QUIET)
     desk.work(25)
     desk.give(PromoteCandidate())
-    assert shown(desk).step == 105
+    assert shown(desk).step == 75
     assert not same(shown(desk), before)
     assert desk.loop.state is WorkerState.TRAINING
     desk.give(PromoteCandidate(path=str(kept)))
