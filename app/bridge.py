@@ -96,6 +96,7 @@ class Bridge(QObject):
     label_errors_found = Signal(object)
     effect_previewed = Signal(object)
     image_scored = Signal(object)
+    all_scored = Signal(object)
     predicted_ahead = Signal(object)
 
     session_changing = Signal()

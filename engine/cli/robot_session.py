@@ -20,6 +20,7 @@ from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Pai
 from engine.measure.annotator import Sight
 from engine.measure.robot.tool import LabelMap, Material
 from engine.messages import (
+    AllScored,
     CandidateJudged,
     CommandFailed,
     Evaluate,
@@ -214,11 +215,8 @@ class SessionTool:
 
     def _wait_for_looks(self) -> None:
         """With ``sync``, wait until the worker has looked at all it was asked to, with the model of now."""
-        self.session.queue.wish()
-        self._listen(0.0)
-        deadline = self._clock() + _ANSWER_S
-        while self.session.queue.is_waiting and self._clock() < deadline:
-            self._listen(_BEAT_S)
+        self.session.queue.wish(again=True)
+        self._wait_for(lambda event: isinstance(event, AllScored))
 
     # --- time ---------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ from engine.messages.learning import (
     Objection,
     PromoteCandidate,
 )
-from engine.messages.queue import ImageScored, PredictedAhead, QueueEvent, ScoreImages
+from engine.messages.queue import AllScored, ImageScored, PredictedAhead, QueueEvent, ScoreImages
 from engine.messages.values import (
     ExportItem,
     PoolItem,
@@ -107,6 +107,7 @@ from engine.messages.values import (
 __all__ = [
     "EXPORT_TASK",
     "IMPORT_TASK",
+    "AllScored",
     "AnnotationChanged",
     "AnnotationSetAside",
     "AnnotationStored",

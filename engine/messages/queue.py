@@ -74,4 +74,9 @@ class PredictedAhead:
     complete: bool
 
 
-QueueEvent = ImageScored | PredictedAhead
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllScored:
+    """Everything the last `ScoreImages` asked for is done, with the model of now."""
+
+
+QueueEvent = ImageScored | PredictedAhead | AllScored

@@ -111,7 +111,10 @@ class QueueControl:
 
     def changed(self) -> frozenset[str]:
         """Return the images whose prediction has changed since the person last looked."""
-        return frozenset(name for name in order.changed(self.looks) if name in self._images)
+        on_screen = self._session.current
+        return frozenset(
+            name for name in order.changed(self.looks) if name in self._images and name != on_screen
+        )
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -150,12 +153,16 @@ class QueueControl:
         self._looked[image_id] = self._looks
         self.wish()
 
-    def wish(self) -> None:
-        """Tell the worker which images to look at, if it runs and the list is another one now."""
+    def wish(self, *, again: bool = False) -> None:
+        """Tell the worker which images to look at, if it runs and the list is another one now.
+
+        Args:
+            again: Tell it in any case; `AllScored` follows once it has looked at them.
+        """
         if not self._session.worker.is_started:
             return
         wanted = self._wanted()
-        if wanted != self._asked:
+        if again or wanted != self._asked:
             self._asked = wanted
             self._session.worker.ask(wanted)
 

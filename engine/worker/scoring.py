@@ -20,6 +20,7 @@ from engine.errors import EngineError, ImageError
 from engine.inspect.uncertainty import FlickerHistory
 from engine.learn.image_cache import ImageCache
 from engine.messages import (
+    AllScored,
     Event,
     ImageScored,
     Predict,
@@ -84,6 +85,7 @@ class ScoringDesk:
         self._failed: set[str] = set()
         self._images = ImageCache(_SMALL_BYTES)
         self._turn = 0
+        self._is_told = True
         self.forget()
 
     def forget(self) -> None:
@@ -101,6 +103,7 @@ class ScoringDesk:
         if command.paths != self._wanted.paths:
             self._failed.clear()  # another folder, or files that came back
         self._wanted = command
+        self._is_told = False
         self._described &= set(command.paths)
         before = self._last_look
         self._last_look = {
@@ -112,7 +115,7 @@ class ScoringDesk:
 
     def is_busy(self, network: LiveNetwork | None) -> bool:
         """Whether anything is left to do."""
-        return any(self._next(network))
+        return network is not None and (not self._is_told or any(self._next(network)))
 
     def is_due(self, network: LiveNetwork | None, *, is_training: bool) -> bool:
         """Whether to do a piece now: always while idle, a small share of the time while training."""
@@ -171,7 +174,10 @@ class ScoringDesk:
             for name, do in ((ahead, self._predict_ahead), (score, self._score), (describe, self._describe))
             if name is not None
         ]
-        if pieces:
+        self._is_told = not pieces
+        if not pieces:
+            self._emit(AllScored())
+        else:
             self._turn += 1
             name, do = pieces[self._turn % len(pieces)]
             self._do(name, do, network)

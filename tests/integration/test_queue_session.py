@@ -31,7 +31,8 @@ def test_images_nobody_opened_are_scored_and_the_next_is_predicted_ahead(tmp_pat
         ahead = driver.wait(PredictedAhead, lambda event: event.complete).prediction
         assert ahead.source is PredictionSource.QUICK
         shown = session.prediction(ahead.image_id)
-        assert shown is not None and ahead.image_id != FIRST
+        assert shown is not None
+        assert ahead.image_id != FIRST
         assert (shown.label_map[:, :30] == 0).mean() > 0.9
 
         driver.wait(ImageScored, lambda event: event.image_id == "odd.png" and event.uncertainty is not None)
@@ -39,7 +40,9 @@ def test_images_nobody_opened_are_scored_and_the_next_is_predicted_ahead(tmp_pat
             ImageScored, lambda event: event.image_id == "image_1.png" and event.uncertainty is not None
         )
         strange = session.queue.score("odd.png")
-        assert strange is not None and strange.uncertainty is not None and plain.uncertainty is not None
+        assert strange is not None
+        assert strange.uncertainty is not None
+        assert plain.uncertainty is not None
         assert strange.uncertainty > plain.uncertainty
 
         assert session.next_unreviewed() == "image_1.png", "folder order unless another one is chosen"

@@ -203,6 +203,7 @@ SAMPLES: tuple[Any, ...] = (
     messages.CandidateJudged(step=1, miou=0.5, shown_miou=0.6, flipped=0.01, promoted=False, reason="Worse."),
     messages.ScoreImages(paths={"a.png": "/x/a.png"}, describe=("a.png",), score=(), ahead=("a.png",)),
     messages.ImageScored(image_id="a.png", uncertainty=0.5, descriptor=np.zeros(3, np.float32)),
+    messages.AllScored(),
     messages.PredictedAhead(prediction=PREDICTION, complete=True),
     messages.CheckpointsChanged(moved={"/x/c.pt": "/x/d.pt"}),
     messages.ComparisonReady(
