@@ -95,7 +95,7 @@ def effect(
     known = torch.full_like(old, IGNORE_INDEX)
     if annotation is not None:
         resized = F.interpolate(
-            torch.from_numpy(annotation)[None, None].double(), size=tuple(old.shape), mode="nearest-exact"
+            torch.from_numpy(annotation)[None, None].float(), size=tuple(old.shape), mode="nearest-exact"
         )
         known = resized[0, 0].long()
     unlabelled = known == IGNORE_INDEX

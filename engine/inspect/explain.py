@@ -154,10 +154,10 @@ def _by_gates(look: Look, pixel: _Pixel, explanation: Explanation) -> _Why:
 def _linear(look: Look, pixel: _Pixel, explanation: Explanation) -> _Why:
     """Split the margin by the class that each channel of the last features speaks for: exact."""
     here = at(explanation.features[0].float(), pixel.place, look.frame).double()
-    weight, bias = explanation.weight.double(), explanation.bias.double()
+    weight, bias = explanation.weight.cpu().double(), explanation.bias.cpu().double()
     pull = (weight[pixel.label] - weight[pixel.second]) * here
-    sums = torch.zeros(len(weight), dtype=pull.dtype, device=pull.device)
-    sums.index_add_(0, explanation.spoken_for(), pull)
+    sums = torch.zeros(len(weight), dtype=pull.dtype)
+    sums.index_add_(0, explanation.spoken_for().cpu(), pull)
     values = {channel: value for channel, value in enumerate(sums.tolist()) if value}
     remainder = float(bias[pixel.label] - bias[pixel.second])
     return _Why(
@@ -186,7 +186,7 @@ def _nearest_memory(look: Look, place: tuple[int, int]) -> int | None:
     if explanation is None or explanation.memory is None or explanation.remembered is None:
         return None
     here = at(explanation.remembered[0].float(), place, look.frame)
-    memory = explanation.memory.float()
+    memory = explanation.memory.float().cpu()
     filled = (memory != 0).any(dim=2)
     if not bool(filled.any()):
         return None

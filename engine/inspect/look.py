@@ -213,7 +213,7 @@ def enlarged_labels(label_map: NDArray[np.uint8], size: tuple[int, int]) -> NDAr
 
 
 def at(values: Tensor, place: tuple[int, int], frame: tuple[int, int]) -> Tensor:
-    """Return what bilinear enlargement of a map gives at one pixel, (C,) of the map's precision.
+    """Return what bilinear enlargement of a map gives at one pixel, (C,) on the processor.
 
     Args:
         values: (C, h, w).
@@ -223,7 +223,7 @@ def at(values: Tensor, place: tuple[int, int], frame: tuple[int, int]) -> Tensor
     rows, row_weights = _neighbours(place[0], values.shape[1], frame[0])
     columns, column_weights = _neighbours(place[1], values.shape[2], frame[1])
     weights = values.new_tensor(row_weights)[:, None] * values.new_tensor(column_weights)[None]
-    return (values[:, rows][:, :, columns] * weights).sum(dim=(1, 2))
+    return (values[:, rows][:, :, columns] * weights).sum(dim=(1, 2)).cpu()
 
 
 def _neighbours(position: int, length: int, frame: int) -> tuple[list[int], list[float]]:

@@ -141,7 +141,7 @@ def structure(look: Look, annotation: NDArray[np.uint8] | None) -> tuple[Floats,
         )
     if min(size) < WINDOW:
         raise EngineError("The image is too small for windows of structure.", "Choose a larger image.")
-    reduced = F.interpolate(labels[None, None].double(), size=size, mode="nearest-exact")[0, 0].long()
+    reduced = F.interpolate(labels[None, None].float(), size=size, mode="nearest-exact")[0, 0].long()
     found = structure_map(probabilities, reduced.numpy(), ignore=IGNORE_INDEX)
     values = stretched(found, size)
     positive = values[values > 0]

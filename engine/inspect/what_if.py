@@ -118,7 +118,8 @@ def relations(look: Look, target: Tensor) -> Iterator[tuple[InspectedView, ...]]
 def _resized(target: Tensor, size: torch.Size) -> Tensor:
     if target.shape[-2:] == size:
         return target
-    return F.interpolate(target[:, None].double(), size=tuple(size), mode="nearest-exact")[:, 0].long()
+    resized = F.interpolate(target[:, None].cpu().float(), size=tuple(size), mode="nearest-exact")
+    return resized[:, 0].long().to(target.device)
 
 
 def _relation_views(

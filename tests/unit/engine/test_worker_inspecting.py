@@ -261,3 +261,15 @@ def test_labelled_regions_are_ranked_by_suspicion(tmp_path: Path) -> None:
         assert error.class_index != error.suggested
         assert error.box.top <= error.y < error.box.bottom
         assert error.box.left <= error.x < error.box.right
+
+
+def test_a_question_that_fails_is_named(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, MODELS[0])
+    ask(desk, FitCalibration(request_id=1, items=()))
+    assert desk.failed.command == "FitCalibration"
+    item = desk.project.items[0]
+    command = MakeOverlay(
+        request_id=2, image_id=item.image_id, image_path=item.image_path, kind=OverlayKind.FLICKER
+    )
+    ask(desk, command)
+    assert desk.failed.command == "MakeOverlay"
