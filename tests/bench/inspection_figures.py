@@ -13,7 +13,8 @@ A network learns from strokes, of which one in twenty has a wrong class. Then:
 - preview: a stroke is put on the largest error of a held-out image; of the pixels that flip in that image
   when the network really trains with it, the share whose margin the preview moved the same way.
 
-Images come at half their size, those with moved masks whole; everything else is the product's. Budgets count steps.
+Images come at half their size, those with moved masks whole; everything else is the product's. Budgets count
+steps.
 """
 
 import argparse
