@@ -1,0 +1,25 @@
+"""What this process holds: resident memory, living tensors."""
+
+import gc
+import os
+from pathlib import Path
+
+import torch
+
+_STATM = Path("/proc/self/statm")
+KNOWN = _STATM.exists()
+"""Whether this system tells resident memory the way Linux does."""
+
+
+def resident_mib() -> float:
+    """Resident memory of this process in MiB (Linux)."""
+    return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def living_tensors() -> tuple[int, int]:
+    """Number and bytes of the tensors that Python still knows, after a collection."""
+    gc.collect()
+    # By type: asking every object for its class would wake lazy modules.
+    tensors = [item for item in gc.get_objects() if issubclass(type(item), torch.Tensor)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return len(tensors), sum(storages.values())
