@@ -1,1 +1,1 @@
-"""The quick model: hand-made features and a head that learns from a stroke at once. No torch, no gradient."""
+"""The quick model: hand-made features and a head that learns from a stroke at once. No gradient."""

@@ -80,6 +80,8 @@ class QuickDesk:
         if self.is_on:
             self._waiting.pop(item.image_id, None)
             self._waiting[item.image_id] = item
+            while len(self._waiting) > MOST_IMAGES:
+                del self._waiting[next(iter(self._waiting))]
 
     def catch_up(self, image_id: str) -> None:
         """Learn from an annotation at once if it still waits."""
@@ -89,7 +91,7 @@ class QuickDesk:
 
     def learn_next(self) -> bool:
         """Learn from one waiting annotation; return whether the model changed."""
-        image_id = next(reversed(self._waiting), None)
+        image_id = next(iter(self._waiting), None)
         return image_id is not None and self.learn(self._waiting.pop(image_id))
 
     def learn(self, item: PoolItem) -> bool:

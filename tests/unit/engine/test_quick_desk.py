@@ -73,3 +73,18 @@ def test_it_can_be_switched_off(desk: Desk) -> None:
     change(desk)
     desk.work(3)
     assert desk.heard.of(PredictionReady) == []
+
+
+def test_of_very_many_annotations_the_newest_are_learnt_from(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.worker.quick_desk.MOST_IMAGES", 2)
+    desk.open(quick_head=True)
+    quick = desk.loop._work._screen.quick
+    for number in (0, 1, 2):
+        quick.note(desk.project.items[number])
+    while quick.has_news:
+        quick.learn_next()
+    assert quick._model.images == ("1.png", "2.png")
+    quick.learn(desk.project.items[0])
+    assert quick._model.images == ("2.png", "0.png")
