@@ -55,16 +55,18 @@ class ClassMemory(FollowsClasses, InstantMemory):
         """Returns (K, M) bool: which slots hold a vector."""
         return (self.memory != 0).any(dim=2)
 
-    def mixture(self, shares: Tensor) -> Tensor:
+    def mixture(self, shares: Tensor, memory: Tensor | None = None) -> Tensor:
         """Mixes the vectors of all classes at every place.
 
         Args:
             shares: (B, K, h, w), non-negative, sum 1 over classes.
+            memory: (K, M, C) to mix instead of what is remembered.
 
         Returns:
             (M, B, C, h, w), one mixture per slot, in the precision of `shares`; no gradient to the memory.
         """
-        vectors = self.memory.permute(1, 2, 0).to(shares.dtype, copy=True)
+        remembered = self.memory if memory is None else memory
+        vectors = remembered.permute(1, 2, 0).to(shares.dtype, copy=True)
         mixed = vectors[:, None] @ shares.flatten(2)
         result: Tensor = mixed.unflatten(3, shares.shape[-2:])
         return result

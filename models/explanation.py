@@ -38,6 +38,14 @@ class Representations(ABC):
             deleted: (K,) bool; all False gives the logits of the whole network.
         """
 
+    def relearnt(self, memory: Tensor) -> Tensor | None:
+        """Returns logits (B, K, h, w) of the head rerun with another memory (K, M, D).
+
+        None where the head reads no memory that learns by itself.
+        """
+        del memory
+        return None
+
     def taken(self) -> Tensor | None:
         """Returns how much of each class's representation every place takes, (B, K, h, w), or None."""
         return None

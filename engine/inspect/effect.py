@@ -2,8 +2,9 @@
 
 The features of the last layer are kept, a copy of the layer's weights learns the labelled pixels by a few
 steps of gradient descent, and the new weights label the image, and others, again. To stay near what training
-does, pixels the network is sure about count as well, with the label it gives them. Live weights are never
-touched. Worker thread.
+does, other pixels of the image count as well, with the label the network gives them. A class memory that is
+read while predicting (MCIBI) takes in the labelled pixels, too. Live weights are never touched.
+Worker thread.
 
 K classes, C channels, N sampled pixels.
 """
@@ -31,21 +32,28 @@ _PIXELS = 4096
 _ANCHORS = 2048
 _ANCHOR_WEIGHT = 0.5
 _EDGE = 768
+_MOVED = 0.5
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LastLayer:
-    """Weights of a last layer: `weight` (K, C), `bias` (K,), float32."""
+    """Weights of a last layer: `weight` (K, C), `bias` (K,), float32; `memory` (K, M, D) where it moved."""
 
     weight: Tensor
     bias: Tensor
+    memory: Tensor | None = None
 
     def channels(self, look: Look) -> Tensor:
         """Return what the layer predicts for a look, (h, w) int64 channels, `_EDGE` pixels long at most."""
         features = _explanation(look).features.float()
         logits = F.conv2d(features, self.weight[:, :, None, None], self.bias)
+        if self.memory is not None and look.representations is not None:
+            relearnt = look.representations.relearnt(self.memory)
+            if relearnt is not None:
+                # What the moved memory changes comes on top of what the layer learns.
+                logits = logits + (relearnt.float() - look.logits)
         height, width = look.image.shape[:2]
         shrink = min(1.0, _EDGE / max(height, width))
         frame = (max(1, round(look.frame[0] * shrink)), max(1, round(look.frame[1] * shrink)))
@@ -73,7 +81,28 @@ def learnt_layer(image: LabelledImage) -> LastLayer:
         for _ in range(_STEPS):
             wrong = ((inputs @ matrix.T).softmax(dim=1) - wanted) * weights[:, None]
             matrix = matrix - rate * (wrong.T @ inputs)
-    return LastLayer(weight=matrix[:, :-1].clone(), bias=matrix[:, -1].clone())
+    return LastLayer(weight=matrix[:, :-1].clone(), bias=matrix[:, -1].clone(), memory=moved_memory(image))
+
+
+def moved_memory(image: LabelledImage) -> Tensor | None:
+    """Return the class memory (K, M, D) after it took in what people labelled; None without one.
+
+    The slot of a class that points most nearly their way goes half of the way to the mean feature of its
+    labelled pixels: about seven updates with the usual momentum of 0.1. An empty slot takes the mean itself.
+    """
+    explanation = _explanation(image.look)
+    if explanation.memory is None or explanation.remembered is None:
+        return None
+    memory = explanation.memory.float().clone()
+    with torch.inference_mode():
+        for channel in np.unique(image.channels[image.channels != IGNORE_INDEX]).tolist():
+            rows, columns = np.nonzero(image.channels == channel)
+            seen = _at(explanation.remembered[0].float(), image.look.frame, rows, columns)
+            mean = seen.mean(dim=0)
+            slot = int(F.cosine_similarity(memory[channel], mean[None], dim=1).argmax())
+            filled = bool(memory[channel, slot].any())
+            memory[channel, slot] = torch.lerp(memory[channel, slot], mean, _MOVED if filled else 1.0)
+    return memory
 
 
 def effect(
@@ -142,10 +171,16 @@ def _samples(image: LabelledImage) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _features_at(look: Look, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
-    features = _explanation(look).features[0].float()
-    height, width = features.shape[1:]
-    cells = (rows * height // look.frame[0]) * width + columns * width // look.frame[1]
-    return features.flatten(1)[:, torch.from_numpy(cells).to(features.device)].T
+    return _at(_explanation(look).features[0].float(), look.frame, rows, columns)
+
+
+def _at(
+    values: Tensor, frame: tuple[int, int], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Tensor:
+    """Return (N, C) of a map (C, h', w') at pixels of the frame it would be enlarged to."""
+    height, width = values.shape[1:]
+    cells = (rows * height // frame[0]) * width + columns * width // frame[1]
+    return values.flatten(1)[:, torch.from_numpy(cells).to(values.device)].T
 
 
 def _explanation(look: Look) -> Explanation:

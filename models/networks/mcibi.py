@@ -135,10 +135,15 @@ class Mcibi(SegmentationModel[McibiOutput]):
         return within
 
     def _fuse(
-        self, stages: tuple[Tensor, ...], features: Tensor, within: Tensor | None, shares: Tensor
+        self,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        within: Tensor | None,
+        shares: Tensor,
+        memory: Tensor | None = None,
     ) -> Tensor:
         """Returns what the decoder reads, (B, C, h, w): pixel, beyond-image and within-image features."""
-        mixtures = self.memory.mixture(shares).to(features.dtype)
+        mixtures = self.memory.mixture(shares, memory).to(features.dtype)
         beyond = [
             attention(features, mixture)
             for attention, mixture in zip(self.memory_attentions, mixtures.unbind(), strict=True)
@@ -152,7 +157,12 @@ class Mcibi(SegmentationModel[McibiOutput]):
         return fused
 
     def reread(
-        self, stages: tuple[Tensor, ...], features: Tensor, within: Tensor | None, shares: Tensor
+        self,
+        stages: tuple[Tensor, ...],
+        features: Tensor,
+        within: Tensor | None,
+        shares: Tensor,
+        memory: Tensor | None = None,
     ) -> Tensor:
         """Returns logits (B, K, h, w) for other weights over the memory.
 
@@ -161,8 +171,9 @@ class Mcibi(SegmentationModel[McibiOutput]):
             features: (B, C, h, w).
             within: context within the image, or None.
             shares: (B, K, h, w), how much each place takes of each class's memory.
+            memory: (K, M, C) instead of what is remembered.
         """
-        logits: Tensor = self.decoder(self._fuse(stages, features, within, shares))
+        logits: Tensor = self.decoder(self._fuse(stages, features, within, shares, memory))
         return logits
 
     def extra_losses(self, output: McibiOutput, target: Tensor, step: int) -> Mapping[str, Tensor]:
@@ -237,6 +248,10 @@ class MemoryVectors(Representations):
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
         return self._network.reread(*self._kept, self._shares * ~deleted[:, None, None])
+
+    def relearnt(self, memory: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) with another memory (K, M, C)."""
+        return self._network.reread(*self._kept, self._shares, memory)
 
     def taken(self) -> Tensor:
         """Returns the weights over the memory, (B, K, h, w)."""

@@ -222,8 +222,9 @@ def test_calibration_is_fitted_on_labelled_pixels(tmp_path: Path) -> None:
     assert sum(share for _, _, share in fitted.bins) == pytest.approx(1)
 
 
-def test_an_effect_moves_pixels_towards_the_labels(tmp_path: Path) -> None:
-    desk = desk_of(tmp_path, MODELS[0])
+@pytest.mark.parametrize("spec", [MODELS[0], MCIBI], ids=lambda spec: spec.name)
+def test_an_effect_moves_pixels_towards_the_labels(tmp_path: Path, spec: ModelSpec) -> None:
+    desk = desk_of(tmp_path, spec)
     before = weights(desk)
     first, second = desk.project.items[:2]
     ask(desk, PreviewEffect(request_id=1, item=first, pinned=((second.image_id, second.image_path),)))

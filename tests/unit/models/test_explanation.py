@@ -169,3 +169,21 @@ def test_relations_are_kept_by_the_network_that_learns_them() -> None:
     assert isinstance(model, Idrnet)
     assert isinstance(model.context.relations, ClassRelations)
     assert explanation_of(model).memory is not None
+
+
+def test_a_memory_can_be_tried_without_being_learnt() -> None:
+    model = network("mcibi")
+    kept = explanation_of(model)
+    assert kept.representations is not None
+    assert kept.memory is not None
+    with torch.no_grad():
+        same = kept.representations.relearnt(kept.memory)
+        other = kept.representations.relearnt(10 * kept.memory.flip(0))
+    assert same is not None
+    assert other is not None
+    assert torch.allclose(same, kept.logits(), atol=1e-5)
+    assert float((other - same).abs().max()) > 100 * float((same - kept.logits()).abs().max())
+    assert torch.equal(model.state_dict()["memory.memory"], kept.memory)
+    vectors = explanation_of(network("idrnet")).representations
+    assert vectors is not None
+    assert vectors.relearnt(kept.memory) is None
