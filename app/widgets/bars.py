@@ -89,6 +89,11 @@ class BarList(QWidget):
         self.setAccessibleDescription("; ".join(f"{bar.name} {bar.text}" for bar in bars))
         self.update()
 
+    def set_signed(self, signed: bool) -> None:
+        """Lay zero in the middle, or at the left."""
+        self._signed = signed
+        self.update()
+
     def sizeHint(self) -> QSize:
         """Return the height of all rows."""
         return QSize(220, ROW * len(self._bars))

@@ -55,9 +55,7 @@ class Intentions(QObject):
         self._view = window.area.view
         self._editing = window.editing
         table = {**self._file_table(), **self._edit_table(), **self._view_table(), **self._label_table()}
-        table |= self._queue_table(window.review)
-        table |= self._train_and_help_table()
-        table |= window.inspecting.table()
+        table |= self._queue_table(window.review) | self._train_and_help_table() | window.inspecting.table()
         window.actions_table.connect_all(table)
         window.actions_table.set_checked(Act.TOOL_BRUSH, True)
         window.training.toggle_wanted.connect(self.toggle_training)

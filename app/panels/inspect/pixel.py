@@ -139,6 +139,7 @@ class PixelPage(Page):
         self.probabilities.set_bars([self._share_bar(index, share) for index, share in best])
         self.margin.setText(self._margin(pixel))
         self.sentence.setText(pixel.sentence)
+        self.reasons.set_signed(pixel.method is not Method.WEIGHTS)
         self.reasons.set_bars(self._reasons(pixel))
         self.method.setText(METHODS[pixel.method] if pixel.contributions else "")
         self.influence.setEnabled(pixel.influence is not None)
@@ -178,7 +179,8 @@ class PixelPage(Page):
         ready = self.probe.ready
         if each.class_index is not None and ready is not None and ready.can_delete:
             tip += " Click: what if the network did not know it?"
-        return Bar(name, colors, each.value, f"{each.value:+.2f}", tip)
+        text = f"{each.value:.2f}" if pixel.method is Method.WEIGHTS else f"{each.value:+.2f}"
+        return Bar(name, colors, each.value, text, tip)
 
     def _without(self, row: int) -> None:
         """Ask what the image would look like without a class that spoke for or against."""
