@@ -53,7 +53,8 @@ class _Overwritten(torch.autograd.Function):
         return torch.einsum("mbchw,kmc->bkhw", gradients[0], ctx.memory), None
 
 
-def _overwritten_mixture(self: ClassMemory, shares: Tensor) -> Tensor:
+def _overwritten_mixture(self: ClassMemory, shares: Tensor, memory: Tensor | None = None) -> Tensor:
+    assert memory is None
     mixed: Tensor = _Overwritten.apply(shares, self.memory)
     return mixed
 
