@@ -123,6 +123,7 @@ class Inspecting(QObject):
         if bridge.session is None:
             return
         self._place = (image_id, y, x)
+        self._pending = None  # what was to be done elsewhere is not done here
         if bridge.session.current == image_id and self._view.image_size is not None:
             self._arrived()
         else:
@@ -135,8 +136,8 @@ class Inspecting(QObject):
         if session is not None and session.current == image_id and session.annotation is not None:
             do()
         else:
-            self._pending = do
             self.jump(image_id, y, x)
+            self._pending = do
 
     def _arrived(self) -> None:
         """Show the place that somebody wanted to see, once its image is on screen."""
