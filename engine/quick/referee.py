@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_TO_NETWORK, _TO_QUICK = 0.01, 0.04
+_TO_NETWORK, _TO_QUICK = 0.03, 0.04
 """By how much the other one must be better, in mIoU. The way back is longer, so that nothing flutters."""
 _PATIENCE = 2
 """Verdicts in a row it takes to go over."""

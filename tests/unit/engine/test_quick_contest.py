@@ -65,11 +65,11 @@ def test_without_held_out_images_the_newest_strokes_decide(desk: Desk) -> None:
     for number in (1, 2):
         desk.give(AnnotationChanged(item=desk.project.items[number]))
     desk.work(5)
-    for revision in range(1, 4):
+    for revision in range(1, 12):
         repaint(desk, 0, revision)
-        desk.work(20)
+        desk.work(4)
         assert shown(desk) is PredictionSource.NETWORK
-    for revision in range(4, 7):
+    for revision in range(12, 15):
         repaint(desk, 0, revision)
         desk.work(20)
     assert shown(desk) is PredictionSource.QUICK
