@@ -149,11 +149,13 @@ def _saved_bytes(
 
     def keep(value: Tensor) -> Tensor:
         storage = value.untyped_storage()
+        # Without its history: a node that saves its own result would hold itself and all before it for good.
+        bare = value.detach()
         if storage.data_ptr() not in known and storage.data_ptr() not in sizes:
             sizes[storage.data_ptr()] = storage.nbytes()
             # Nothing may be freed meanwhile: its address would come back as another tensor's.
-            held.append(value.detach())
-        return value
+            held.append(bare)
+        return bare
 
     image = torch.zeros(1, 3, edge, edge, device=device).contiguous(memory_format=torch.channels_last)
     target = (torch.arange(edge * edge, device=device) % model.num_classes).view(1, edge, edge)

@@ -15,6 +15,7 @@ from models.build import build_loss, build_model
 from models.idrnet_presets import tiny_idrnet
 from models.loss_configs import CrossEntropyConfig
 from tests.support.learning import LOSS, NETWORK
+from tests.support.resident import living_tensors
 
 CPU = torch.device("cpu")
 PLAN = Plan(crop=256, batch=4, precision=Precision.FLOAT32, on_cpu=True)
@@ -30,6 +31,16 @@ def test_measuring_leaves_no_trace() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_nothing_measured_stays_alive() -> None:
+    """A graph that saves its own results must not hold itself: every run would leave its maps behind."""
+    model, loss = build_model(NETWORK, 3, seed=0), build_loss(LOSS)
+    counts = []
+    for _ in range(3):
+        measure(model, loss, CPU, Precision.FLOAT32)
+        counts.append(living_tensors()[0])
+    assert counts[1:] == counts[:1] * 2
 
 
 def test_the_estimate_follows_what_a_larger_step_really_saves() -> None:
