@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPixmapCache
 from PySide6.QtWidgets import (
     QComboBox,
@@ -17,15 +17,26 @@ from PySide6.QtWidgets import (
 )
 
 from app.bridge import Bridge
-from app.panels.queue_model import PROBLEM_ROLE, RECORD_ROLE, STATUS_TEXT, QueueModel, Shown
+from app.panels.queue_model import (
+    MARK_ROLE,
+    PROBLEM_ROLE,
+    RECORD_ROLE,
+    STATUS_TEXT,
+    Mark,
+    QueueModel,
+    Shown,
+)
 from app.theme import Look
 from app.widgets.marks import label
-from engine.messages import ImageFailed, ThumbnailReady
+from engine.messages import ImageFailed, ImageScored, ThumbnailReady
 from engine.project.manifest import ImageRecord, ImageStatus, Split
+from engine.session.order import OrderKind
 
 THUMBNAIL = QSize(76, 56)
 ROW_HEIGHT = 72
 _CACHE_KB = 64 * 1024
+_MARKS_MS = 250
+_DOTS, _DOT, _STEP = 3, 2.6, 9.0
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -62,7 +73,11 @@ class QueueDelegate(QStyledItemDelegate):
         picture = QRect(area.left() + 10, area.center().y() - THUMBNAIL.height() // 2, THUMBNAIL.width(), 56)
         self._draw_thumbnail(painter, picture, index.data(Qt.ItemDataRole.DecorationRole))
         words = area.adjusted(picture.width() + 22, 9, -8, -9)
-        self._draw_words(painter, words, record, str(index.data(PROBLEM_ROLE) or ""), strong=selected)
+        problem = str(index.data(PROBLEM_ROLE) or "")
+        self._draw_words(painter, words, record, problem, strong=selected)
+        mark = index.data(MARK_ROLE)
+        if isinstance(mark, Mark) and not problem:
+            self._draw_mark(painter, words, mark)
         painter.restore()
 
     def _draw_thumbnail(self, painter: QPainter, place: QRect, thumbnail: object) -> None:
@@ -100,8 +115,20 @@ class QueueDelegate(QStyledItemDelegate):
         if record.split is Split.VAL and not problem:
             text += " · held out"
         below.setLeft(below.left() + 16)
+        below.setRight(below.right() - round(_DOTS * _STEP) - 4)
         shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, below.width())
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+
+    def _draw_mark(self, painter: QPainter, place: QRect, mark: Mark) -> None:
+        """Three dots at the right of the lower line, as many filled as there is doubt."""
+        y = place.top() + place.height() * 0.75 + 1
+        color = QColor(self._look.color("accent" if mark.is_changed else "muted"))
+        painter.setPen(QPen(color, 1.3))
+        for number in range(_DOTS):
+            filled = number < mark.level
+            painter.setBrush(color if filled else Qt.BrushStyle.NoBrush)
+            x = place.right() - _DOT - (_DOTS - 1 - number) * _STEP
+            painter.drawEllipse(QPointF(x, y), _DOT, _DOT)
 
     def _draw_dot(self, painter: QPainter, centre: QPointF, record: ImageRecord, problem: str) -> None:
         names = {ImageStatus.NEW: "disabled", ImageStatus.STARTED: "warn", ImageStatus.REVIEWED: "good"}
@@ -130,6 +157,19 @@ class QueuePanel(QWidget):
         self.filter.setAccessibleName("Which images to show")
         for shown in Shown:
             self.filter.addItem(shown.value, shown)
+        self.order = QComboBox()
+        self.order.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.order.setAccessibleName("Which image comes next")
+        self.order.setToolTip(
+            "Most useful first: what the model is unsure about, looks unlike what you painted, and holds "
+            "classes you rarely painted. N and Enter follow this order; it changes only when you go on."
+        )
+        for kind in (OrderKind.FOLDER, OrderKind.USEFUL):
+            self.order.addItem(kind.value, kind)
+        self._marks_timer = QTimer(self)
+        self._marks_timer.setSingleShot(True)
+        self._marks_timer.setInterval(_MARKS_MS)
+        self._marks_timer.timeout.connect(self._take_marks)
         self.view = QListView()
         self.view.setModel(self.model)
         self.view.setItemDelegate(QueueDelegate(look, self.view))
@@ -146,6 +186,7 @@ class QueuePanel(QWidget):
         self._empty.setWordWrap(True)
         top = QHBoxLayout()
         top.setContentsMargins(10, 2, 10, 4)
+        top.addWidget(self.order, 1)
         top.addWidget(self.filter, 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(12, 6, 12, 12)
@@ -160,12 +201,14 @@ class QueuePanel(QWidget):
         layout.addWidget(self.view, 1)
         layout.addLayout(foot)
         self.filter.currentIndexChanged.connect(self._filter_changed)
+        self.order.currentIndexChanged.connect(self._order_changed)
         self.view.clicked.connect(self._clicked)
         self.model.thumbnails_wanted.connect(self._load_thumbnails)
         bridge.session_changed.connect(self._take_session)
         bridge.images_changed.connect(self._take_images)
         bridge.image_status_changed.connect(self._status_changed)
-        bridge.current_changed.connect(self.select)
+        bridge.current_changed.connect(self._moved_on)
+        bridge.image_scored.connect(self._scored)
         bridge.thumbnail_ready.connect(self._thumbnail_ready)
         bridge.image_failed.connect(self._failed)
         bridge.image_loaded.connect(lambda event: self.model.set_problem(event.image_id, ""))
@@ -180,9 +223,51 @@ class QueuePanel(QWidget):
         else:
             self.view.clearSelection()
 
+    @property
+    def kind(self) -> OrderKind:
+        """The order chosen."""
+        kind = self.order.currentData()
+        return kind if isinstance(kind, OrderKind) else OrderKind.FOLDER
+
+    def _moved_on(self, image_id: str) -> None:
+        """Another image is on screen: only now may rows change their places."""
+        self._arrange()
+        self.select(image_id)
+
+    def _arrange(self) -> None:
+        session = self._bridge.session
+        if session is not None:
+            self.model.set_order(session.queue.ids)
+
+    def _order_changed(self, _row: int) -> None:
+        session = self._bridge.session
+        if session is not None:
+            session.queue.kind = self.kind
+            self._arrange()
+            self._show_current()
+
+    def _scored(self, _event: ImageScored) -> None:
+        if not self._marks_timer.isActive():
+            self._marks_timer.start()
+
+    def _take_marks(self) -> None:
+        session = self._bridge.session
+        if session is None:
+            return
+        unsure, changed = session.queue.unsure(), session.queue.changed()
+        marks: dict[str, Mark] = {}
+        for name, level in session.queue.levels().items():
+            score = session.queue.score(name)
+            percent = 0 if score is None else round(100 * (score.uncertainty or 0.0))
+            marks[name] = Mark(percent, level, name in unsure, name in changed)
+        self.model.set_marks(marks)
+        self._count()
+
     def _take_session(self) -> None:
         session = self._bridge.session
         self.model.set_records(session.images if session else ())
+        if session is not None:
+            session.queue.kind = self.kind
         self._count()
 
     def _take_images(self) -> None:
@@ -205,6 +290,10 @@ class QueuePanel(QWidget):
         total = sum(counts.values())
         reviewed = counts[ImageStatus.REVIEWED]
         self.summary.setText(f"{reviewed} of {total} reviewed" if total else "")
+        for row, shown in enumerate(Shown):
+            self.filter.setItemText(
+                row, f"{shown.value} · {self.model.count_of(shown)}" if total else shown.value
+            )
         self.progress.setVisible(total > 0)
         self.progress.setRange(0, max(total, 1))
         self.progress.setValue(reviewed)
@@ -214,17 +303,24 @@ class QueuePanel(QWidget):
     def _emptiness(self, total: int) -> str:
         if total == 0:
             return "No images in this folder. Drop another folder here." if self._bridge.session else ""
-        if self.model.rowCount() == 0 and self.model.shown is Shown.UNREVIEWED:
-            return f"All {total} reviewed. Export the masks with Ctrl+E."
-        if self.model.rowCount() == 0 and self.model.shown is Shown.DISPUTED:
-            return "None so far. Images count once INSPECT has looked at them: Ctrl+Shift+I, then D goes on."
-        if self.model.rowCount() == 0:
-            return "None reviewed yet. Enter accepts an image and goes on."
-        return ""
+        if self.model.rowCount() > 0:
+            return ""
+        return {
+            Shown.UNREVIEWED: f"All {total} reviewed. Export with Ctrl+E, or look at what is unsure.",
+            Shown.REVIEWED: "None reviewed yet. Enter accepts an image and goes on.",
+            Shown.UNSURE: "No image stands out as unsure. Images are looked at while you work.",
+            Shown.CHANGED: "No prediction has changed since you looked.",
+            Shown.DISPUTED: "None so far. Images count once INSPECT has looked at them: Ctrl+Shift+I, then D "
+            "goes on.",
+        }.get(self.model.shown, "")
 
     def _filter_changed(self, row: int) -> None:
         self.model.set_shown(list(Shown)[row])
+        self.model.refilter()
         self._count()
+        self._show_current()
+
+    def _show_current(self) -> None:
         session = self._bridge.session
         if session is not None and session.current is not None:
             self.select(session.current)

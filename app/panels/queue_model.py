@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.project.manifest import ImageRecord, ImageStatus, Split
 
 RECORD_ROLE = Qt.ItemDataRole.UserRole + 1
 PROBLEM_ROLE = Qt.ItemDataRole.UserRole + 2
+MARK_ROLE = Qt.ItemDataRole.UserRole + 3
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -24,12 +26,37 @@ class Shown(Enum):
 
     ALL = "All images"
     UNREVIEWED = "Not reviewed"
+    UNSURE = "Unsure"
+    CHANGED = "Changed"
     REVIEWED = "Reviewed"
     DISPUTED = "First guess overruled"
 
 
 DISPUTED_FROM = 0.05
 """Share of an image on which a network changed its mind from which on the image is worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a small look at an image found.
+
+    Attributes:
+        percent: Mean doubt of its pixels, in whole percent.
+        level: 1 little doubt beside the other images, 2 middling, 3 unsure.
+        is_unsure: Whether the filter for doubtful images shows it.
+        is_changed: Whether its prediction has changed since the person last looked.
+    """
+
+    percent: int
+    level: int
+    is_unsure: bool = False
+    is_changed: bool = False
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        return f"{self.percent} % unsure" + (", changed since you looked" if self.is_changed else "")
+
 
 STATUS_TEXT = {
     ImageStatus.NEW: "new",
@@ -66,6 +93,7 @@ class QueueModel(QAbstractListModel):
         self._asked: set[str] = set()
         self._wanted: dict[str, None] = {}
         self._problems: dict[str, str] = {}
+        self._marks: dict[str, Mark] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(30)
@@ -85,6 +113,7 @@ class QueueModel(QAbstractListModel):
         self._wanted.clear()
         self._problems.clear()
         self._disputed.clear()
+        self._marks.clear()
         self._filter()
         self.endResetModel()
 
@@ -100,6 +129,30 @@ class QueueModel(QAbstractListModel):
         """Note on which share of an image the network's first guess and its answer differ."""
         self._disputed[image_id] = share
         if self._shown is Shown.DISPUTED and share >= DISPUTED_FROM and image_id not in self._row_of:
+            self.beginResetModel()
+            self._filter()
+            self.endResetModel()
+
+    def set_order(self, image_ids: Sequence[str]) -> None:
+        """Show the rows in another order; ids that are not there are left out."""
+        order = [name for name in image_ids if name in self._records]
+        if order != self._order:
+            self.beginResetModel()
+            self._order = order
+            self._filter()
+            self.endResetModel()
+
+    def set_marks(self, marks: Mapping[str, Mark]) -> None:
+        """Take in what small looks found; rows stay until the filter is applied again."""
+        before, self._marks = self._marks, dict(marks)
+        for name in before.keys() | self._marks.keys():
+            if before.get(name) != self._marks.get(name):
+                self._row_changed(name)
+
+    def refilter(self) -> None:
+        """Apply the filter to what is known now."""
+        rows = [name for name in self._order if self._passes(name)]
+        if rows != self._rows:
             self.beginResetModel()
             self._filter()
             self.endResetModel()
@@ -161,6 +214,8 @@ class QueueModel(QAbstractListModel):
             return self._thumbnail(image_id)
         if role == RECORD_ROLE:
             return self._records[image_id]
+        if role == MARK_ROLE:
+            return self._marks.get(image_id)
         if role == PROBLEM_ROLE:
             return self._problems.get(image_id, "")
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
@@ -173,7 +228,9 @@ class QueueModel(QAbstractListModel):
         record = self._records[image_id]
         held_out = ", held out: measured on, never learned from" if record.split is Split.VAL else ""
         size = f", {record.size[1]} × {record.size[0]}" if record.size else ""
-        return f"{image_id}: {STATUS_TEXT[record.status]}{held_out}{size}"
+        mark = self._marks.get(image_id)
+        doubt = f", {mark.words}" if mark is not None else ""
+        return f"{image_id}: {STATUS_TEXT[record.status]}{held_out}{size}{doubt}"
 
     def _thumbnail(self, image_id: str) -> QPixmap | None:
         found = QPixmap()
@@ -200,12 +257,37 @@ class QueueModel(QAbstractListModel):
         self._row_of = {name: row for row, name in enumerate(self._rows)}
 
     def _passes(self, image_id: str) -> bool:
-        if self._shown is Shown.ALL:
-            return True
-        if self._shown is Shown.DISPUTED:
-            return self._disputed.get(image_id, 0.0) >= DISPUTED_FROM
-        reviewed = self._records[image_id].status is ImageStatus.REVIEWED
-        return reviewed == (self._shown is Shown.REVIEWED)
+        mark = self._marks.get(image_id)
+        is_reviewed = self._records[image_id].status is ImageStatus.REVIEWED
+        match self._shown:
+            case Shown.ALL:
+                return True
+            case Shown.UNREVIEWED:
+                return not is_reviewed
+            case Shown.REVIEWED:
+                return is_reviewed
+            case Shown.UNSURE:
+                return mark is not None and mark.is_unsure
+            case Shown.CHANGED:
+                return mark is not None and mark.is_changed
+            case Shown.DISPUTED:
+                return self._disputed.get(image_id, 0.0) >= DISPUTED_FROM
+
+    def count_of(self, shown: Shown) -> int:
+        """Return how many images a filter would show now."""
+        match shown:
+            case Shown.ALL:
+                return len(self._records)
+            case Shown.UNREVIEWED:
+                return len(self._records) - self.counts()[ImageStatus.REVIEWED]
+            case Shown.REVIEWED:
+                return self.counts()[ImageStatus.REVIEWED]
+            case Shown.UNSURE:
+                return sum(mark.is_unsure for mark in self._marks.values())
+            case Shown.CHANGED:
+                return sum(mark.is_changed for mark in self._marks.values())
+            case Shown.DISPUTED:
+                return sum(share >= DISPUTED_FROM for share in self._disputed.values())
 
     def _row_changed(self, image_id: str) -> None:
         row = self.row_of(image_id)

@@ -92,6 +92,10 @@ class TrainingStrip(QFrame):
         self.state = label("", kind="value")
         self.reason = label("", kind="muted")
         self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.worth = label("", kind="muted")
+        self.worth.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.worth.setAccessibleName("What another minute is worth")
+        self.worth.hide()
         self.shown = label("–", kind="value")
         self.step = label("–", kind="value")
         self.loss = label("–", kind="value")
@@ -128,6 +132,7 @@ class TrainingStrip(QFrame):
         words.setSpacing(0)
         words.addLayout(state)
         words.addWidget(self.reason)
+        words.addWidget(self.worth)
         row.addLayout(words, 3)
         row.addWidget(self.progress)
         for title, value in (
@@ -169,6 +174,7 @@ class TrainingStrip(QFrame):
             value.setText("–")
         self._last_score = None
         self.progress.hide()
+        self._show_worth()
         self.spark.clear()
         self.chart.clear()
         session = self._bridge.session
@@ -200,7 +206,16 @@ class TrainingStrip(QFrame):
         for chart in (self.spark, self.chart):
             chart.add_loss(event.step, total)
 
+    def _show_worth(self) -> None:
+        """Say what another minute brings, or why nobody can know."""
+        session = self._bridge.session
+        worth = None if session is None else session.worth.now()
+        self.worth.setText("" if worth is None else worth.sentence)
+        self.worth.setToolTip(self.worth.text())
+        self.worth.setVisible(worth is not None)
+
     def _evaluated(self, event: EvaluationDone) -> None:
+        self._show_worth()
         if event.miou is None:
             self.score.setText("–")
             self.score.setToolTip("Every fifth image you paint is held out to measure. None is painted yet.")

@@ -69,6 +69,7 @@ class EvaluationDone:
         iou_per_class: By class name; None for a class neither labelled nor predicted there.
         pixel_accuracy: Share of right pixels, in [0, 1]; None where no pixel counts.
         images: Number of images measured.
+        pixels: Number of pixels that counted.
     """
 
     step: int
@@ -76,6 +77,7 @@ class EvaluationDone:
     iou_per_class: Mapping[str, float | None]
     pixel_accuracy: float | None
     images: int
+    pixels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

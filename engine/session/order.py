@@ -37,7 +37,7 @@ CHANGED_SHARE = 0.02
 
 _NEAR_FRAMES = 4.0
 _FLICKER_WEIGHT = 0.5
-_LEAST_NOVELTY = 0.1
+_LEAST_NOVELTY, _MOST_NOVELTY = 0.1, 2.0
 _LEAST_NEED = 0.25
 _GOLDEN = 0.6180339887498949
 
@@ -159,6 +159,16 @@ def unsure(looks: Looks) -> frozenset[str]:
     return frozenset(name for name, value in found.items() if value >= bar and value > 0.05)
 
 
+def levels(looks: Looks) -> dict[str, int]:
+    """Return how doubtful each predicted image is beside the others: 1 little, 2 middling, 3 unsure."""
+    found = {name: value for name, score in looks.scores.items() if (value := doubt(score)) is not None}
+    if not found:
+        return {}
+    middle = float(np.median(list(found.values())))
+    high = unsure(looks)
+    return {name: 3 if name in high else 1 + int(value >= 0.8 * middle) for name, value in found.items()}
+
+
 def changed(looks: Looks) -> frozenset[str]:
     """Return the images whose prediction has changed since a person last looked."""
     return frozenset(
@@ -184,7 +194,7 @@ def sample(names: Sequence[str], most: int = SAMPLE) -> tuple[str, ...]:
 def _novelty(
     open_: Sequence[str], known: Sequence[str], descriptors: Mapping[str, NDArray[np.float32]]
 ) -> NDArray[np.float64]:
-    """Return distance to the nearest known image over the usual distance, in [0, 1] (N,).
+    """Return distance to the nearest known image over the usual distance, at most `_MOST_NOVELTY` (N,).
 
     With nothing known, an image is the better the nearer it lies to all others: the first one shall be
     typical of the folder.
@@ -199,7 +209,7 @@ def _novelty(
     nearest = np.full(len(points), np.inf)
     for centre in centres:
         np.minimum(nearest, np.square(points - centre).sum(axis=1), out=nearest)
-    return np.asarray(np.clip(np.sqrt(nearest) / max(float(usual), 1e-9), 0.0, 1.0), np.float64)
+    return np.asarray(np.clip(np.sqrt(nearest) / max(float(usual), 1e-9), 0.0, _MOST_NOVELTY), np.float64)
 
 
 def _neighbours(
@@ -214,7 +224,9 @@ def _neighbours(
     right = np.clip(np.searchsorted(taken, places), 0, len(taken) - 1)
     left = np.maximum(right - 1, 0)
     steps = np.minimum(np.abs(taken[right] - places), np.abs(places - taken[left]))
-    return np.asarray(1.0 - (1.0 - novelty) * np.exp(-(steps - 1.0) / _NEAR_FRAMES), np.float64)
+    return np.asarray(
+        1.0 - np.clip(1.0 - novelty, 0.0, 1.0) * np.exp(-(steps - 1.0) / _NEAR_FRAMES), np.float64
+    )
 
 
 def _doubts(open_: Sequence[str], scores: Mapping[str, ImageScored]) -> NDArray[np.float64]:

@@ -109,6 +109,10 @@ class QueueControl:
             if name in images and images[name].status is not ImageStatus.REVIEWED
         )
 
+    def levels(self) -> dict[str, int]:
+        """Return how doubtful each predicted image is beside the others, 1 to 3."""
+        return order.levels(self.looks)
+
     def changed(self) -> frozenset[str]:
         """Return the images whose prediction has changed since the person last looked."""
         on_screen = self._session.current

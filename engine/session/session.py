@@ -100,6 +100,7 @@ class Session(MaskImports):
         self.worker.heard(event)
         self.inspection.handle(event)
         self.queue.handle(event)
+        self.worth.handle(event)
         match event:
             case ImageLoaded():
                 self._image_loaded(event)
@@ -154,6 +155,7 @@ class Session(MaskImports):
         self._opened.touch(image_id)
         self._loader.load(image_id, self.project.image_path(image_id), self.project.store, self.classes)
         self.queue.looked(image_id)
+        self.worth.worked()
         order = self.queue.ids
         ahead = [review.neighbour(order, image_id, offset) for offset in (1, -1, 2)]
         for name in ahead:
@@ -195,6 +197,7 @@ class Session(MaskImports):
             raise EngineError("No image is open for annotation.", "Wait until the image is shown.")
         if not self.project.exists_on_disk:
             self.project.ensure()
+        self.worth.worked()
         opened.revision += 1
         self._waiting[image_id] = self._waiting.get(image_id, 0) + 1
         self._opened.pin(image_id)
@@ -207,6 +210,7 @@ class Session(MaskImports):
 
     def set_reviewed(self, image_id: str, reviewed: bool) -> None:
         """Mark an image as reviewed, or as not reviewed again."""
+        self.worth.worked()
         status = ImageStatus.REVIEWED if reviewed else ImageStatus.STARTED
         self._update_record(replace(self.manifest.images[image_id], status=status))
 

@@ -21,6 +21,7 @@ from engine.session.order import OrderKind
 from engine.session.predictions import PredictionCache
 from engine.session.queue import QueueControl
 from engine.session.training import TrainingControl
+from engine.session.worth import WorthControl
 from models.configs import LossConfig, NetworkConfig
 
 
@@ -33,6 +34,7 @@ class SessionView:
         save_problem: Why something cannot be written just now, or None.
         why_nothing: After a patch maker returned None: why nothing would change.
         queue: What is known of images nobody has on screen, and their order.
+        worth: What another minute of work is worth.
     """
 
     worker: TrainingControl
@@ -41,6 +43,7 @@ class SessionView:
         self.project = project
         self.current: str | None = None
         self.queue = QueueControl(self)
+        self.worth = WorthControl()
         self.save_problem: Problem | None = None
         self.why_nothing = ""
         self._busy = ""

@@ -67,6 +67,7 @@ class Measurement:
             iou_per_class=result.iou_per_class,
             pixel_accuracy=result.pixel_accuracy,
             images=result.images,
+            pixels=result.pixels,
         )
 
     def _samples(self) -> Iterator[EvaluationSample]:

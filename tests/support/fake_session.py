@@ -160,6 +160,7 @@ class FakeSession(SessionView):
     def handle(self, event: Event) -> None:
         self.inspection.handle(event)
         self.queue.handle(event)
+        self.worth.handle(event)
         if isinstance(event, CandidateJudged | CheckpointsChanged | ComparisonReady):
             self.candidates.handle(event)
         if isinstance(event, ImageLoaded):
