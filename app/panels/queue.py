@@ -74,8 +74,9 @@ class QueueDelegate(QStyledItemDelegate):
         self._draw_thumbnail(painter, picture, index.data(Qt.ItemDataRole.DecorationRole))
         words = area.adjusted(picture.width() + 22, 9, -8, -9)
         problem = str(index.data(PROBLEM_ROLE) or "")
-        self._draw_words(painter, words, record, problem, strong=selected)
         mark = index.data(MARK_ROLE)
+        doubt = f" · {mark.percent} % unsure" if isinstance(mark, Mark) and not problem else ""
+        self._draw_words(painter, words, record, problem, doubt, strong=selected)
         if isinstance(mark, Mark) and not problem:
             self._draw_mark(painter, words, mark)
         painter.restore()
@@ -94,7 +95,7 @@ class QueueDelegate(QStyledItemDelegate):
             painter.restore()
 
     def _draw_words(
-        self, painter: QPainter, place: QRect, record: ImageRecord, problem: str, *, strong: bool
+        self, painter: QPainter, place: QRect, record: ImageRecord, problem: str, doubt: str, *, strong: bool
     ) -> None:
         font = QFont(painter.font())
         font.setWeight(QFont.Weight.DemiBold if strong else QFont.Weight.Normal)
@@ -114,6 +115,7 @@ class QueueDelegate(QStyledItemDelegate):
         text = "cannot be read" if problem else STATUS_TEXT[record.status]
         if record.split is Split.VAL and not problem:
             text += " · held out"
+        text += doubt
         below.setLeft(below.left() + 16)
         below.setRight(below.right() - round(_DOTS * _STEP) - 4)
         shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, below.width())

@@ -52,6 +52,9 @@ _STATE_TOKEN = {
     WorkerState.FAULTED: "bad",
     WorkerState.STOPPED: "disabled",
 }
+_WORTH_WHY = (
+    "Read off the curve of mIoU on the held-out images against the time you worked; long pauses do not count."
+)
 _SHOWN_WHY = {
     PredictionSource.QUICK: "A quick model learns from every stroke at once. The network takes over when it "
     "is right more often about what you painted.",
@@ -211,7 +214,7 @@ class TrainingStrip(QFrame):
         session = self._bridge.session
         worth = None if session is None else session.worth.now()
         self.worth.setText("" if worth is None else worth.sentence)
-        self.worth.setToolTip(self.worth.text())
+        self.worth.setToolTip(f"{self.worth.text()} {_WORTH_WHY}")
         self.worth.setVisible(worth is not None)
 
     def _evaluated(self, event: EvaluationDone) -> None:

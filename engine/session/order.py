@@ -4,7 +4,8 @@ The expected gain of an image is a product, so that an image must be doubtful *a
 
     gain = doubt x novelty x neighbours x need
 
-- doubt: how unsure the shown model is there, and how often its answer flickered as it learnt;
+- doubt: how unsure the shown model is there, and how often its answer flickered as it learnt; that of a
+  quick model counts the more, the more images it has learnt from;
 - novelty: how far the image looks from the nearest annotated one (k-centre: Gonzalez 1985; Sener and
   Savarese, ICLR 2018), relative to how far images of this folder usually are;
 - neighbours: an image beside an annotated one in folder order and alike to it (the next frame of a video)
@@ -23,7 +24,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.messages import ImageScored
+from engine.messages import ImageScored, PredictionSource
 from engine.project.manifest import ImageRecord, ImageStatus
 
 SAMPLE = 512
@@ -37,6 +38,8 @@ CHANGED_SHARE = 0.02
 
 _NEAR_FRAMES = 4.0
 _FLICKER_WEIGHT = 0.5
+_TRUSTED_AFTER = 8
+"""Annotated images after which the doubt of a quick model counts with the power of a half."""
 _LEAST_NOVELTY, _MOST_NOVELTY = 0.1, 2.0
 _LEAST_NEED = 0.25
 _GOLDEN = 0.6180339887498949
@@ -91,6 +94,7 @@ def gains(records: Mapping[str, ImageRecord], looks: Looks) -> dict[str, float]:
     apart = _neighbours(list(records), open_, known, novelty)
     doubts = _doubts(open_, looks.scores)
     need = _needs(open_, records, looks.scores)
+    doubts **= _trust(looks.scores, len(known))
     product = doubts * np.maximum(novelty, _LEAST_NOVELTY) * apart * need
     return dict(zip(open_, product.tolist(), strict=True))
 
@@ -234,6 +238,16 @@ def _doubts(open_: Sequence[str], scores: Mapping[str, ImageScored]) -> NDArray[
     there = [value for value in found if value is not None]
     middle = float(np.median(there)) if there else 1.0
     return np.asarray([middle if value is None else value for value in found], np.float64)
+
+
+def _trust(scores: Mapping[str, ImageScored], known: int) -> float:
+    """Return the power doubt counts with, in [0, 1].
+
+    A quick model of two images is unsure at random; a network is shown only where it has proved better, or
+    comes with what it learnt elsewhere.
+    """
+    is_quick = any(score.source is PredictionSource.QUICK for score in scores.values())
+    return known / (known + _TRUSTED_AFTER) if is_quick else 1.0
 
 
 def _needs(

@@ -88,23 +88,20 @@ def worth_of_a_minute(curve: Sequence[Measured], *, images: int, pixels: int) ->
 
 def _why_unknown(curve: Sequence[Measured], images: int, pixels: int) -> str:
     if images < FEWEST_IMAGES or pixels < FEWEST_PIXELS:
-        return "Too few held-out pixels to say what another minute is worth."
+        return "Another minute: too few held-out pixels to say."
     distinct = len({point.seconds for point in curve})
     if distinct < FEWEST_POINTS or curve[-1].seconds - curve[0].seconds < FEWEST_SECONDS / 2:
-        return "Too few measurements yet to say what another minute is worth."
+        return "Another minute: too few measurements to say."
     if curve[-1].seconds < FEWEST_SECONDS:
-        return "Too early to say what another minute is worth."
+        return "Another minute: too early to say."
     return ""
 
 
 def _sentence(points: float, error: float, *, stop: bool) -> str:
     if stop:
-        return (
-            f"A good place to stop: another minute is worth less than {STOP_BELOW:g} points by the "
-            "held-out images."
-        )
+        return f"A good place to stop: a minute brings under {STOP_BELOW:g} points."
     shown = max(points, 0.0)
-    return f"Another minute is worth about {shown:.1f} points (± {error:.1f}) by the held-out images."
+    return f"Another minute: about {shown:.1f} points (± {error:.1f})."
 
 
 def _expected_gain(curve: Sequence[Measured]) -> tuple[float, float]:

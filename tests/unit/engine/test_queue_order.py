@@ -33,11 +33,13 @@ def line(**at: float) -> dict[str, np.ndarray]:
     return {**found, **{f"{key[1:]}.png": np.array([value], np.float32) for key, value in at.items()}}
 
 
-def scored(name: str, uncertainty: float, **more: object) -> ImageScored:
+def scored(
+    name: str, uncertainty: float, source: PredictionSource = PredictionSource.NETWORK, **more: object
+) -> ImageScored:
     return ImageScored(
         image_id=name,
         uncertainty=uncertainty,
-        source=PredictionSource.QUICK,
+        source=source,
         **more,  # type: ignore[arg-type]
     )
 
@@ -66,6 +68,16 @@ def test_doubt_counts_and_flicker_counts_with_it() -> None:
     scores[NAMES[3]] = scored(NAMES[3], 0.6)
     ranked = order.useful_order(RECORDS, Looks(scores, flat))
     assert ranked[:3] == (NAMES[3], NAMES[6], NAMES[0])
+
+
+def test_a_quick_model_of_one_image_doubts_at_random_so_what_looks_new_comes_first() -> None:
+    quick = PredictionSource.QUICK
+    scores = {name: scored(name, 0.3, quick) for name in NAMES} | {NAMES[1]: scored(NAMES[1], 0.9, quick)}
+    looks = Looks(scores, line())
+    assert order.next_useful(annotated(NAMES[0]), looks, NAMES[0]) != NAMES[1]
+    trusted = Looks({name: replace(score, source=PredictionSource.NETWORK) for name, score in scores.items()})
+    gain = order.gains(annotated(NAMES[0]), replace(trusted, descriptors=line(_01=8.0)))
+    assert max(gain, key=lambda name: gain[name]) == NAMES[1]
 
 
 def test_a_frame_beside_an_annotated_one_gains_less_if_it_looks_alike() -> None:

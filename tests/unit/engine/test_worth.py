@@ -35,7 +35,7 @@ def test_a_curve_that_lies_flat_says_stop_and_one_that_rises_says_how_much() -> 
     rising = worth(curve(lambda t: 0.1 * np.log(t), 300.0, noise=0.002))
     assert rising.points is not None
     assert rising.points == pytest.approx(100 * 0.1 * np.log(360 / 300), abs=0.4)
-    assert "Another minute is worth about 1." in rising.sentence
+    assert "Another minute: about 1." in rising.sentence
 
 
 def test_noise_forbids_to_say_stop() -> None:
@@ -52,10 +52,10 @@ def test_a_falling_curve_promises_nothing() -> None:
 def test_what_cannot_be_known_is_not_said() -> None:
     points = curve(lambda t: 0.1 * np.log(t), 300.0)
     for found, words in (
-        (worth(points, images=1), "Too few held-out pixels"),
-        (worth(points, pixels=500), "Too few held-out pixels"),
-        (worth(points[:3]), "Too few measurements"),
-        (worth(curve(lambda t: 0.3, 150.0)), "Too early"),
+        (worth(points, images=1), "Another minute: too few held-out pixels"),
+        (worth(points, pixels=500), "Another minute: too few held-out pixels"),
+        (worth(points[:3]), "Another minute: too few measurements"),
+        (worth(curve(lambda t: 0.3, 150.0)), "Another minute: too early"),
     ):
         assert found.points is None
         assert not found.stop

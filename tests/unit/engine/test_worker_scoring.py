@@ -1,0 +1,78 @@
+"""Small looks at images by the worker, without its thread."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.messages import (
+    AllScored,
+    AnnotationChanged,
+    CommandFailed,
+    ImageScored,
+    PredictedAhead,
+    ScoreImages,
+)
+from tests.support.learning import make_project
+from tests.support.worker_desk import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    found = Desk(make_project(tmp_path))
+    found.open(quick_head=True)
+    return found
+
+
+def wish(desk: Desk, **changes: object) -> ScoreImages:
+    paths = {item.image_id: item.image_path for item in desk.project.items}
+    names = tuple(paths)
+    command = ScoreImages(paths=paths, describe=names, score=names, ahead=names[1:2])
+    return replace(command, **changes)  # type: ignore[arg-type]
+
+
+def test_nobody_asks_nothing_is_done(desk: Desk) -> None:
+    desk.work(3)
+    assert not desk.heard.of(ImageScored)
+    assert not desk.loop._work.is_busy
+
+
+def test_images_are_described_before_anybody_has_learnt_and_scored_afterwards(desk: Desk) -> None:
+    desk.give(wish(desk))
+    desk.work_until(AllScored)
+    described = desk.heard.of(ImageScored)
+    assert {event.image_id for event in described} == {item.image_id for item in desk.project.items}
+    assert all(event.descriptor is not None and event.uncertainty is None for event in described)
+    assert not desk.loop._work.is_busy, "the thread sleeps again"
+
+    desk.heard.clear()
+    desk.predict(number=0)
+    desk.give(AnnotationChanged(item=desk.project.items[0]))
+    desk.work_until(AllScored)
+    scores = {event.image_id: event for event in desk.heard.of(ImageScored)}
+    assert set(scores) == {item.image_id for item in desk.project.items}
+    for event in scores.values():
+        assert event.uncertainty is not None
+        assert 0.0 <= event.uncertainty <= 1.0
+        assert sum(event.shares.values()) == pytest.approx(1.0, abs=0.01)
+        assert event.descriptor is None, "said once"
+    ahead = desk.heard.of(PredictedAhead)
+    assert ahead[-1].complete
+    assert {event.prediction.image_id for event in ahead} == {desk.project.items[1].image_id}
+
+
+def test_training_goes_on_and_looks_take_a_small_share(desk: Desk) -> None:
+    desk.start()
+    desk.give(wish(desk, ahead=()))
+    before = desk.loop._work._training_run().network.step
+    desk.work(12)
+    assert desk.loop._work._training_run().network.step >= before + 10
+    assert desk.heard.of(ImageScored)
+
+
+def test_an_image_that_cannot_be_read_is_passed_over_in_silence(desk: Desk) -> None:
+    Path(desk.project.items[2].image_path).write_bytes(b"nothing")
+    desk.give(wish(desk))
+    desk.work_until(AllScored)
+    assert len(desk.heard.of(ImageScored)) == len(desk.project.items) - 1
+    assert not desk.heard.of(CommandFailed)
