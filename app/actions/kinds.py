@@ -89,6 +89,7 @@ class Act(Enum):
     PREVIOUS_UNREVIEWED = auto()
     TOGGLE_REVIEWED = auto()
     TRAIN = auto()
+    TRAIN_ON_ALL_CARDS = auto()
     SAVE_CHECKPOINT = auto()
     IMPORT_CHECKPOINT = auto()
     TRAINING_DETAILS = auto()

@@ -243,6 +243,16 @@ TRAIN_ROWS = (
         Menu.TRAIN,
     ),
     ActionSpec(
+        Act.TRAIN_ON_ALL_CARDS,
+        "Train on all graphics cards",
+        (),
+        "Train for ten minutes in a program of its own that uses every graphics card of this computer.",
+        "",
+        # Its own rules say when it can be used: cards are counted.
+        _ALWAYS,
+        Menu.TRAIN,
+    ),
+    ActionSpec(
         Act.SAVE_CHECKPOINT,
         "Save checkpoint…",
         (),

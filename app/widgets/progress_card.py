@@ -68,6 +68,11 @@ class ProgressCard(QFrame):
         if self.button.isEnabled():
             self.text.setText(f"{self._title} · {done} of {total}")
 
+    def say(self, line: str) -> None:
+        """Show how far the work is where only words tell."""
+        if self.button.isEnabled():
+            self.text.setText(f"{self._title} · {line}")
+
     def end(self) -> None:
         """The work is done, or given up."""
         self._timer.stop()

@@ -14,16 +14,14 @@ from app.actions import ACTIONS, CLASS_ACTS, Act, shown_key
 from app.canvas.tool import ToolKind
 from app.dialogs.about import AboutDialog
 from app.dialogs.commands import Command, CommandPalette
-from app.dialogs.export import ExportDialog
-from app.dialogs.import_masks import ImportDialog
 from app.dialogs.notices import NoticesDialog
 from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutSheet
 from app.panels.layers import OPACITY_STEP
+from app.window.exchanging import export_masks, import_masks
 from app.window.importing import import_checkpoint
-from app.window.opening import masks_near
 from app.window.review import Review
-from engine.messages import EXPORT_TASK, IMPORT_TASK, WorkerState
+from engine.messages import WorkerState
 
 if TYPE_CHECKING:
     from app.window.main_window import MainWindow
@@ -76,8 +74,8 @@ class Intentions(QObject):
             Act.OPEN_EXAMPLE: window.opening.open_example,
             Act.CLOSE_FOLDER: window.opening.close_folder,
             Act.LOAD_CLASSES: self.load_classes,
-            Act.IMPORT_MASKS: self.import_masks,
-            Act.EXPORT: self.export,
+            Act.IMPORT_MASKS: partial(import_masks, window),
+            Act.EXPORT: partial(export_masks, window),
             Act.SAVE_NOW: self.save_now,
             Act.PREFERENCES: self.change_preferences,
             Act.QUIT: window.close,
@@ -140,6 +138,7 @@ class Intentions(QObject):
     def _train_and_help_table(self) -> dict[Act, Callable[[], object]]:
         return {
             Act.TRAIN: self.toggle_training,
+            Act.TRAIN_ON_ALL_CARDS: self._window.all_cards.toggle,
             Act.SAVE_CHECKPOINT: self.save_checkpoint,
             Act.IMPORT_CHECKPOINT: partial(import_checkpoint, self._window),
             Act.TRAINING_DETAILS: self.toggle_details,
@@ -296,7 +295,7 @@ class Intentions(QObject):
                 "The checkpoint could not be saved", lambda: session.save_checkpoint(name or None)
             )
 
-    # --- exchange and saving ----------------------------------------------------------------------------
+    # --- saving -----------------------------------------------------------------------------------------
 
     def save_now(self) -> None:
         """Wait until everything is on disk."""
@@ -305,45 +304,6 @@ class Intentions(QObject):
             done = session.flush(FLUSH_S)
             self._bridge.refresh_saved()
             self._window.status.say("Everything is on disk." if done else "The disk is slow; saving goes on.")
-
-    def export(self) -> None:
-        """Ask how, then write the masks."""
-        session = self._bridge.session
-        if session is None:
-            return
-        self._view.finish_gesture()
-        store = self._window.store
-        dialog = ExportDialog(session, store.value.export_folder, self._window)
-        if dialog.exec():
-            choice = dialog.choice()
-            store.change(export_folder=str(choice.folder))
-            self._window.long_work.begin(EXPORT_TASK, "Exporting masks", session.cancel_export)
-            self._bridge.attempt(
-                "The export could not start",
-                lambda: session.export(
-                    choice.format_name, choice.folder, fill_with_prediction=choice.fill_with_prediction
-                ),
-            )
-
-    def import_masks(self) -> None:
-        """Ask for a folder of masks, show what they mean, and take them over."""
-        session = self._bridge.session
-        if session is None or session.read_only:
-            self._window.status.say(f"Open read-only: {session.read_only_reason}" if session else "")
-            return
-        self._view.finish_gesture()
-        start = masks_near(session.folder) or session.folder
-        folder = self._window.asking.folder("Folder of masks", str(start))
-        if folder is None:
-            return
-        dialog = ImportDialog(session, folder, self._window)
-        if dialog.exec() and dialog.preview is not None:
-            preview, mapping = dialog.preview, dialog.mapping()
-            self._window.long_work.begin(IMPORT_TASK, "Importing masks", session.cancel_import)
-            self._bridge.attempt(
-                "The masks could not be imported", lambda: session.import_masks(preview, mapping)
-            )
-            self._bridge.classes_changed.emit()
 
     # --- the program ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Exports and imports while they run: shown with a way out, and never two at once."""
+"""Exports, imports and a training child while they run: shown with a way out, and never two at once."""
 
 from __future__ import annotations
 
@@ -57,11 +57,20 @@ class LongWork(QObject):
 
     def failed(self, event: CommandFailed) -> bool:
         """Take in that a command failed; returns whether that is what the person wanted."""
-        if not self._task or event.command != _COMMANDS[self._task]:
+        if not self._task or event.command != _COMMANDS.get(self._task):
             return False
         wanted = self._cancelled
         self._end()
         return wanted
+
+    def say(self, task: str, line: str) -> None:
+        """Show how far a task is that tells so in words."""
+        if task == self._task:
+            self._card.say(line)
+
+    def end(self, task: str) -> None:
+        """A task that sends no event is done."""
+        self._end(task)
 
     def _progressed(self, event: Progress) -> None:
         if event.task == self._task:

@@ -36,6 +36,7 @@ from app.preferences import Preferences, PreferenceStore
 from app.theme import Look
 from app.widgets.chart import LineChart
 from app.widgets.notices import Level, Notice, NoticeCard, NoticeCenter
+from app.window.all_cards import AllCards
 from app.window.asking import Asking
 from app.window.canvas_area import CanvasArea
 from app.window.closing import may_close
@@ -101,6 +102,7 @@ class MainWindow(QMainWindow):
         self.opening = Opening(self)
         self.repairs = Repairs(self)
         self.long_work = LongWork(self)
+        self.all_cards = AllCards(self)
         self.review = Review(self)
         self.inspecting = Inspecting(self, self.inspect)
         self.intentions = Intentions(self)
