@@ -22,6 +22,7 @@ from engine.errors import EngineError
 from engine.learn.batches import Batch, make_batch
 from engine.learn.pool import Crop, Pool
 from models.base import IGNORE_INDEX, SegmentationModel
+from models.processes import apart, process_count, summed
 
 _EVERY = 50
 _CROPS = 6
@@ -90,13 +91,18 @@ class Consistency:
         return self._changed(batch.image), torch.where(sure, channel, IGNORE_INDEX)
 
     def loss(self, logits: Tensor, pseudo: Tensor) -> Tensor:
-        """Return the weighted cross-entropy of pseudo-labels, a scalar: the sum over all pixels."""
+        """Return the weighted cross-entropy of pseudo-labels, a scalar: the mean over all pixels.
+
+        Of several processes, each returns its share of the mean over the pixels of all.
+        """
         total = F.cross_entropy(logits.float(), pseudo, ignore_index=IGNORE_INDEX, reduction="sum")
-        return self.config.consistency * total / pseudo.numel()
+        return self.config.consistency * total / (pseudo.numel() * process_count())
 
     def _answer(self, image: Tensor) -> tuple[Tensor, Tensor]:
         self._teacher.eval()
-        confidence, channel = self._teacher(image).logits.float().softmax(dim=1).max(dim=1)
+        # The teacher is the same in all processes; only some of them may have something to ask it.
+        with apart():
+            confidence, channel = self._teacher(image).logits.float().softmax(dim=1).max(dim=1)
         return confidence, channel
 
     def _changed(self, image: Tensor) -> Tensor:
@@ -116,15 +122,19 @@ class Consistency:
         return changed.contiguous(memory_format=torch.channels_last)
 
     def _measured(self, crop: int, device: torch.device) -> float | None:
-        """Return how often sure answers are right on held-out corrections; None where there are too few."""
+        """Return how often sure answers are right on held-out corrections; None where there are too few.
+
+        Several processes count together: the gate opens for all of them or for none.
+        """
         crops = self._held_out_crops(crop)
-        if not crops:
-            return None
-        batch = make_batch(crops, self._channel_of, device)
-        confidence, channel = self._answer(batch.image)
-        sure = (batch.target != IGNORE_INDEX) & (confidence >= self.config.consistency_confidence)
-        count = int(sure.sum())
-        return float((channel[sure] == batch.target[sure]).float().mean()) if count >= _FEW else None
+        found = torch.zeros(2, dtype=torch.int64, device=device)
+        if crops:
+            batch = make_batch(crops, self._channel_of, device)
+            confidence, channel = self._answer(batch.image)
+            sure = (batch.target != IGNORE_INDEX) & (confidence >= self.config.consistency_confidence)
+            found = torch.stack([sure.sum(), (sure & (channel == batch.target)).sum()])
+        count, right = summed(found).tolist()
+        return right / count if count >= _FEW else None
 
     def _held_out_crops(self, crop: int) -> list[Crop]:
         items = self._pool.held_out()

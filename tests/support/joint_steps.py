@@ -12,13 +12,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.config import OptimizerConfig, OptimizerKind
-from engine.learn.batches import Batch
+from engine.annotate.classes import Provenance
+from engine.config import OptimizerConfig, OptimizerKind, SparseConfig
+from engine.learn.batches import Batch, trust_of
 from engine.learn.distributed import joined, start_alike
 from engine.learn.ranks import Rank, current_rank
 from engine.learn.trainer import Trainer
@@ -33,6 +35,12 @@ from tests.support.checkout import ROOT
 from tests.support.learning import CLASSES, TRAINING
 
 STEPS, CROPS, EDGE = 3, 4, 64
+
+SPARSE = {
+    "strokes before accepted": SparseConfig(accepted_weight=0.3),
+    "balanced strokes before accepted": SparseConfig(accepted_weight=0.3),
+    "agreement": SparseConfig(accepted_weight=0.3, consistency=2.0, consistency_confidence=0.5),
+}
 
 
 def _still(network: Any) -> Any:
@@ -54,6 +62,9 @@ def cases() -> dict[str, tuple[Any, Any]]:
         "RMI": (_still(tiny_fcn()), RmiConfig()),
         "RMI on strokes": (_still(tiny_fcn()), RmiConfig(only_labelled=True)),
         "affinity": (_still(tiny_fcn()), AffinityConfig()),
+        "strokes before accepted": (_still(tiny_fcn()), CrossEntropyConfig()),
+        "balanced strokes before accepted": (_still(tiny_fcn()), CrossEntropyConfig(class_balance=0.7)),
+        "agreement": (_still(tiny_fcn()), CrossEntropyConfig()),
     }
 
 
@@ -64,13 +75,21 @@ def whole_batch(step: int) -> Batch:
     target = blocks.repeat_interleave(EDGE // 4, 1).repeat_interleave(EDGE // 4, 2)
     target[: CROPS // 2, 12:] = 255
     image = torch.randn(CROPS, 3, EDGE, EDGE, generator=generator) + target.clamp(max=3)[:, None]
-    return Batch(image=image, target=target, provenance=torch.ones_like(target, dtype=torch.uint8))
+    provenance = torch.where(target == 1, int(Provenance.ACCEPTED), int(Provenance.STROKE))
+    provenance[target == 255] = 0
+    return Batch(image=image, target=target, provenance=provenance.to(torch.uint8))
 
 
-def own_rows(batch: Batch, rank: Rank) -> Batch:
-    """The rows of one process."""
+def own_rows(batch: Batch, rank: Rank, sparse: SparseConfig) -> Batch:
+    """The rows of one process, and how much their pixels count."""
     rows = slice(rank.number * CROPS // rank.count, (rank.number + 1) * CROPS // rank.count)
-    return Batch(image=batch.image[rows], target=batch.target[rows], provenance=batch.provenance[rows])
+    trust, provenance = trust_of(sparse), batch.provenance[rows]
+    return Batch(
+        image=batch.image[rows],
+        target=batch.target[rows],
+        provenance=provenance,
+        trust=None if trust is None else trust[provenance.long()],
+    )
 
 
 class _Times:
@@ -83,6 +102,16 @@ class _Times:
         whole = torch.empty(CROPS, present.shape[1]).exponential_(generator=self._generator)
         start = self._rank.number * len(present)
         return whole[start : start + len(present)]
+
+
+def _open_gate(trainer: Trainer) -> None:
+    """Let the average teach from the first step on, and change images without chance."""
+    teacher = trainer._consistency
+    teacher._count, teacher.precision = 1, 1.0
+    teacher._changed = lambda image: 0.7 * image + 0.2  # type: ignore[method-assign]
+    answer = teacher._answer
+    # A network that knows nothing is sure of nothing.
+    teacher._answer = lambda image: (torch.ones_like(answer(image)[0]), answer(image)[1])  # type: ignore[method-assign]
 
 
 def learn(name: str, rank: Rank) -> dict[str, Any]:
@@ -98,9 +127,12 @@ def learn(name: str, rank: Rank) -> dict[str, Any]:
     optimizer = OptimizerConfig(
         kind=OptimizerKind.SGD, learning_rate=0.02, momentum=0.9, warmup_steps=0, clip_norm=1.0
     )
-    config = dataclasses.replace(TRAINING, optimizer=optimizer)
-    trainer = Trainer(model, build_loss(loss), config, CLASSES, None, torch.device("cpu"))  # type: ignore[arg-type]
-    losses = [trainer._update(own_rows(whole_batch(step), rank)).losses for step in range(STEPS)]
+    sparse = SPARSE.get(name, SparseConfig())
+    config = dataclasses.replace(TRAINING, optimizer=optimizer, sparse=sparse)
+    pool: Any = SimpleNamespace(spreads=False)
+    trainer = Trainer(model, build_loss(loss), config, CLASSES, pool, torch.device("cpu"))
+    _open_gate(trainer)
+    losses = [trainer._update(own_rows(whole_batch(step), rank, sparse)).losses for step in range(STEPS)]
     return {
         "losses": {
             key: torch.stack([step[key] for step in losses]) for key in losses[-1] if key in losses[0]

@@ -112,6 +112,16 @@ class TestConsistency:
         config = SparseConfig(consistency=1.0, consistency_confidence=0.5, **changes)
         return Consistency(model, pool, CLASSES, config, seed=0)
 
+    def test_processes_open_the_gate_together(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """This one has nothing held out, the others had 300 sure answers, 290 of them right."""
+        others = torch.tensor([300, 290])
+        monkeypatch.setattr("engine.learn.consistency.summed", lambda found: found + others)
+        monkeypatch.setattr(Pool, "held_out", lambda _: ())
+        teacher = self.teacher(pool)
+        batch = Batches(pool, CLASSES, TRAINING.augment, CPU, seed=0).next(2, 48)
+        assert teacher.prepare(batch, 48) is not None
+        assert teacher.precision == pytest.approx(290 / 300)
+
     def test_the_gate_is_closed_for_a_network_that_knows_nothing(self, pool: Pool) -> None:
         teacher = self.teacher(pool)
         batch = Batches(pool, CLASSES, TRAINING.augment, CPU, seed=0).next(2, 48)
