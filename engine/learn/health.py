@@ -69,7 +69,8 @@ class LossWatch:
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Add one step's terms (scalars); does not wait for the device."""
         if self._first is None:
-            self._first = torch.stack([value.detach().float() for value in losses.values()]).sum()
+            # A term may be far below zero by the luck of one batch, as a log-determinant over regions can.
+            self._first = torch.stack([value.detach().float().abs() for value in losses.values()]).sum()
         for name, value in losses.items():
             held = self._sums.get(name)
             self._sums[name] = value.detach().float() if held is None else held + value.detach().float()

@@ -123,3 +123,14 @@ def test_a_network_that_never_learnt_is_not_said_to_have_forgotten() -> None:
         _add(watch, 1.38, 20)
         watch.read()
     assert watch.is_healthy
+
+
+def test_a_term_that_one_batch_made_very_small_says_nothing_about_a_guess() -> None:
+    # Region mutual information of the first batch, as IDRNet and MCIBI met it on real streets.
+    watch = LossWatch(11)
+    for regions in (-6.1, 5.7, -2.0, *[1.2] * 60):
+        watch.add(
+            {"sigmoid": torch.tensor(3.9), "regions": torch.tensor(regions), "coarse": torch.tensor(2.0)}
+        )
+        watch.read()
+    assert watch.is_healthy
