@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from engine.config import Device
 from engine.errors import EngineError, TrainingError
@@ -72,7 +74,12 @@ def joined(rank: Rank, *, on_cuda: bool) -> Iterator[None]:
         torch.cuda.set_device(rank.local)
     limit_threads()
     backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
-    dist.init_process_group(backend, rank=rank.number, world_size=rank.count, timeout=_PATIENCE)
+    store, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
+    if rank.local_count == rank.count:
+        # After a restart on one machine the store is the old one: what the dead wrote must not be read. Over
+        # several machines restarts are counted by each alone, and torchrun meets on a new store.
+        store = PrefixStore(f"start {rank.restarts}", store)
+    dist.init_process_group(backend, store=store, rank=rank.number, world_size=rank.count, timeout=_PATIENCE)
     try:
         yield
     finally:
