@@ -89,6 +89,7 @@ VALID = {
     InspectionKind.HEATMAP: torch.rand(2, 4, 5),
     InspectionKind.LABEL_MAP: torch.randint(0, 3, (2, 4, 5)),
     InspectionKind.CLASS_HEATMAPS: torch.rand(2, 3, 4, 5),
+    InspectionKind.CHANNEL_HEATMAPS: torch.rand(2, 5, 4, 4),
     InspectionKind.CLASS_MATRIX: torch.rand(3, 3),
     InspectionKind.CLASS_VECTORS: torch.rand(3, 8),
     InspectionKind.CLASS_MEMORY: torch.rand(3, 2, 8),
@@ -107,7 +108,7 @@ def test_every_kind_knows_its_shape(kind: InspectionKind) -> None:
         check_view(view(kind, VALID[kind][None]), 3)
     with pytest.raises(ValueError, match="title"):
         check_view(view(kind, VALID[kind], title=""), 3)
-    if kind not in (InspectionKind.HEATMAP, InspectionKind.LABEL_MAP):
+    if kind not in (InspectionKind.HEATMAP, InspectionKind.CHANNEL_HEATMAPS, InspectionKind.LABEL_MAP):
         with pytest.raises(ValueError, match="4 classes"):
             check_view(view(kind, VALID[kind]), 4)
     if kind is not InspectionKind.LABEL_MAP:
