@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TO_NETWORK, _TO_QUICK = 0.08, 0.04
-"""By how much the other one must be better, in mIoU, so that nothing flutters. The way to the network is longer:
-strokes lie where the quick model on screen was wrong, and the one that is asked is much like it."""
+"""By how much the other one must be better, in mIoU, so that nothing flutters. The way to the network is
+longer: strokes lie where the quick model on screen was wrong, and the one that is asked is much like it."""
 _PATIENCE = 2
 """Verdicts in a row it takes to go over."""
 
