@@ -33,8 +33,8 @@ KINDS = {
     OverlayKind.ENTROPY: "Entropy",
     OverlayKind.MARGIN: "Margin",
     OverlayKind.AUGMENTATION: "Mirrored",
-    OverlayKind.FLICKER: "Flicker",
 }
+"""Flicker is no picture here: it tells errors worse than entropy does. The pixel card has its number."""
 STEPS = 200
 SAMPLE = 320
 """Places along the longer side from which the share of wrong pixels is estimated."""
