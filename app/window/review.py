@@ -44,6 +44,12 @@ FAILED = {
     "Evaluate": "The held-out images could not be measured",
     "SaveCheckpoint": "The checkpoint could not be saved",
     "LoadCheckpoint": "The checkpoint could not be loaded",
+    "PromoteCandidate": "The checkpoint could not be shown",
+    "NameCheckpoint": "The checkpoint could not be named",
+    "DeleteCheckpoints": "Checkpoints could not be deleted",
+    "CompareCheckpoints": "The checkpoints could not be compared",
+    "ScoreImages": "The queue could not be ordered",
+    "training": "Training could not go on",
 }
 """What did not work, for people, by the name of the command."""
 
