@@ -27,7 +27,7 @@ def looked_at(make_desk: MakeDesk, qtbot: QtBot) -> Desk:
         session.emit(ImageScored(image_id=name, descriptor=np.eye(4, dtype=np.float32)[number]))
         session.emit(
             ImageScored(
-                image_id=name, uncertainty=uncertainty, changed=changed, source=PredictionSource.QUICK
+                image_id=name, uncertainty=uncertainty, changed=changed, source=PredictionSource.NETWORK
             )
         )
     model = desk.window.queue.model
@@ -62,7 +62,7 @@ def test_filters_show_what_they_count(looked_at: Desk) -> None:
         assert queue.filter.itemText(row) == f"{shown.value} · {len(expected)}"
         queue.filter.setCurrentIndex(row)
         assert rows(looked_at) == expected
-    looked_at.session.emit(ImageScored(image_id=FOURTH, uncertainty=0.1, source=PredictionSource.QUICK))
+    looked_at.session.emit(ImageScored(image_id=FOURTH, uncertainty=0.1, source=PredictionSource.NETWORK))
     looked_at.settle()
     assert rows(looked_at) == [FOURTH], "no row leaves under the pointer"
 
@@ -74,7 +74,7 @@ def test_going_on_follows_the_order_chosen_and_nothing_moves_before(looked_at: D
     choose(desk, OrderKind.USEFUL)
     assert rows(desk)[0] == THIRD
     before = rows(desk)
-    desk.session.emit(ImageScored(image_id=SECOND, uncertainty=0.9, source=PredictionSource.QUICK))
+    desk.session.emit(ImageScored(image_id=SECOND, uncertainty=0.9, source=PredictionSource.NETWORK))
     desk.settle()
     assert rows(desk) == before, "answers that come while a person looks move nothing"
     desk.key("n")
