@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.inspect.page import NO_CLASS, NO_IMAGE, Export, Page, color_of, percent, wrapped
+from app.panels.inspect.page import Export, ProjectPage, Question, color_of, percent, wrapped
 from app.panels.inspect.probe import Probe
 from app.theme import Look
 from app.widgets.bars import Bar, BarList
@@ -60,12 +60,19 @@ class SuspectList(QListWidget):
             super().keyPressEvent(event)
 
 
-class ErrorsPage(Page):
+class ErrorsPage(ProjectPage):
     """A review of what people labelled."""
 
     name: ClassVar[str] = "errors"
     title: ClassVar[str] = "Errors"
     meaning: ClassVar[str] = "Your strokes and imported labels, those that are most likely slips first."
+    question: ClassVar[Question] = Question(
+        answer="label_errors_found",
+        ask=lambda inspection: inspection.find_label_errors(),
+        known=lambda inspection: inspection.label_errors,
+        working="Comparing every label with the network and its neighbours…",
+        unasked="Nothing searched yet. Label a little, train, then open this tab again.",
+    )
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
@@ -108,7 +115,7 @@ class ErrorsPage(Page):
         self.evidence.setAccessibleName("Why this label is suspicious")
         self.body.addWidget(self.about)
         self.body.addWidget(self.evidence)
-        self.search.clicked.connect(self.search_again)
+        self.search.clicked.connect(self.ask_again)
         self.list.decided.connect(self.decide)
         self.list.opened.connect(self._show_place)
         self.list.itemClicked.connect(lambda _item: self._show_place())
@@ -116,40 +123,12 @@ class ErrorsPage(Page):
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self, *, anew: bool = False) -> None:
-        """Search, where nobody searched yet."""
-        del anew  # it looks at every labelled image, so that only a button repeats it
-        inspection = self.probe.inspection
-        if inspection is not None and inspection.label_errors is None and not super().nothing():
-            self.search_again()
-
-    def search_again(self) -> None:
-        """Ask for suspicious labels with the weights of now."""
-        self.probe.ask("label_errors_found", lambda inspection: inspection.find_label_errors())
-
-    def nothing(self) -> str:
-        """Return why there is no list."""
-        inspection = self.probe.inspection
-        if inspection is None:
-            return NO_IMAGE
-        if not len(self.probe.classes):
-            return NO_CLASS
-        if inspection.label_errors is not None:
-            return ""
-        if "label_errors_found" in self.probe.waiting:
-            return "Comparing every label with the network and its neighbours…"
-        return (
-            self.probe.trouble("label_errors_found")
-            or "Nothing searched yet. Label a little, train, then open this tab again."
-        )
-
     def refresh(self) -> None:
         """Show another list; the same one keeps its place."""
         inspection = self.probe.inspection
         found = inspection.label_errors if inspection is not None else None
-        waiting = "label_errors_found" in self.probe.waiting
-        self.search.setEnabled(not waiting)
-        self.search.setText("Searching…" if waiting else "Search again")
+        self.search.setEnabled(not self.is_waiting)
+        self.search.setText("Searching…" if self.is_waiting else "Search again")
         if found is not None and found is not self._found:
             self._found = found
             self._left = [error for error in found.errors if _key(error) not in self._kept]

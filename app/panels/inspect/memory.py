@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import QEasingCurve, QVariantAnimation
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from app.panels.inspect.page import NO_CLASS, NO_IMAGE, Export, Page, color_of, link, section, wrapped
+from app.panels.inspect.page import Export, ProjectPage, Question, color_of, link, section, wrapped
 from app.panels.inspect.probe import Probe
 from app.theme import Look
 from app.widgets.bars import Bar, BarList
@@ -22,7 +22,7 @@ MOVE_MS = 900
 MOST_ODD = 8
 
 
-class MemoryPage(Page):
+class MemoryPage(ProjectPage):
     """A map that is drawn when somebody asks for it."""
 
     name: ClassVar[str] = "memory"
@@ -30,6 +30,13 @@ class MemoryPage(Page):
     meaning: ClassVar[str] = (
         "Classes as the network remembers them (squares) and your strokes (dots); "
         "a ringed stroke looks more like another class."
+    )
+    question: ClassVar[Question] = Question(
+        answer="memory_mapped",
+        ask=lambda inspection: inspection.map_memory(),
+        known=lambda inspection: inspection.memory,
+        working="Looking at every labelled image…",
+        unasked="No map yet. Close and open this tab to draw it.",
     )
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
@@ -67,44 +74,19 @@ class MemoryPage(Page):
         self._motion.setEndValue(1.0)
         self._motion.setEasingCurve(QEasingCurve.Type.InOutCubic)
         self._motion.valueChanged.connect(lambda time: self.scatter.set_time(float(time)))
-        self.map_button.clicked.connect(self.map_again)
+        self.map_button.clicked.connect(self.ask_again)
         self.scatter.chosen.connect(self._jump)
         self.odd.chosen.connect(lambda row: self._go(self._odd[row]))
 
     # --- what is known ----------------------------------------------------------------------------------
-
-    def ask(self, *, anew: bool = False) -> None:
-        """Ask for the map, where there is none yet."""
-        del anew  # it looks at every labelled image, so that only a button repeats it
-        inspection = self.probe.inspection
-        if inspection is not None and inspection.memory is None and not super().nothing():
-            self.map_again()
-
-    def map_again(self) -> None:
-        """Ask for a map with the weights of now."""
-        self.probe.ask("memory_mapped", lambda inspection: inspection.map_memory())
-
-    def nothing(self) -> str:
-        """Return why there is no map."""
-        inspection = self.probe.inspection
-        if inspection is None:
-            return NO_IMAGE
-        if not len(self.probe.classes):
-            return NO_CLASS
-        if inspection.memory is not None:
-            return ""
-        if "memory_mapped" in self.probe.waiting:
-            return "Looking at every labelled image…"
-        return self.probe.trouble("memory_mapped") or "No map yet. Close and open this tab to draw it."
 
     def refresh(self) -> None:
         """Show another map; the same one costs nothing."""
         inspection = self.probe.inspection
         if inspection is None or inspection.memory is None:
             return
-        waiting = "memory_mapped" in self.probe.waiting
-        self.map_button.setEnabled(not waiting)
-        self.map_button.setText("Mapping…" if waiting else "Map it again")
+        self.map_button.setEnabled(not self.is_waiting)
+        self.map_button.setText("Mapping…" if self.is_waiting else "Map it again")
         maps = (*inspection.memory_history[:-1], inspection.memory)
         if maps == self._shown:
             return

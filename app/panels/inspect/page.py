@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from app.theme import Look
 from app.theme.ramps import Ramp, codes
 from app.widgets.marks import label, rule
 from engine.messages import InspectionReady
+
+if TYPE_CHECKING:
+    from engine.session.inspection import InspectionControl
 
 Row = Sequence[object]
 
@@ -40,6 +43,25 @@ class Export:
     pictures: Mapping[str, QImage] = field(default_factory=dict)
     table: Sequence[Row] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a tab asks about every labelled image.
+
+    Attributes:
+        answer: What is waited for, as `Probe.ask` names it.
+        ask: Asks the engine, with the weights of now.
+        known: Gives the newest answer, or None.
+        working: Said while the answer is on its way.
+        unasked: Said where nobody asked yet, with what to do.
+    """
+
+    answer: str
+    ask: Callable[[InspectionControl], object]
+    known: Callable[[InspectionControl], object | None]
+    working: str
+    unasked: str
 
 
 class Page(QScrollArea):
@@ -170,6 +192,45 @@ class Page(QScrollArea):
     def export(self) -> Export | None:
         """Return what can be written to files now, or None."""
         return None
+
+
+class ProjectPage(Page):
+    """A tab about every labelled image: asked for by itself once, later only by its button.
+
+    Attributes:
+        question: What it is about.
+    """
+
+    question: ClassVar[Question]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the answer is on its way."""
+        return self.question.answer in self.probe.waiting
+
+    def ask(self, *, anew: bool = False) -> None:
+        """Ask, where nobody asked yet."""
+        del anew  # it looks at every labelled image, so that only a button repeats it
+        inspection = self.probe.inspection
+        if inspection is not None and self.question.known(inspection) is None and not super().nothing():
+            self.ask_again()
+
+    def ask_again(self) -> None:
+        """Ask with the weights of now."""
+        self.probe.ask(self.question.answer, self.question.ask)
+
+    def nothing(self) -> str:
+        """Return why there is no answer; what was answered stays through another image and other weights."""
+        inspection = self.probe.inspection
+        if inspection is None:
+            return NO_IMAGE
+        if not len(self.probe.classes):
+            return NO_CLASS
+        if self.question.known(inspection) is not None:
+            return ""
+        if self.is_waiting:
+            return self.question.working
+        return self.probe.trouble(self.question.answer) or self.question.unasked
 
 
 def wrapped(text: str, *, kind: str = "") -> QLabel:

@@ -1,8 +1,10 @@
 """Pixel classifiers on a filter bank, as interactive tools use them: a forest, and a linear one."""
 
 import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,7 @@ class _Bank:
         return self._kept[image_id]
 
 
-class PixelLearner:
+class PixelLearner(ABC):
     """Learns from at most 400 pixels of each stroke and class.
 
     Attributes:
@@ -86,11 +88,9 @@ class PixelLearner:
         Raises:
             EngineError: a package is missing; says how to install it.
         """
-        try:
-            import skimage  # noqa: F401 - asked for here, so that nobody waits before hearing of it
-            import sklearn  # noqa: F401 - likewise
-        except ImportError as error:
-            raise EngineError(_MISSING, _INSTALL) from error
+        # Asked for here, so that nobody waits for a first fit before hearing of it.
+        if not all(map(find_spec, ("skimage", "sklearn"))):
+            raise EngineError(_MISSING, _INSTALL)
         self._classes = classes
         self._seed = seed
         self._rng = np.random.default_rng([seed, 2])
@@ -138,13 +138,13 @@ class PixelLearner:
                 self._y.append(np.full(len(chosen), value, np.uint8))
         return len(self._y) - before
 
+    @abstractmethod
     def _fit(self, fresh: int) -> Callable[[Features], NDArray[np.float32]]:
         """Fit; return what gives (N, K) probabilities of the classes in the table's order.
 
         Args:
             fresh: how many of the last batches are new.
         """
-        raise NotImplementedError
 
     def _spread(self, known: NDArray[np.uint8], probabilities: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities (N, k) of the classes seen so far as (N, K) of all."""
