@@ -70,6 +70,8 @@ class MemoryDesk:
         model = network.model
         if not isinstance(model, RemembersClasses) or item.split is Split.NONE:
             return False
+        if image.shape[:2] != item.size:
+            return False  # the file is another image now; the pool tells
         if item.image_id not in self._before:
             self._before[item.image_id] = cells
             return False

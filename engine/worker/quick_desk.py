@@ -1,7 +1,8 @@
 """The quick model at work: learns from annotations, predicts the image on screen. Worker thread.
 
 What people have painted is learnt from at once where it is the newest stroke, and image by image where a
-project is opened that has annotations already.
+project is opened that has annotations already. Where the quick model is not wanted, only the painted cells of
+the image on screen are kept: a class memory takes strokes in without it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class QuickDesk:
     def open(self, request: OpenNetwork) -> None:
         """Follow the network that was opened; another project starts with nothing."""
         before = self._request
-        if before is None or before.store_folder != request.store_folder or not request.quick_head:
+        stays = before is not None and before.store_folder == request.store_folder
+        if not stays or before is None or not (before.quick_head and request.quick_head):
             self.clear()
         self.follow(request)
 
@@ -66,18 +68,22 @@ class QuickDesk:
         self._is_old = True
 
     @property
+    def _has_project(self) -> bool:
+        return self._request is not None and bool(self._request.store_folder)
+
+    @property
     def is_on(self) -> bool:
         """Whether there is a project and the quick model is wanted."""
-        return self._request is not None and self._request.quick_head and bool(self._request.store_folder)
+        return self._has_project and self._request is not None and self._request.quick_head
 
     @property
     def has_news(self) -> bool:
         """Whether annotations wait to be learnt from."""
-        return bool(self._waiting)
+        return self.is_on and bool(self._waiting)
 
     def note(self, item: PoolItem) -> None:
         """Remember to learn from an annotation when there is time."""
-        if self.is_on:
+        if self._has_project:
             self._waiting.pop(item.image_id, None)
             self._waiting[item.image_id] = item
             while len(self._waiting) > MOST_IMAGES:
@@ -95,11 +101,11 @@ class QuickDesk:
         return image_id is not None and self.learn(self._waiting.pop(image_id))
 
     def learn(self, item: PoolItem) -> bool:
-        """Learn from an annotation as it is on disk now; return whether the model changed.
+        """Learn from an annotation as it is on disk now; return whether that changed anything.
 
         What cannot be read teaches nothing; whoever shows or trains on it says why.
         """
-        if not self.is_on or self._request is None:
+        if not self._has_project or self._request is None:
             return False
         self._waiting.pop(item.image_id, None)
         self._items.pop(item.image_id, None)
@@ -109,7 +115,7 @@ class QuickDesk:
             changed = False
         if item.image_id not in self._items:
             changed = self._forget(item.image_id)
-        for oldest in self._model.images[:-MOST_IMAGES]:
+        for oldest in list(self._items)[:-MOST_IMAGES]:
             self._forget(oldest)
         self._is_old |= changed
         self.version += int(changed)
@@ -117,11 +123,15 @@ class QuickDesk:
 
     def _forget(self, image_id: str) -> bool:
         self._items.pop(image_id, None)
-        self._cells.pop(image_id, None)
-        return self._model.forget(image_id)
+        had_cells = len(self._cells.pop(image_id, ())) > 0
+        return self._model.forget(image_id) or (had_cells and not self.is_on)
 
     def _take(self, item: PoolItem, store_folder: str) -> bool:
         cells = labelled_cells(*store_reader(store_folder)(item))
+        if not self.is_on:
+            before = self._cells.get(item.image_id)
+            self._items[item.image_id], self._cells[item.image_id] = item, cells
+            return before is None or not np.array_equal(before.keys(), cells.keys())
         grid = self._model.grid(item.image_id, lambda: read_image(Path(item.image_path)))
         if grid.size != item.size:
             return False  # the file is another image now; the pool tells

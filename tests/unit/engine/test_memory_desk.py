@@ -25,12 +25,16 @@ from tests.support.learning import BOX, GROUND, SKY, make_project
 from tests.support.worker_desk import Desk
 
 
-@pytest.fixture(params=[tiny_mcibi(), tiny_mcibipp()], ids=["mcibi", "mcibi++"])
+@pytest.fixture(
+    params=[(tiny_mcibi(), True), (tiny_mcibipp(), True), (tiny_mcibi(), False)],
+    ids=["mcibi", "mcibi++", "mcibi, no quick model"],
+)
 def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A network with a class memory that counts as trained, the first image on screen."""
     desk = Desk(make_project(tmp_path))
-    network: McibiConfig | McibiPlusPlusConfig = request.param
-    desk.open(network=network, quick_head=True)
+    network: McibiConfig | McibiPlusPlusConfig
+    network, has_quick_model = request.param
+    desk.open(network=network, quick_head=has_quick_model)
     desk.give(SaveCheckpoint())
     desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
     desk.give(AnnotationChanged(item=desk.project.items[0]))
