@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from engine.errors import EngineError
 from engine.files import storage_errors
+
+
+class _Curves(Protocol):
+    """What is used of TensorBoard's writer."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Add a point to a curve."""
+
+    def flush(self) -> None:
+        """Write what was added."""
+
+    def close(self) -> None:
+        """Close the files."""
 
 
 class Scalars:
@@ -32,7 +45,8 @@ class Scalars:
             ) from error
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call,unused-ignore]
+            make: Callable[[str], _Curves] = SummaryWriter
+            self._writer = make(str(folder))
 
     def add(self, values: Mapping[str, float | None], step: int) -> None:
         """Write numbers of one step; those that are not known are left out."""

@@ -75,14 +75,18 @@ def test_without_two_cards_it_says_why_not(
 
 
 def test_the_child_learns_beside_the_window(
-    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot, tmp_path: Path
+    open_desk: Callable[[], Desk],
+    child: Callable[..., Any],
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = child("print('10 s  step 4'); print('20 s  step 8')")
     desk = open_desk()
     lines: list[str] = []
     card = desk.window.area.work
     said = card.say
-    card.say = lambda line: (lines.append(line), said(line))  # type: ignore[method-assign]
+    monkeypatch.setattr(card, "say", lambda line: (lines.append(line), said(line)))
     _trigger(desk)
     assert desk.window.all_cards.is_running
     qtbot.waitUntil(lambda: not desk.window.all_cards.is_running, timeout=LONG)

@@ -1,6 +1,7 @@
 """Candidates and checkpoints through the window: guard line, marks, promotion, names, pinned pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,9 +32,9 @@ BETTER, KEPT = FOLDER / "step-00000100_miou-0.6000.pt", FOLDER / "step-00000200_
 NAMED = FOLDER / "start_step-00000050.pt"
 
 
-def info(path: Path, step: int, **more: object) -> CheckpointInfo:
-    values = {"name": "", "miou": None, "saved_at": 1_760_000_000.0 + step, "is_best": False, **more}
-    return CheckpointInfo(path=path, step=step, **values)  # type: ignore[arg-type]
+def info(path: Path, step: int, **more: Any) -> CheckpointInfo:
+    values: dict[str, Any] = {"name": "", "miou": None, "saved_at": 1_760_000_000.0 + step, "is_best": False}
+    return CheckpointInfo(path=path, step=step, **values | more)
 
 
 @pytest.fixture
@@ -140,7 +141,9 @@ def test_pinned_images_show_before_after_and_changed(filled: Desk) -> None:
     before, after, changed = pictures_of(event, CLASSES)
     assert (before[1, 0] == after[1, 0]).all()
     assert (before[1, 1] != after[1, 1]).any()
-    assert tuple(changed[1, 1]) == tuple(CLASSES.by_index(1).color)  # type: ignore[union-attr]
+    building = CLASSES.by_index(1)
+    assert building is not None
+    assert tuple(changed[1, 1]) == tuple(building.color)
     assert tuple(changed[1, 0]) == (45, 45, 45)
     pinned.pin_button.click()
     assert pinned.pictures == {}

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -31,6 +31,7 @@ from models.base import SegmentationModel
 from models.build import build_model
 from models.catalog import MODELS, ModelSpec
 from models.class_rows import FollowsClasses
+from models.configs import NetworkConfig
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, SmallProject, make_project
 from tests.support.worker_desk import QUIET, Desk
 
@@ -187,7 +188,7 @@ def test_a_checkpoint_that_meets_another_class_table_keeps_everything(
     path = desk.heard.of(CheckpointSaved)[-1].path
     content = read_checkpoint(Path(path))
     for new in CHANGES.values():
-        model = build_model(spec.tiny(), len(new), seed=5)  # type: ignore[arg-type]
+        model = build_model(cast(NetworkConfig, spec.tiny()), len(new), seed=5)
         restore(model, content, new)
         check_kept(before, class_state(model, new), CLASSES, new)
 

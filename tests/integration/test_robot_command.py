@@ -77,8 +77,8 @@ def test_learning_alongside_takes_the_persons_time(folder: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_forest_and_a_comparison(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("sklearn")
-    pytest.importorskip("skimage")
+    pytest.importorskip("sklearn", reason="the forest is made of it: maskloop[robot]")
+    pytest.importorskip("skimage", reason="the filter bank is made of it: maskloop[robot]")
     for name in ("rf", "sgd"):
         out = str(tmp_path / f"{name}.json")
         more = ("--baseline", name, "--session", "12", "--sync", "--seeds", "0-1", "--json", out)

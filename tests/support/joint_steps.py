@@ -106,12 +106,12 @@ class _Times:
 
 def _open_gate(trainer: Trainer) -> None:
     """Let the average teach from the first step on, and change images without chance."""
-    teacher = trainer._consistency
+    teacher: Any = trainer._consistency
     teacher._count, teacher.precision = 1, 1.0
-    teacher._changed = lambda image: 0.7 * image + 0.2  # type: ignore[method-assign]
+    teacher._changed = lambda image: 0.7 * image + 0.2
     answer = teacher._answer
     # A network that knows nothing is sure of nothing.
-    teacher._answer = lambda image: (torch.ones_like(answer(image)[0]), answer(image)[1])  # type: ignore[method-assign]
+    teacher._answer = lambda image: (torch.ones_like(answer(image)[0]), answer(image)[1])
 
 
 def learn(name: str, rank: Rank) -> dict[str, Any]:
@@ -120,9 +120,9 @@ def learn(name: str, rank: Rank) -> dict[str, Any]:
     torch.manual_seed(0)
     model = build_model(network, len(CLASSES), seed=0)
     start_alike(model)
-    for module in model.modules():
-        if isinstance(module, ClassRelations):
-            module.times = _Times(rank)  # type: ignore[method-assign]
+    relations: list[Any] = [module for module in model.modules() if isinstance(module, ClassRelations)]
+    for module in relations:
+        module.times = _Times(rank)
     # Adam would divide rounding errors of tiny gradients by their own size.
     optimizer = OptimizerConfig(
         kind=OptimizerKind.SGD, learning_rate=0.02, momentum=0.9, warmup_steps=0, clip_norm=1.0

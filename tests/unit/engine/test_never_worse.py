@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,8 +75,8 @@ def shuffle(monkeypatch: pytest.MonkeyPatch) -> None:
 
     make = module.make_batch
 
-    def shuffled(*arguments: object) -> Batch:
-        batch = make(*arguments)  # type: ignore[arg-type]
+    def shuffled(*arguments: Any) -> Batch:
+        batch = make(*arguments)
         target = torch.where(batch.target == 255, 255, (batch.target + 1) % 3)
         return replace(batch, target=target)
 

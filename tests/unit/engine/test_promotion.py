@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from engine.config import PromotionConfig
 from engine.learn.pool import Pool, store_reader
 from engine.learn.promotion import Figures, Judge, Verdict, decide
 from engine.messages import Objection
+from engine.predict.predictor import Predictor
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, TRAINING, SmallProject, make_project, picture
 
 CONFIG = PromotionConfig()
@@ -80,7 +81,7 @@ def judge(project: SmallProject) -> Judge:
 
 
 def verdict(judge: Judge, candidate: _Says, shown: _Says, step: int = 5) -> Verdict:
-    steps = judge.judge(candidate, shown, step)  # type: ignore[arg-type]
+    steps = judge.judge(cast(Predictor, candidate), cast(Predictor, shown), step)
     while True:
         try:
             next(steps)

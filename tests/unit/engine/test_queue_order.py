@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,13 +35,13 @@ def line(**at: float) -> dict[str, np.ndarray]:
 
 
 def scored(
-    name: str, uncertainty: float, source: PredictionSource = PredictionSource.NETWORK, **more: object
+    name: str, uncertainty: float, source: PredictionSource = PredictionSource.NETWORK, **more: Any
 ) -> ImageScored:
     return ImageScored(
         image_id=name,
         uncertainty=uncertainty,
         source=source,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

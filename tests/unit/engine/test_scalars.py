@@ -19,7 +19,7 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
 
 @pytest.mark.filterwarnings("ignore")  # what another package deprecates inside is not ours
 def test_known_numbers_are_written(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="reads back what it wrote: maskloop[tensorboard]")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     scalars = Scalars(tmp_path / "curves")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,9 +49,9 @@ def saved(wired: Wired, name: str, *, better: bool = True) -> CheckpointSaved:
     return CheckpointSaved(path=str(path), step=1, miou=None, is_best=False, better=better)
 
 
-def judged(**more: object) -> CandidateJudged:
-    values = {"step": 1, "miou": None, "shown_miou": None, "flipped": 0.0, "promoted": True, "reason": "x"}
-    return CandidateJudged(**{**values, **more})  # type: ignore[arg-type]
+def judged(**more: Any) -> CandidateJudged:
+    values: dict[str, Any] = {"step": 1, "miou": None, "shown_miou": None, "flipped": 0.0, "promoted": True}
+    return CandidateJudged(**values | {"reason": "x"} | more)
 
 
 def test_what_is_only_kept_is_not_opened_next_time(wired: Wired) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,11 +25,11 @@ def desk(tmp_path: Path) -> Desk:
     return found
 
 
-def wish(desk: Desk, **changes: object) -> ScoreImages:
+def wish(desk: Desk, **changes: Any) -> ScoreImages:
     paths = {item.image_id: item.image_path for item in desk.project.items}
     names = tuple(paths)
     command = ScoreImages(paths=paths, describe=names, score=names, ahead=names[1:2])
-    return replace(command, **changes)  # type: ignore[arg-type]
+    return replace(command, **changes)
 
 
 def test_nobody_asks_nothing_is_done(desk: Desk) -> None:

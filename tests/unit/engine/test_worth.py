@@ -1,5 +1,7 @@
 """What another minute is worth, by the held-out curve against seconds really worked."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,12 @@ from engine.messages import EvaluationDone, NetworkOpened
 from engine.session.worth import IDLE_S, Measured, Worth, WorthControl, worth_of_a_minute
 
 
-def curve(figure: "object", end: float, *, noise: float = 0.0, count: int = 30) -> list[Measured]:
+def curve(
+    figure: Callable[[float], float], end: float, *, noise: float = 0.0, count: int = 30
+) -> list[Measured]:
     rng = np.random.default_rng(1)
     times = np.linspace(20.0, end, count)
-    return [Measured(float(t), float(figure(t) + noise * rng.normal())) for t in times]  # type: ignore[operator]
+    return [Measured(float(t), float(figure(t) + noise * rng.normal())) for t in times]
 
 
 def worth(points: list[Measured], *, images: int = 5, pixels: int = 50_000) -> Worth:
