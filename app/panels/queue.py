@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QPointF,
+    QRect,
+    QRectF,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    QTimer,
+)
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPixmapCache
 from PySide6.QtWidgets import (
     QComboBox,
@@ -29,9 +39,9 @@ from app.panels.queue_model import (
 from app.theme import Look
 from app.widgets.marks import label
 from engine.messages import ImageFailed, ImageScored, ThumbnailReady
-from engine.project.manifest import ImageRecord, ImageStatus, Split
-from engine.session.order import OrderKind
+from engine.project.manifest import ImageRecord, ImageStatus, OrderKind, Split
 
+ORDER_TEXT = {OrderKind.FOLDER: "Folder order", OrderKind.USEFUL: "Most useful first"}
 THUMBNAIL = QSize(76, 56)
 ROW_HEIGHT = 72
 _CACHE_KB = 64 * 1024
@@ -166,8 +176,8 @@ class QueuePanel(QWidget):
             "Most useful first: what the model is unsure about, looks unlike what you painted, and holds "
             "classes you rarely painted. N and Enter follow this order; it changes only when you go on."
         )
-        for kind in (OrderKind.FOLDER, OrderKind.USEFUL):
-            self.order.addItem(kind.value, kind)
+        for kind, text in ORDER_TEXT.items():
+            self.order.addItem(text, kind)
         self._marks_timer = QTimer(self)
         self._marks_timer.setSingleShot(True)
         self._marks_timer.setInterval(_MARKS_MS)
@@ -269,7 +279,9 @@ class QueuePanel(QWidget):
         session = self._bridge.session
         self.model.set_records(session.images if session else ())
         if session is not None:
-            session.queue.kind = self.kind
+            with QSignalBlocker(self.order):
+                self.order.setCurrentIndex(self.order.findData(session.queue.kind))
+            self._arrange()
         self._count()
 
     def _take_images(self) -> None:

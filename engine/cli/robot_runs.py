@@ -23,7 +23,7 @@ from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_length
 from engine.measure.robot.results import RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
-from engine.session.order import OrderKind
+from engine.project.manifest import OrderKind
 from models.described import ConfigError
 from models.presets import PRESETS
 

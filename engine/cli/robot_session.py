@@ -35,8 +35,8 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
+from engine.project.manifest import OrderKind
 from engine.session import Session
-from engine.session.order import OrderKind
 from models.configs import LossConfig, NetworkConfig
 
 _ANSWER_S = 120.0

@@ -36,6 +36,13 @@ class ImageStatus(Enum):
     REVIEWED = "reviewed"
 
 
+class OrderKind(Enum):
+    """Which image of the queue comes next."""
+
+    FOLDER = "folder"
+    USEFUL = "useful"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
     """One image of the project.
@@ -89,6 +96,7 @@ class Manifest:
         training: how training is done.
         checkpoint: checkpoint in use, POSIX path relative to the project folder, or None.
         pinned: ids of images whose change by training a person wants to see.
+        order: which image of the queue comes next.
 
     Raises:
         ProjectError: a record lies under another image's id, or the checkpoint leaves the folder.
@@ -102,6 +110,7 @@ class Manifest:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: str | None = None
     pinned: tuple[str, ...] = ()
+    order: OrderKind = OrderKind.FOLDER
 
     def __post_init__(self) -> None:
         for image_id, record in self.images.items():

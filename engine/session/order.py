@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +42,6 @@ _TRUSTED_AFTER = 8
 _LEAST_NOVELTY, _MOST_NOVELTY = 0.1, 2.0
 _LEAST_NEED = 0.25
 _GOLDEN = 0.6180339887498949
-
-
-class OrderKind(Enum):
-    """Which image comes next; the value is what a person reads."""
-
-    USEFUL = "Most useful first"
-    FOLDER = "Folder order"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

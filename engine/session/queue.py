@@ -21,10 +21,10 @@ from engine.messages import (
     NetworkOpened,
     ScoreImages,
 )
-from engine.project.manifest import ImageRecord, ImageStatus, Manifest
+from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKind
 from engine.project.project import Project
 from engine.session import order
-from engine.session.order import Looks, OrderKind
+from engine.session.order import Looks
 
 SCORED = 64
 """Images predicted in small: the most promising ones, and those looked at last."""
@@ -58,6 +58,9 @@ class Shown(Protocol):
     def worker(self) -> Asked:
         """The session's side of the worker."""
 
+    def remember_order(self, kind: OrderKind) -> None:
+        """Keep the order for the next time the project is opened."""
+
 
 class QueueControl:
     """Keeps what small looks found, and answers which image comes next.
@@ -68,7 +71,7 @@ class QueueControl:
 
     def __init__(self, session: Shown) -> None:
         self._session = session
-        self._kind = OrderKind.FOLDER
+        self._kind = session.manifest.order
         self._scores: dict[str, ImageScored] = {}
         self._descriptors: dict[str, NDArray[np.float32]] = {}
         self._looked: dict[str, int] = {}
@@ -76,18 +79,20 @@ class QueueControl:
         self._arranged: tuple[str, ...] = ()
         self._asked: ScoreImages | None = None
         self._spread: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self.arrange()
 
     # --- what is known ------------------------------------------------------------------------------------
 
     @property
     def kind(self) -> OrderKind:
-        """The order chosen."""
+        """The order chosen; the project remembers it."""
         return self._kind
 
     @kind.setter
     def kind(self, kind: OrderKind) -> None:
         if kind is not self._kind:
             self._kind = kind
+            self._session.remember_order(kind)
             self.arrange()
             self.wish()
 

@@ -40,7 +40,7 @@ from engine.messages import (
     WriteFailed,
     WriteRecovered,
 )
-from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
+from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKind, Split
 from engine.project.project import Project
 from engine.session import class_changes, repairs, review
 from engine.session.candidates import CandidateControl
@@ -227,6 +227,14 @@ class Session(MaskImports):
         self.project.update(manifest)
         self.project.ensure()
         self._writer.manifest(self.project, manifest)
+
+    def remember_order(self, kind: OrderKind) -> None:
+        """Keep the order of the queue; a folder without a project gets none for that alone."""
+        manifest = replace(self.manifest, order=kind)
+        if self.project.folder.is_dir():
+            self._update(manifest)
+        elif not self.read_only:
+            self.project.update(manifest)
 
     # --- classes ------------------------------------------------------------------------------------------
 

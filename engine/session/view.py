@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +13,11 @@ from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule, Stroke
 from engine.config import TrainingConfig
 from engine.messages import Prediction, PredictionSource, Problem
-from engine.project.manifest import ImageRecord, ImageStatus, Manifest
+from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKind
 from engine.project.project import Project
 from engine.session import editing, review
 from engine.session.editing import Nothing
 from engine.session.open_images import OpenImage, OpenImages
-from engine.session.order import OrderKind
 from engine.session.predictions import PredictionCache
 from engine.session.queue import QueueControl
 from engine.session.training import TrainingControl
@@ -25,7 +25,7 @@ from engine.session.worth import WorthControl
 from models.configs import LossConfig, NetworkConfig
 
 
-class SessionView:
+class SessionView(ABC):
     """What a session knows. Owner thread only.
 
     Attributes:
@@ -50,6 +50,10 @@ class SessionView:
         self._opened = OpenImages()
         self._predictions = PredictionCache()
         self._sizes: dict[str, tuple[int, int]] = {}
+
+    @abstractmethod
+    def remember_order(self, kind: OrderKind) -> None:
+        """Keep the order of the queue for the next time the project is opened."""
 
     @property
     def folder(self) -> Path:

@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.queue_model import MARK_ROLE, Mark, Shown
 from engine.messages import ImageScored, PredictionSource
-from engine.session.order import OrderKind
+from engine.project.manifest import OrderKind
 from tests.support.fake_session import pictures
 from tests.support.window import Desk, MakeDesk
 
@@ -84,6 +84,17 @@ def test_going_on_follows_the_order_chosen_and_nothing_moves_before(looked_at: D
     assert rows(desk) == [FIRST, SECOND, THIRD, FOURTH]
     desk.key("n")
     assert desk.session.current == THIRD
+
+
+def test_the_order_a_project_remembers_is_chosen_when_it_opens(make_desk: MakeDesk) -> None:
+    desk = make_desk(images=pictures(2))
+    first = desk.open()
+    choose(desk, OrderKind.USEFUL)
+    assert first.manifest.order is OrderKind.USEFUL
+    desk.open()
+    queue = desk.window.queue
+    assert queue.kind is OrderKind.FOLDER, "another project has an order of its own"
+    assert queue.order.currentText() == "Folder order"
 
 
 def test_an_empty_list_says_why_and_what_to_do(looked_at: Desk) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from engine.messages import ImageScored, PredictedAhead, PredictionReady, PredictionSource
-from engine.session.order import OrderKind
+from engine.project.manifest import OrderKind
 from tests.support.driver import Driver, two_classes, write_images
 
 FIRST = "image_0.png"
@@ -52,6 +52,22 @@ def test_images_nobody_opened_are_scored_and_the_next_is_predicted_ahead(tmp_pat
         driver.show("odd.png")
         assert session.queue.ids[0] == "odd.png", "nothing moves while a person looks"
         assert session.next_unreviewed() not in ("odd.png", FIRST)
+
+
+def test_the_order_chosen_is_there_when_the_project_is_opened_again(tmp_path: Path) -> None:
+    write_images(tmp_path / "photos", count=1)
+    with Driver(tmp_path / "photos") as driver:
+        driver.session.queue.kind = OrderKind.USEFUL
+        assert not driver.session.project.folder.exists(), "an order alone makes no project"
+        driver.session.set_classes(two_classes())
+    with Driver(tmp_path / "photos") as driver:
+        assert driver.session.queue.kind is OrderKind.USEFUL
+        driver.session.queue.kind = OrderKind.FOLDER
+    with Driver(tmp_path / "photos", read_only=True) as driver:
+        assert driver.session.queue.kind is OrderKind.FOLDER
+        driver.session.queue.kind = OrderKind.USEFUL
+    with Driver(tmp_path / "photos") as driver:
+        assert driver.session.queue.kind is OrderKind.FOLDER
 
 
 def test_what_changed_since_the_last_look_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ It is a real `SessionView`: patches, classes and queue are the engine's own; onl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,12 @@ from engine.messages import (
     WorkerState,
     WriteFailed,
 )
-from engine.project.manifest import ImageRecord, ImageStatus, Manifest, Split
+from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKind, Split
+from engine.project.project import Project
 from engine.project.pyramid import build_pyramid
 from engine.project.store import LoadedAnnotation
 from engine.session.candidates import CandidateControl
-from engine.session.inspection import InspectionControl
+from engine.session.inspection import InspectionControl, Shown
 from engine.session.view import SessionView
 
 CLASSES = ClassTable().add("sky").add("building").add("road").add("tree")
@@ -133,11 +134,11 @@ class FakeSession(SessionView):
         project.notes = notes
         project.home = home
         project.missing = {name: ImageRecord(image_id=name, revision=1) for name in missing}
-        super().__init__(project)  # type: ignore[arg-type]
+        super().__init__(cast(Project, project))
         self.emit = emit
         self.worker = FakeWorker(self)
-        self.inspection = InspectionControl(self)  # type: ignore[arg-type]
-        self.candidates = CandidateControl(project, self.worker.ask, self._take)  # type: ignore[arg-type]
+        self.inspection = InspectionControl(cast(Shown, self))
+        self.candidates = CandidateControl(cast(Project, project), self.worker.ask, self._take)
         self.pictures = dict(images)
         self.disk = {name: Stored(Annotation(picture.shape[:2])) for name, picture in images.items()}
         self.failing: dict[str, Problem] = {}
@@ -197,6 +198,9 @@ class FakeSession(SessionView):
                 annotation_damaged=damaged is not None,
             )
         )
+
+    def remember_order(self, kind: OrderKind) -> None:
+        self.project.manifest = replace(self.manifest, order=kind)
 
     def load_thumbnails(self, image_ids: Sequence[str]) -> None:
         for image_id in image_ids:
