@@ -53,6 +53,13 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument("--test-masks", type=Path, metavar="DIR", help="their masks")
     group.add_argument("--test-limit", type=positive, metavar="N", help="measure on N of them, evenly spread")
+    group.add_argument(
+        "--folder-limit",
+        type=natural,
+        metavar="N",
+        help="measure the masks of N images of the folder, evenly spread, 0: none (default: as --test-limit, "
+        "else all)",
+    )
 
 
 def _add_person(group: "argparse._ArgumentGroup") -> None:

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from engine.cli.robot_files import Outcome
-from engine.cli.robot_tables import differences, effort, percent, points, reached
+from engine.cli.robot_tables import delivered, differences, effort, percent, points, reached, sensitivity
 from engine.measure.costs import constants
 from engine.measure.robot.results import TARGETS
 from engine.measure.robot.statistics import interval, mean_classes, moments
@@ -35,6 +35,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
         _chart(outcomes),
         _table(("user time", *(outcome.title for outcome in outcomes)), _curve_rows(outcomes)),
         *_comparisons(outcomes),
+        "<h2>Masks of the whole folder, visited or not</h2>",
+        _table(("", *(outcome.title for outcome in outcomes)), _delivered_rows(outcomes)),
         "<h2>Classes at the end</h2>",
         _table(("class", *(outcome.title for outcome in outcomes)), _class_rows(outcomes)),
         "<h2>Work, safety, speed</h2>",
@@ -93,6 +95,18 @@ def _comparisons(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"<h2>{html.escape(outcomes[0].title)} minus {html.escape(other.title)}, paired by seed</h2>"
         rows = [(name, points(value)) for name, value in differences(outcomes[0].runs, other.runs)]
         yield _table(("figure", "difference"), rows)
+        yield "<p>The same sessions with other costs of the person's actions:</p>"
+        others = [
+            (f"{name}, {prices}", points(value)) for prices, name, value in sensitivity(outcomes[0], other)
+        ]
+        yield _table(("figure", "difference"), others)
+
+
+def _delivered_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """The person's word, and the visible model's where there is none."""
+    found = [dict(delivered(outcome.runs)) for outcome in outcomes]
+    names = list(dict.fromkeys(name for rows in found for name in rows))
+    return [(name, *(percent(rows.get(name)) for rows in found)) for name in names]
 
 
 def _class_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:

@@ -45,7 +45,7 @@ def run_seeds(arguments: argparse.Namespace, bar: Callable[[str, int], Bar]) -> 
     runs = []
     title = arguments.title or arguments.baseline or arguments.network or "tiny"
     for seed in arguments.seeds:
-        plan = _plan(arguments, seed)
+        plan = robot_plan(arguments, seed)
         total = 0 if math.isinf(plan.seconds) else round(plan.seconds)
         with bar(f"{title}, seed {seed}", total) as shown:
             runs.append(_run(arguments, plan, material, title, shown))
@@ -59,7 +59,8 @@ def _notes(run: RunResult) -> list[str]:
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
-def _plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
+def robot_plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
+    """What the options ask for, with one of their seeds."""
     user = User(arguments.user)
     images, length = session_length(arguments.session)
     rules = dataclasses.replace(
@@ -79,6 +80,7 @@ def _plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
         seed=seed,
         sync=arguments.sync,
         measured_at=arguments.measure_at or MEASURED_AT,
+        delivered=arguments.test_limit if arguments.folder_limit is None else arguments.folder_limit,
     )
 
 

@@ -1,11 +1,22 @@
 """The robot's results as lines of text: one tool alone, or several paired by seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.cli.robot_files import Outcome
 from engine.measure.costs import constants
 from engine.measure.robot.results import TARGETS, RunResult
-from engine.measure.robot.statistics import Interval, interval, latency, mean_classes, moments, paired
+from engine.measure.robot.statistics import (
+    Interval,
+    at_other_prices,
+    interval,
+    latency,
+    mean_classes,
+    moments,
+    paired,
+)
+
+_SHORTEST = 60.0
+"""Before this user time there is not yet a curve whose times could be stretched."""
 
 
 def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -16,6 +27,8 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
     first = outcomes[0]
     for other in outcomes[1:]:
         yield from _difference(first, other)
+        yield ""
+        yield from _sensitivity(first, other)
         yield ""
     costs = ", ".join(f"{name} {value:g}" for name, value in constants().items())
     yield f"Cost model (seconds, screen pixels): {costs}."
@@ -29,6 +42,8 @@ def _one(outcome: Outcome) -> Iterator[str]:
         yield f"  mIoU at {seconds:6.0f} s   {percent(interval([run.at(seconds) for run in runs]))}"
     yield f"  mIoU at the end      {percent(interval([run.curve[-1].miou for run in runs]))}"
     yield f"  area under the curve {percent(interval([run.area() for run in runs]))}"
+    for name, masks in delivered(runs):
+        yield f"  {name:<36} {percent(masks)}"
     for target in TARGETS:
         yield f"  seconds to {target:.2f}      {reached(runs, target)}"
     for name, value in mean_classes(runs).items():
@@ -49,6 +64,10 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     yield "seconds per image", f"{sum(visit.seconds for visit in visits) / count:.1f}"
     left = [1.0 - visit.wrong_after for visit in visits]
     yield "pixels right when an image is left", percent(interval(left))
+    for share in (0.90, 0.95):
+        good = [visit for visit in visits if visit.wrong_after <= 1.0 - share]
+        mean = f", {sum(visit.seconds for visit in good) / len(good):.1f} s each" if good else ""
+        yield f"images left {100 * share:.0f} % right", f"{100 * len(good) / count:.0f} %{mean}"
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
@@ -58,12 +77,70 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
 
 
+def delivered(runs: Sequence[RunResult]) -> Iterator[tuple[str, Interval | None]]:
+    """The masks of the whole folder, visited or not, by time and at the end; nothing where unmeasured."""
+    for seconds in moments(runs):
+        found = interval([run.delivered_at(seconds) for run in runs])
+        if found is not None:
+            yield f"mIoU of the folder's masks at {seconds:.0f} s", found
+    last = [run.curve[-1] for run in runs if run.curve]
+    if any(point.delivered_miou is not None for point in last):
+        yield "mIoU of the folder's masks, end", interval([point.delivered_miou for point in last])
+        yield "right pixels of the folder's masks", interval([point.delivered_accuracy for point in last])
+
+
 def _difference(first: Outcome, other: Outcome) -> Iterator[str]:
     """How far the first is ahead of another, paired by seed."""
     ours, theirs = first.runs, other.runs
     yield f"{first.title} minus {other.title}, paired by seed"
     for name, difference in differences(ours, theirs):
         yield f"  {name:<24} {points(difference)}"
+
+
+PRICES: tuple[tuple[str, dict[str, float]], ...] = (
+    ("as measured", {}),
+    ("pause between actions x 0.5", {"pause": 0.5}),
+    ("pause between actions x 2", {"pause": 2.0}),
+    ("every action x 0.5", {"work": 0.5}),
+    ("every action x 2", {"work": 2.0}),
+)
+"""Cost models a difference is looked at with."""
+
+
+def _sensitivity(first: Outcome, other: Outcome) -> Iterator[str]:
+    """What the lead is with other costs."""
+    yield f"{first.title} minus {other.title} with other costs of the person's actions (the same sessions)"
+    for prices, name, difference in sensitivity(first, other):
+        yield f"  {prices:<28} {name:<24} {points(difference)}"
+
+
+def sensitivity(first: Outcome, other: Outcome) -> Iterator[tuple[str, str, Interval | None]]:
+    """Differences with each of `PRICES` as (prices, figure, difference), paired by seed."""
+    seconds = [at for at in moments([*first.runs, *other.runs]) if at >= _SHORTEST]
+    for prices, factors in PRICES:
+        ours, theirs = (_at_prices(outcome, factors) for outcome in (first, other))
+        for at in seconds:
+
+            def miou(run: RunResult, at: float = at) -> float | None:
+                return run.between(at)
+
+            difference = paired(ours, theirs, miou)
+            if difference is not None:
+                yield prices, f"mIoU at {at:.0f} s", difference
+        end = min((run.seconds for run in (*ours, *theirs)), default=0.0)
+
+        def area(run: RunResult, end: float = end) -> float:
+            return run.area(end)
+
+        yield prices, "area under the curve", paired(ours, theirs, area)
+
+
+def _at_prices(outcome: Outcome, factors: Mapping[str, float]) -> list[RunResult]:
+    paid = outcome.options.get("gap", 1.0)
+    paid = float(paid) if isinstance(paid, int | float) else 1.0
+    pause = factors.get("pause", 1.0) * paid
+    work = factors.get("work", 1.0)
+    return [at_other_prices(run, pause=pause, work=work, paid=paid) for run in outcome.runs]
 
 
 def differences(
@@ -77,6 +154,14 @@ def differences(
 
         yield f"mIoU at {seconds:.0f} s", paired(ours, theirs, at)
     yield "area under the curve", paired(ours, theirs, RunResult.area)
+    for seconds in moments([*ours, *theirs]):
+
+        def masks(run: RunResult, seconds: float = seconds) -> float | None:
+            return run.delivered_at(seconds)
+
+        difference = paired(ours, theirs, masks)
+        if difference is not None:
+            yield f"folder's masks at {seconds:.0f} s", difference
 
 
 def percent(value: Interval | None) -> str:

@@ -30,6 +30,7 @@ from engine.measure.annotator import Sight, next_action
 from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.measure.regions import Truth, wrong_share
+from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.plan import Order, RobotPlan
 from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
 from engine.measure.robot.tool import AnnotatedTool, LabelMap, Material
@@ -101,6 +102,7 @@ class _Robot:
         self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
         self._said: dict[str, LabelMap] = {}
         self._agreed: dict[str, LabelMap] = {}
+        self._delivered = DeliveredMasks(material, plan.delivered)
 
     # --- the whole ----------------------------------------------------------------------------------------
 
@@ -206,7 +208,8 @@ class _Robot:
         self._journal(type(action).__name__.lower(), action.seconds, **_told(action))
 
     def _remember(self, image_id: str, annotation: LabelMap) -> None:
-        """Keep what was said about the first images, to see whether later models forget it."""
+        """Keep what was said: what is delivered, and on the first images whether later models forget it."""
+        self._delivered.leave(image_id, annotation)
         if len(self._said) < _WATCHED or image_id in self._said:
             self._said[image_id] = annotation.copy()
 
@@ -245,15 +248,17 @@ class _Robot:
     # --- measuring ----------------------------------------------------------------------------------------
 
     def _measure(self, at: float) -> None:
-        """Predict the held-out images, and the first annotated ones, with the model of now."""
+        """Predict the held-out images, the first annotated ones and the folder's with the model of now."""
         classes = self._material.classes
         matrix = ConfusionMatrix(len(classes))
         channel_of = classes.channel_of()
-        watched = list(self._said)
         agreement = _Agreement(self._said, self._agreed)
-        for name, found in self._tool.predict([*self._material.held_out, *watched]):
+        names = dict.fromkeys([*self._material.held_out, *self._said, *self._delivered.begin()])
+        for name, found in self._tool.predict(list(names)):
+            self._delivered.add(name, found)
             if name in self._said:
                 agreement.add(name, found)
+            if name not in self._material.held_out:
                 continue
             truth = self._material.read_truth(name)
             shown = np.full(truth.shape, UNLABELLED, np.uint8) if found is None else found
@@ -269,6 +274,8 @@ class _Robot:
                 updates=self._tool.updates,
                 agreement=agreement.share,
                 flipped=agreement.flipped,
+                delivered_miou=self._delivered.miou,
+                delivered_accuracy=self._delivered.pixel_accuracy,
             )
         )
 

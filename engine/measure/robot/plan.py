@@ -41,6 +41,7 @@ class RobotPlan:
         seed: permutation, hand, and the tool's chance.
         sync: learn to the end between two images, in no time, instead of alongside.
         measured_at: user times of measurements.
+        delivered: measure the masks of so many images of the folder, evenly spread; ``None``: of all.
     """
 
     user: User
@@ -51,6 +52,7 @@ class RobotPlan:
     seed: int = 0
     sync: bool = False
     measured_at: tuple[float, ...] = MEASURED_AT
+    delivered: int | None = None
 
 
 def session_length(word: str) -> tuple[int | None, float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ class Measured:
         agreement: share of the person's pixels, on the first images of the session, that the visible model
             alone gets as the person said; None before there are any.
         flipped: share of those that an earlier measurement found in agreement and this one does not.
+        delivered_miou: of the masks the folder's images have now, visited or not: the person's word, and the
+            model's where there is none; None where they are not measured.
+        delivered_accuracy: share of right pixels of these masks; None where they are not measured.
     """
 
     seconds: float
@@ -38,6 +42,8 @@ class Measured:
     updates: int
     agreement: float | None = None
     flipped: float | None = None
+    delivered_miou: float | None = None
+    delivered_accuracy: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,22 @@ class RunResult:
         """The mIoU measured at a user time, or None if that was not measured."""
         return next((point.miou for point in self.curve if abs(point.seconds - seconds) < 0.5), None)
 
+    def delivered_at(self, seconds: float) -> float | None:
+        """The mIoU of the folder's masks measured at a user time, or None if that was not measured."""
+        found = (point.delivered_miou for point in self.curve if abs(point.seconds - seconds) < 0.5)
+        return next(found, None)
+
+    def between(self, seconds: float) -> float | None:
+        """The mIoU at any user time, between measurements in a straight line; None: after the last one."""
+        before = (0.0, 0.0)
+        for point in self.curve:
+            now = (point.seconds, point.miou)
+            if now[0] >= seconds:
+                share = (seconds - before[0]) / (now[0] - before[0]) if now[0] > before[0] else 1.0
+                return before[1] + share * (now[1] - before[1])
+            before = now
+        return None
+
     def seconds_to(self, miou: float) -> float | None:
         """User time at which a mIoU was reached, between measurements in a straight line; None: never."""
         before = (0.0, 0.0)
@@ -101,12 +123,16 @@ class RunResult:
             before = now
         return None
 
-    def area(self) -> float:
-        """Mean mIoU over the session's time, 0 … 1, from nothing at its start."""
+    def area(self, until: float = math.inf) -> float:
+        """Mean mIoU over the session, or its first so many seconds, 0 … 1, from nothing at its start."""
+        places = [(point.seconds, point.miou) for point in self.curve if point.seconds < until]
+        last = self.between(until)
+        if last is not None:
+            places.append((until, last))
         total, before = 0.0, (0.0, 0.0)
-        for point in self.curve:
-            total += (point.seconds - before[0]) * (point.miou + before[1]) / 2
-            before = (point.seconds, point.miou)
+        for place in places:
+            total += (place[0] - before[0]) * (place[1] + before[1]) / 2
+            before = place
         return total / before[0] if before[0] else 0.0
 
     def as_json(self) -> dict[str, Any]:

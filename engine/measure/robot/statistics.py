@@ -1,11 +1,13 @@
 """Means with intervals over seeds, and differences paired by seed."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.measure.costs import T_GAP
 from engine.measure.robot.results import RunResult
 
 _DRAWS = 4000
@@ -62,6 +64,33 @@ def paired(
         if (mine := figure(run)) is not None and (other := by_seed.get(run.seed)) is not None
     ]
     return interval(differences)
+
+
+def at_other_prices(run: RunResult, *, pause: float = 1.0, work: float = 1.0, paid: float = 1.0) -> RunResult:
+    """The same session with other prices of the person's actions: every measurement lies at another time.
+
+    What the tool learnt between two actions stays as it was, so this tells how far a result hangs on the
+    prices, not what a slower or faster person would have got; that takes another session (``--gap``).
+
+    Args:
+        run: the session.
+        pause: what the pause before each action is multiplied by, on top of the cost model.
+        work: what all seconds of the person are multiplied by; those they waited for the tool stay.
+        paid: what the pause was multiplied by when the session was measured.
+    """
+    waited = _waits(run)
+    curve = []
+    for point in run.curve:
+        blocked = sum(seconds for at, seconds in waited if at <= point.seconds)
+        own = point.seconds - blocked + (pause - paid) * T_GAP * point.strokes
+        curve.append(dataclasses.replace(point, seconds=own * work + blocked))
+    return dataclasses.replace(run, curve=tuple(curve), seconds=curve[-1].seconds if curve else 0.0)
+
+
+def _waits(run: RunResult) -> list[tuple[float, float]]:
+    """User time at the end of each image and the seconds the person waited on it."""
+    ends = itertools.accumulate(visit.seconds for visit in run.visits)
+    return [(end, visit.blocked) for end, visit in zip(ends, run.visits, strict=True)]
 
 
 def moments(runs: Sequence[RunResult]) -> tuple[float, ...]:

@@ -1,18 +1,23 @@
 """The robot at work with small tools: what its rules promise, and what its clock counts."""
 
+import argparse
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.cli.robot import add_arguments
+from engine.cli.robot_runs import robot_plan
 from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
 from engine.measure.baselines.lane import LaneTool
 from engine.measure.baselines.learner import Guess
 from engine.measure.costs import T_KEY, T_LOOK
+from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.person import run_robot
-from engine.measure.robot.plan import RobotPlan, session_length
+from engine.measure.robot.plan import Order, RobotPlan, session_length
 from engine.measure.robot.results import RunResult, result_from
 from engine.measure.robot.tool import LabelMap, Material
 from tests.support.robot import Hands, KnowingLearner, NothingLearner, blobs, make_material
@@ -66,6 +71,63 @@ def test_a_perfect_hand_never_marks_a_wrong_pixel(material: Material) -> None:
         said = annotation != 255
         assert said.any()
         assert (annotation[said] == material.read_truth(name)[said]).all()
+
+
+def test_delivered_masks_are_the_persons_word_over_the_model_on_every_image(material: Material) -> None:
+    tool = LaneTool(NothingLearner(), material)
+    one_image = dataclasses.replace(plan(User.PERFECT, images=1, seconds=25.0), measured_at=(1.0, 20.0))
+    result = run_robot(one_image, tool, material)
+    (visited,) = (visit.image_id for visit in result.visits)
+    said = annotations(tool)[visited]
+    truths = [material.read_truth(name) for name in material.folder]
+    right = (said == material.read_truth(visited)).sum() / sum(truth.size for truth in truths)
+    last = result.curve[-1]
+    assert last.delivered_accuracy == pytest.approx(right)
+    assert 0.0 < right < 1 / len(truths)
+    assert result.curve[0].delivered_accuracy == 0.0, "before anything was said there are no masks"
+    clock = Hands()
+    knowing = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    knowing.settle()
+    result = run_robot(one_image, knowing, material)
+    assert result.curve[-1].delivered_miou == 1.0, "images nobody opened count with the model's word"
+    none = run_robot(
+        dataclasses.replace(one_image, delivered=0), LaneTool(NothingLearner(), material), material
+    )
+    assert none.curve[-1].delivered_miou is None
+
+
+def test_the_folders_masks_may_be_measured_on_an_even_share(material: Material) -> None:
+    assert DeliveredMasks(material, 2).names == ("0.png", "2.png")
+    assert DeliveredMasks(material, 9).names == tuple(material.folder)
+
+
+def test_session_lengths_are_those_of_the_protocol() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for word, images, seconds in (
+        ("S", 10, math.inf),
+        ("M", 40, math.inf),
+        ("L", None, 600),
+        ("L1800", None, 1800),
+    ):
+        arguments = parser.parse_args(["--session", word])
+        made = robot_plan(arguments, 3)
+        assert (made.images, made.seconds, made.seed) == (images, seconds, 3)
+        rules = made.rules
+        assert made.user is User.CAREFUL
+        assert made.order is Order.FOLDER
+        assert not made.sync
+        assert (rules.strokes_per_image, rules.seconds_per_image, rules.accept_share) == (12, 30.0, 0.10)
+        assert (rules.smallest_area, rules.smallest_radius, rules.border) == (60.0, 3.0, 2.0)
+        assert (rules.jitter, rules.wrong_class, rules.overlook_area, rules.undo_spill) == (
+            1.0,
+            0.01,
+            300.0,
+            0.25,
+        )
+        assert (rules.brush_share, rules.largest_brush, rules.longest_stroke) == (0.7, 20.0, 250.0)
+        assert rules.gap_factor == 1.0
+        assert {60.0, 180.0, 300.0, 600.0, 1800.0} <= set(made.measured_at)
 
 
 @pytest.mark.parametrize("user", list(User))

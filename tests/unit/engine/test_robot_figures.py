@@ -2,14 +2,16 @@
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.annotate.classes import UNLABELLED
+from engine.cli import run as verb
 from engine.cli.robot import moments as parsed_moments
 from engine.cli.robot import seeds
-from engine.cli.robot_files import Outcome
+from engine.cli.robot_files import Outcome, write_results
 from engine.cli.robot_page import page
 from engine.cli.robot_runs import changed
 from engine.cli.robot_tables import points, summary
@@ -17,8 +19,8 @@ from engine.config import OptimizerKind, TrainingConfig
 from engine.errors import EngineError
 from engine.measure.baselines.learner import Marked
 from engine.measure.medial import medial_path, path_length, thinned
-from engine.measure.robot.results import Measured, RunResult, count_worse
-from engine.measure.robot.statistics import interval, latency, moments, paired
+from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
+from engine.measure.robot.statistics import at_other_prices, interval, latency, moments, paired
 
 
 def point(seconds: float, miou: float, updates: int = 1) -> Measured:
@@ -30,6 +32,21 @@ def point(seconds: float, miou: float, updates: int = 1) -> Measured:
         strokes=1,
         images=1,
         updates=updates,
+    )
+
+
+def visit(*, seconds: float, blocked: float) -> Visited:
+    return Visited(
+        image_id="0.png",
+        strokes=1,
+        clicks=0,
+        relabels=0,
+        undone=0,
+        accepted=False,
+        seconds=seconds,
+        blocked=blocked,
+        wrong_before=0.5,
+        wrong_after=0.2,
     )
 
 
@@ -58,6 +75,49 @@ def test_times_of_arrival_lie_between_measurements() -> None:
     assert run.at(200.0) == 0.4
     assert run.at(150.0) is None
     assert run.area() == pytest.approx((10.0 + 30.0 + 50.0) / 300.0)
+
+
+def test_other_prices_move_measurements_in_time_and_nothing_else() -> None:
+    run = dataclasses.replace(run_of(0, 0.2, 0.4), seconds=200.0)
+    points_ = tuple(
+        dataclasses.replace(point, strokes=strokes)
+        for point, strokes in zip(run.curve, (20, 50), strict=True)
+    )
+    run = dataclasses.replace(run, curve=points_)
+    half = at_other_prices(run, pause=0.5)
+    assert [point.seconds for point in half.curve] == [100.0 - 15.0, 200.0 - 37.5]
+    assert [point.miou for point in half.curve] == [0.2, 0.4]
+    assert half.between(85.0) == pytest.approx(0.2)
+    assert half.between(170.0) is None, "nobody knows what came later"
+    twice = at_other_prices(run, pause=2.0)
+    assert [point.seconds for point in twice.curve] == [130.0, 275.0]
+    assert at_other_prices(run, pause=2.0, paid=2.0).curve == run.curve, "it was measured with such pauses"
+    assert [point.seconds for point in at_other_prices(run, work=0.5).curve] == [50.0, 100.0]
+    assert run.area(100.0) == pytest.approx(0.1)
+    assert run.area(150.0) == pytest.approx((10.0 + 12.5) / 150.0)
+    waiting = dataclasses.replace(run, visits=(visit(seconds=90.0, blocked=10.0),))
+    assert [point.seconds for point in at_other_prices(waiting, work=2.0).curve] == [190.0, 390.0]
+
+
+def test_a_comparison_says_what_other_costs_make_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for title, gain in (("ours", 0.1), ("theirs", 0.0)):
+        runs = tuple(run_of(seed, 0.2 + gain, 0.4 + gain, 0.5 + gain) for seed in range(3))
+        write_results(tmp_path / f"{title}.json", Outcome(title=title, options={"gap": 1.0}, runs=runs))
+        paths.append(str(tmp_path / f"{title}.json"))
+    assert verb(["robot", "--compare", *paths, "--report", str(tmp_path / "page.html")]) == 0
+    told = capsys.readouterr().out
+    html = (tmp_path / "page.html").read_text("utf-8")
+    for prices in ("pause between actions x 0.5", "pause between actions x 2", "every action x 2"):
+        (line,) = (line for line in told.splitlines() if prices in line and "mIoU at 200 s" in line)
+        assert "points" in line
+        assert f"mIoU at 200 s, {prices}" in html
+    # With every second twice as dear, 200 s buy what 100 s bought.
+    (line,) = (line for line in told.splitlines() if "every action x 2" in line and "mIoU at 200 s" in line)
+    assert "+10.0 points" in line
+    assert "above 0" in line
 
 
 def test_an_interval_holds_its_mean_and_shrinks_with_seeds() -> None:
