@@ -85,7 +85,10 @@ def build_model(
 
 
 def build_loss(config: LossConfig) -> TotalLoss:
-    """Returns the loss a configuration describes."""
+    """Returns the loss a configuration describes.
+
+    Weights of classes hold for channels until `TotalLoss.set_classes` says which class is which.
+    """
     match config:
         case CrossEntropyConfig():
             return _cross_entropy(config)
@@ -104,7 +107,7 @@ def build_loss(config: LossConfig) -> TotalLoss:
 
 
 def _cross_entropy(config: CrossEntropyConfig) -> TotalLoss:
-    loss = CrossEntropy(config.label_smoothing, config.class_balance)
+    loss = CrossEntropy(config.label_smoothing, config.class_balance, config.class_weights or None)
     return TotalLoss(
         terms=(WeightedLoss(name="cross-entropy", weight=config.weight, loss=loss),),
         auxiliary=_auxiliary(config.auxiliary_weight, loss),

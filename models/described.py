@@ -201,7 +201,10 @@ def _fits_tuple(value: object, members: tuple[Any, ...]) -> bool:
 
 
 def _words(declared: Any) -> str:
-    return " or ".join(
-        str(member) if get_origin(member) else getattr(member, "__name__", str(member))
-        for member in _members(declared)
-    )
+    return " or ".join(map(_word, _members(declared)))
+
+
+def _word(declared: Any) -> str:
+    if get_origin(declared) is tuple and get_args(declared)[-1] is Ellipsis:
+        return "numbers with commas between them"
+    return str(declared) if get_origin(declared) else getattr(declared, "__name__", str(declared))

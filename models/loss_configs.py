@@ -52,9 +52,18 @@ class CrossEntropyConfig:
         low=0.0,
         high=1.0,
     )
+    class_weights: tuple[float, ...] = described(
+        (),
+        help="How much each class counts, in the order in which the classes were made, such as 1, 1, 5. "
+        "Classes left out count 1.",
+        low=0.0,
+        high=1000.0,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.class_weights and self.class_balance:
+            raise ConfigError("class_weights", self.class_weights, "empty where classes are balanced")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

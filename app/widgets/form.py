@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, cast
+from typing import Any, cast, get_args, get_origin
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QWheelEvent
@@ -157,6 +157,8 @@ class ConfigForm(QWidget):
             return self._integer(description, value)
         if description.type is float:
             return self._number(description, value)
+        if get_origin(description.type) is tuple:
+            return self._numbers(description, value)
         fixed = label(str(value), kind="muted")
         return fixed, lambda: value
 
@@ -192,6 +194,25 @@ class ConfigForm(QWidget):
         rounded = box.value()
         # What nobody touched stays exact: the box rounds to its decimals.
         return box, lambda: value if box.value() == rounded else box.value()
+
+    def _numbers(self, description: FieldDescription, value: Any) -> tuple[QWidget, Callable[[], Any]]:
+        """Several numbers in one line, with commas between them."""
+        shown = ", ".join(f"{number:g}" for number in value)
+        line = QLineEdit(shown)
+        line.setPlaceholderText("none")
+        line.textEdited.connect(lambda _text: self.edited.emit())
+        number_type = get_args(description.type)[0]
+
+        def read() -> Any:
+            text = line.text().strip()
+            if text == shown:
+                return value  # exactly as it was: the line shows few digits
+            try:
+                return tuple(number_type(part) for part in text.replace(";", ",").split(",") if part.strip())
+            except ValueError:
+                return text  # the configuration refuses it and says what is allowed
+
+        return line, read
 
     def _optional(self, description: FieldDescription, value: Any) -> tuple[QWidget, Callable[[], Any]]:
         line = QLineEdit("" if value is None else str(value))

@@ -88,6 +88,7 @@ class Trainer:
         for network in (self._shown, self._model):
             network.to(memory_format=torch.channels_last)
         self._loss = loss.to(device)
+        self._loss.set_classes(classes.indices)
         self._config = config
         self._pool = pool
         self._device = device
@@ -217,6 +218,7 @@ class Trainer:
         for network in (self._shown, self._model):
             network.follow_classes(sources)
         self._average.restart()
+        self._loss.set_classes(classes.indices)
         self._pool.set_classes(classes)
         self._batches.set_classes(classes)
         self._consistency.set_classes(classes)

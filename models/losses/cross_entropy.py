@@ -26,8 +26,10 @@ class CrossEntropy(nn.Module):
         class_balance: 0 counts every labelled pixel alike; 1 weighs pixels by the inverse frequency of their
             class in the batch, so that every class present counts alike; values between are the exponent of
             that frequency.
-        class_weights: K weights of the classes; the weighted sum is divided by the sum of the weights of the
-            labelled pixels. None weighs all alike. Not together with `class_balance`.
+        class_weights: weights of the classes by permanent index, which is the channel until `set_classes`
+            says otherwise; what is beyond the last weighs 1. A pixel counts by the weight of its class; the
+            weighted sum is divided by the sum of the weights of the labelled pixels. None weighs all alike.
+            Not together with `class_balance`.
         divide_by_count: divide by the number of labelled pixels instead, whatever their weights.
     """
 
@@ -46,8 +48,21 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
         self.class_balance = class_balance
         self.divide_by_count = divide_by_count
+        self._by_index = None if class_weights is None else tuple(class_weights)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+
+    def set_classes(self, indices: Sequence[int]) -> None:
+        """Lets the weights follow the classes.
+
+        Args:
+            indices: permanent index of the class of each channel.
+        """
+        if self._by_index is None or self.class_weights is None:
+            return
+        known = self._by_index
+        weights = [known[index] if index < len(known) else 1.0 for index in indices]
+        self.class_weights = torch.tensor(weights, dtype=torch.float32, device=self.class_weights.device)
 
     def forward(self, logits: Tensor, target: Tensor, trust: Tensor | None = None) -> Tensor:
         """Returns the loss, a float32 scalar.
@@ -69,57 +84,55 @@ class CrossEntropy(nn.Module):
             logits = resize(logits, target.shape[-2:])
         if trust is not None:
             return self._trusted(logits, target, labelled, trust)
-        if self.class_balance == 0.0:
-            weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
+        if self.class_weights is None and self.class_balance == 0.0:
             total = F.cross_entropy(
                 logits,
                 target,
-                weight=weights,
                 ignore_index=IGNORE_INDEX,
                 reduction="sum",
                 label_smoothing=self.label_smoothing,
             )
-            if weights is None or self.divide_by_count:
-                return total / summed(labelled.sum()).clamp(min=1)
-            weight = summed((weights[torch.where(labelled, target, 0)] * labelled).sum())
-            return total / torch.where(weight > 0, weight, torch.ones_like(weight))
+            return total / summed(labelled.sum()).clamp(min=1)
         losses = F.cross_entropy(
             logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
         )
         weights = self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
-        # Without a labelled pixel both sums are exactly 0; every weight is at least 1 otherwise.
-        return (losses * weights).sum() / summed(weights.sum()).clamp(min=1)
+        below = labelled if self.divide_by_count else weights
+        # Without a labelled pixel, or with weights of 0 only, both sums are exactly 0.
+        return _quotient((losses * weights).sum(), summed(below.sum().to(losses.dtype)))
 
     def _enlarged(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor | None) -> Tensor:
         counts = labelled.to(logits.dtype) if trust is None else trust.to(logits.dtype) * labelled
-        if self.class_balance:
+        if self.class_balance or self.class_weights is not None:
             counts = counts * self._pixel_weights(target, labelled, logits.shape[1]).to(counts.dtype)
-        elif self.class_weights is not None:
-            counts = counts * self.class_weights.to(counts.dtype)[torch.where(labelled, target, 0)]
-        by_count = self.divide_by_count and trust is None and not self.class_balance
+        by_count = self.divide_by_count and trust is None
         weight = summed((labelled.to(counts.dtype) if by_count else counts).sum())
-        return enlarged_cross_entropy(logits, target, counts) / torch.where(
-            weight > 0, weight, torch.ones_like(weight)
-        )
+        return _quotient(enlarged_cross_entropy(logits, target, counts), weight)
 
     def _trusted(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor) -> Tensor:
         losses = F.cross_entropy(
             logits, target, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=self.label_smoothing
         )
         counts = trust.to(losses.dtype) * labelled
-        if self.class_balance:
+        if self.class_balance or self.class_weights is not None:
             counts = counts * self._pixel_weights(target, labelled, logits.shape[1]).to(losses.dtype)
-        elif self.class_weights is not None:
-            counts = counts * self.class_weights.to(losses.dtype)[torch.where(labelled, target, 0)]
-        weight = summed(counts.sum())
-        return (losses * counts).sum() / torch.where(weight > 0, weight, torch.ones_like(weight))
+        return _quotient((losses * counts).sum(), summed(counts.sum()))
 
     def _pixel_weights(self, target: Tensor, labelled: Tensor, num_classes: int) -> Tensor:
-        """Returns (B, H, W) weights of at least 1, 0 at ignored pixels."""
+        """Returns (B, H, W) float32 weights by class, 0 at ignored pixels."""
         channels = torch.where(labelled, target, num_classes).flatten()
+        if self.class_weights is not None:
+            given = self.class_weights[:num_classes]
+            padded = F.pad(given, (0, num_classes - given.shape[0]), value=1.0)
+            return F.pad(padded, (0, 1))[channels].view_as(target)
         counts = torch.zeros(num_classes + 1, device=target.device)
         counts.scatter_add_(0, channels, torch.ones_like(channels, dtype=counts.dtype))
         counts = summed(counts)[:num_classes]
         share = counts.sum().clamp(min=1) / counts.clamp(min=1)
         by_channel = torch.cat([share**self.class_balance, share.new_zeros(1)])
         return by_channel[channels].view_as(target)
+
+
+def _quotient(above: Tensor, below: Tensor) -> Tensor:
+    """Returns a scalar divided by another, or by 1 where that is 0."""
+    return above / torch.where(below > 0, below, torch.ones_like(below))

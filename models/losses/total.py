@@ -3,7 +3,7 @@
 B batch, K classes, H W image size, h w size of auxiliary logits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,16 @@ class TotalLoss(nn.Module):
         self.terms = terms
         self.auxiliary = auxiliary
         self.losses = nn.ModuleList([term.loss for term in (*terms, *((auxiliary,) if auxiliary else ()))])
+
+    def set_classes(self, indices: Sequence[int]) -> None:
+        """Lets weights of classes follow the classes.
+
+        Args:
+            indices: permanent index of the class of each channel.
+        """
+        for loss in self.losses:
+            if isinstance(loss, CrossEntropy):
+                loss.set_classes(indices)
 
     if TYPE_CHECKING:
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -19,6 +20,7 @@ from app.widgets.notices import Level, NoticeCenter
 from engine.annotate.classes import ClassTable
 from engine.catalog import PRESETS, ConfigError, describe, loss_types, network_types
 from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
+from models.configs import CrossEntropyConfig, IdrnetConfig
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=[preset.name for preset in PRESETS])
@@ -83,6 +85,37 @@ def test_small_numbers_keep_their_value_and_are_typed_in_any_spelling(qtbot: QtB
     assert isinstance(box, QDoubleSpinBox)
     assert box.valueFromText("2e-4") == pytest.approx(2e-4)
     assert box.valueFromText("0,5") == pytest.approx(0.5)
+
+
+def test_a_row_of_numbers_is_typed_with_commas(qtbot: QtBot) -> None:
+    form = ConfigForm(CrossEntropyConfig(class_weights=(1.0, 0.123456789, 5.0)))
+    qtbot.addWidget(form)
+    line = form.fields["class_weights"]
+    assert isinstance(line, QLineEdit)
+    assert line.text() == "1, 0.123457, 5"
+    assert form.value().class_weights == (1.0, 0.123456789, 5.0)
+    with qtbot.waitSignal(form.edited):
+        line.clear()
+        QTest.keyClicks(line, "2, .5;3,")
+    assert form.value().class_weights == (2.0, 0.5, 3.0)
+    line.setText("")
+    assert form.value() == CrossEntropyConfig()
+    for wrong, why in (("1, two", "numbers with commas"), ("1, -2", "between 0 and 1000")):
+        line.setText(wrong)
+        with pytest.raises(ConfigError, match=why):
+            form.value()
+
+
+def test_whole_numbers_stay_whole_in_a_row(qtbot: QtBot) -> None:
+    form = ConfigForm(IdrnetConfig())
+    qtbot.addWidget(form)
+    line = form.fields["dilations"]
+    assert isinstance(line, QLineEdit)
+    line.setText("1, 6, 12, 18")
+    assert form.value().dilations == (1, 6, 12, 18)
+    line.setText("1, 6.5")
+    with pytest.raises(ConfigError, match="numbers with commas"):
+        form.value()
 
 
 def test_bounds_hold_in_the_form(qtbot: QtBot) -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,8 +18,10 @@ from engine.messages import PoolItem
 from engine.predict.predictor import Predictor
 from engine.project.manifest import Split
 from models.build import build_loss, build_model
+from models.configs import CrossEntropyConfig
+from models.losses.cross_entropy import CrossEntropy
 from models.output import SegmentationOutput
-from tests.support.learning import CLASSES, LOSS, NETWORK, SIZE, SKY, TRAINING, picture, sparse
+from tests.support.learning import BOX, CLASSES, LOSS, NETWORK, SIZE, SKY, TRAINING, picture, sparse
 
 CPU = torch.device("cpu")
 
@@ -283,3 +286,23 @@ def test_a_new_config_takes_over_without_forgetting() -> None:
     trainer.reconfigure(replace(TRAINING, optimizer=replace(optimizer, kind=OptimizerKind.SGD)))
     trainer.step()
     assert OptimizerState().values == {}
+
+
+def test_weights_of_classes_follow_the_classes() -> None:
+    """Weights belong to permanent indices; channels come, go and change places."""
+    loss = build_loss(CrossEntropyConfig(class_weights=(0.5, 2.0, 4.0)))
+    (entropy,) = {part for part in loss.modules() if isinstance(part, CrossEntropy)}
+    model = build_model(NETWORK, len(CLASSES), seed=0)
+    trainer = Trainer(model, loss, TRAINING, CLASSES, _pool(), CPU)
+
+    def weights() -> list[float]:
+        assert entropy.class_weights is not None
+        return entropy.class_weights.tolist()
+
+    by_index = {0: 0.5, 1: 2.0, 2: 4.0}
+    assert weights() == [by_index.get(index, 1.0) for index in CLASSES.indices]
+    table = CLASSES.move(BOX, 0).remove(SKY).add("tree")
+    sources = [CLASSES.indices.index(i) if i in CLASSES.indices else None for i in table.indices]
+    trainer.follow(table, sources)
+    assert weights() == [by_index.get(index, 1.0) for index in table.indices]
+    assert math.isfinite(float(sum(trainer.step().losses.values())))

@@ -87,7 +87,7 @@ def test_only_dataclasses_are_described() -> None:
         ("pair", (1, -1.0), "at least 0"),
         ("pair", [1, 2.0], r"tuple\[int, float\]"),
         ("many", (1, 8), "at most 7"),
-        ("many", (1, "2"), "tuple"),
+        ("many", (1, "2"), "numbers with commas"),
         ("table", 4, "Mapping"),
         ("needed", 4, "of type str"),
     ],

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from models.build import build_loss
 from models.configs import CrossEntropyConfig
+from models.described import ConfigError
 from models.losses.cross_entropy import CrossEntropy
 from models.losses.total import TotalLoss, WeightedLoss, total
 from models.output import SegmentationOutput
 
 
-def slow_cross_entropy(logits: Tensor, target: Tensor, smoothing: float, balance: float) -> float:
+def slow_cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    smoothing: float,
+    balance: float,
+    weights: tuple[float, ...] | None = None,
+) -> float:
     """Pixel by pixel in Python."""
     values = logits.double().numpy()
     labels = target.numpy()
@@ -29,9 +36,11 @@ def slow_cross_entropy(logits: Tensor, target: Tensor, smoothing: float, balance
         log_p = scores - (scores.max() + math.log(np.exp(scores - scores.max()).sum()))
         loss = -(1 - smoothing) * log_p[labels[b, y, x]] - smoothing * log_p.mean()
         weight = (len(labelled) / counts[labels[b, y, x]]) ** balance
+        if weights is not None:
+            weight = weights[labels[b, y, x]]
         above += weight * loss
         below += weight
-    return above / below if labelled else 0.0
+    return above / below if below else 0.0
 
 
 def example(seed: int, classes: int, share: float) -> tuple[Tensor, Tensor]:
@@ -143,3 +152,65 @@ def test_given_class_weights_without_a_labelled_pixel_are_zero() -> None:
     assert (logits.grad == 0).all()
     with pytest.raises(ValueError, match="either"):
         CrossEntropy(class_balance=1.0, class_weights=(1.0, 1.0))
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    share=st.floats(0, 1),
+    smoothing=st.sampled_from([0.0, 0.1]),
+    weights=st.tuples(*[st.sampled_from([0.0, 0.3, 1.0, 7.0])] * 4),
+    is_trusted=st.booleans(),
+)
+def test_weights_of_classes_are_those_of_the_slow_obvious_one(
+    seed: int, share: float, smoothing: float, weights: tuple[float, ...], is_trusted: bool
+) -> None:
+    logits, target = example(seed, 4, share)
+    loss = CrossEntropy(smoothing, class_weights=weights)
+    found = loss(logits, target, torch.full(target.shape, 0.5) if is_trusted else None)
+    expected = slow_cross_entropy(logits, target, smoothing, 0.0, weights)
+    assert found.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_weights_belong_to_classes_and_not_to_channels() -> None:
+    logits, target = example(4, 4, 0.3)
+    weighted = build_loss(CrossEntropyConfig(class_weights=(0.5, 1.0, 2.0, 3.0)))
+    output = SegmentationOutput(logits=logits, auxiliary_logits={"stage3": logits})
+    before = weighted(output, target)
+    assert before["cross-entropy"].item() != build_loss(CrossEntropyConfig())(output, target)["cross-entropy"]
+    # The classes 3, 0, 7 (made later), 2: class 1 is gone, whatever its weight was.
+    order = [3, 0, 7, 2]
+    weighted.set_classes(order)
+    found = weighted(output, target)
+    expected = slow_cross_entropy(logits, target, 0.0, 0.0, (3.0, 0.5, 1.0, 2.0))
+    assert found["cross-entropy"].item() == pytest.approx(expected, rel=1e-4)
+    assert found["auxiliary: stage3"].item() == pytest.approx(0.4 * expected, rel=1e-4)
+    weighted.set_classes([0, 1, 2, 3])
+    assert torch.equal(weighted(output, target)["cross-entropy"], before["cross-entropy"])
+
+
+def test_classes_without_a_weight_of_their_own_count_one() -> None:
+    logits, target = example(5, 4, 0.0)
+    short = CrossEntropy(class_weights=(2.0,))(logits, target)
+    torch.testing.assert_close(short, CrossEntropy(class_weights=(2.0, 1.0, 1.0, 1.0))(logits, target))
+    torch.testing.assert_close(short, CrossEntropy(class_weights=(2.0, 1.0, 1.0, 1.0, 9.0))(logits, target))
+
+
+def test_weighted_classes_leave_unlabelled_pixels_alone() -> None:
+    logits, target = example(0, 4, 0.5)
+    ignored = (target == 255)[:, None].expand_as(logits)
+    logits.requires_grad_()
+    CrossEntropy(class_weights=(0.2, 1.0, 5.0, 0.0))(logits, target).backward()
+    assert logits.grad is not None
+    assert (logits.grad[ignored] == 0).all()
+    counted = (target < 3)[:, None].expand_as(logits)
+    assert (logits.grad[counted] != 0).any()
+    # Nobody asked about the last class: its pixels pull nowhere.
+    assert (logits.grad[(target == 3)[:, None].expand_as(logits)] == 0).all()
+
+
+def test_classes_are_weighted_or_balanced() -> None:
+    with pytest.raises(ConfigError, match="class_weights"):
+        CrossEntropyConfig(class_weights=(1.0,), class_balance=0.5)
+    with pytest.raises(ConfigError, match="between 0 and 1000"):
+        CrossEntropyConfig(class_weights=(1.0, -1.0))
