@@ -223,6 +223,13 @@ class PromotionConfig:
         low=0.0,
         high=1.0,
     )
+    flip_free: float = described(
+        0.005,
+        help="Larger shares of flipped pixels, up to the limit, must be made up for by as many repaired "
+        "ones, once there is enough of what people said.",
+        low=0.0,
+        high=1.0,
+    )
     score_tolerance: float = described(
         0.005, help="Largest loss of mIoU on held-out corrections that counts as no loss.", low=0.0, high=1.0
     )

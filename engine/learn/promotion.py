@@ -26,6 +26,8 @@ _ONE_CLASS = 0.998
 """Share of all predicted pixels from which on a network says one class only."""
 
 _YOUNG_ERROR = 0.1
+_ENOUGH_PIXELS = 2000
+"""Pixels people said something about from which on half a percent of them is more than chance."""
 _UNSURE = 1.0
 """Noise of a score that rests on one class of one window."""
 
@@ -101,7 +103,8 @@ def decide(figures: Figures, config: PromotionConfig) -> tuple[Objection, str]:
 
     The limit of flipped pixels is meant for a network people rely on. As long as the shown one is wrong about
     more than a tenth of what people said, a candidate may flip more if it repairs several times as many
-    (`PromotionConfig.exchange`).
+    (`PromotionConfig.exchange`). Below the limit, flips beyond slips (`PromotionConfig.flip_free`)
+    must be made up for: else one candidate after the other could lose a little of what people said.
     """
     if not figures.finite:
         return Objection.NOT_FINITE, "The candidate answers with values that are no numbers: training failed."
@@ -120,7 +123,17 @@ def decide(figures: Figures, config: PromotionConfig) -> tuple[Objection, str]:
             f"It would flip {100 * flipped:.1f} % of painted or accepted pixels "
             f"(limit {100 * config.flip_limit:.1f} %)."
         )
+    if _loses_more_than_slips(figures, config):
+        return Objection.FLIPS, (
+            f"It would flip {100 * figures.flipped / figures.pixels:.1f} % of painted or accepted pixels and "
+            f"repair {100 * figures.repaired / figures.pixels:.1f} %."
+        )
     return Objection.NONE, _praise(figures)
+
+
+def _loses_more_than_slips(figures: Figures, config: PromotionConfig) -> bool:
+    is_known = figures.pixels >= _ENOUGH_PIXELS
+    return is_known and figures.flipped > max(config.flip_free * figures.pixels, figures.repaired)
 
 
 def _pays_off(figures: Figures, config: PromotionConfig) -> bool:

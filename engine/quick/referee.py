@@ -29,7 +29,10 @@ class Referee:
         self._verdicts = 0
 
     def judge(self, quick: float, network: float) -> bool:
-        """Take in what both score on the same pixels; return whether the other one is shown from now on."""
+        """Take in what both score on the same pixels; return whether the other one has earned to be shown.
+
+        It is shown from `go_over` on; without that it has to earn it anew.
+        """
         lead = quick - network if self.prefers_network else network - quick
         if lead < (_TO_QUICK if self.prefers_network else _TO_NETWORK):
             self._verdicts = 0
@@ -37,9 +40,13 @@ class Referee:
         self._verdicts += 1
         if self._verdicts < _PATIENCE:
             return False
-        self.prefers_network = not self.prefers_network
         self._verdicts = 0
         return True
+
+    def go_over(self) -> None:
+        """Show the other one from now on."""
+        self.prefers_network = not self.prefers_network
+        self._verdicts = 0
 
 
 def agreement(

@@ -6,21 +6,27 @@ network before it takes its next step, and a quick model without the image they 
 network, which has learnt earlier strokes of the image and is not the one whose errors are painted over; so it
 takes more strokes, and a longer lead. In a folder of streets a network that was shown a minute too early cost
 more than one that was shown a minute too late.
+
+Before the other one is shown, both are asked about what people painted or accepted on the images changed
+last, the quick model as it is on screen: the rule of candidates (`engine.learn.promotion.decide`) holds here
+too, and where it speaks against the change everything stays as it is.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
+from engine.config import PromotionConfig
 from engine.errors import EngineError
-from engine.messages import PoolItem
-from engine.project.images import read_image
+from engine.learn.promotion import Figures, decide
+from engine.messages import Objection, PoolItem
+from engine.project.images import ImageArray
 from engine.project.manifest import Split
 from engine.quick.referee import Referee, agreement
 from engine.quick.samples import Cells, cell_middles
@@ -59,9 +65,15 @@ class Contest:
     Args:
         quick: The quick model's desk.
         clock: Monotonic seconds.
+        read: Returns the pixels of an image file, (H, W, 3) uint8 RGB; `EngineError` where it cannot be read.
+
+    Attributes:
+        limits: What a change of who is shown must not lose.
     """
 
-    def __init__(self, quick: QuickDesk, clock: Clock) -> None:
+    def __init__(self, quick: QuickDesk, clock: Clock, read: Callable[[str], ImageArray]) -> None:
+        self._read = read
+        self.limits = PromotionConfig()
         self._quick = quick
         self._referee = Referee()
         self._pace = Pace(clock, _EVERY_S, share=_SHARE)
@@ -70,6 +82,8 @@ class Contest:
         self._open: list[tuple[PoolItem, Cells]] = []
         self._answers: list[_Answers] = []
         self._asked: tuple[int, int] | None = None
+        self._human: list[tuple[PoolItem, Cells]] = []
+        self._kept: list[_Answers] = []
 
     def begin(self, network: LiveNetwork) -> None:
         """Begin with a network that was just opened."""
@@ -80,6 +94,7 @@ class Contest:
         """Drop every question and answer: network or classes are others now."""
         self._strokes.clear()
         self._fresh, self._open, self._answers, self._asked = None, [], [], None
+        self._human, self._kept = [], []
 
     def prefers_network(self, network: LiveNetwork | None) -> bool:
         """Whether the network is to be shown."""
@@ -96,7 +111,7 @@ class Contest:
         """Whether there is a question to ask now; while a run goes on, it has its time first."""
         if network is None or not network.has_learnt or self._quick.readout() is None:
             return False
-        if self._open:
+        if self._open or self._human:
             return True
         return (self._pace.is_due or not trains) and (self._fresh is not None or self._has_news(network))
 
@@ -109,6 +124,8 @@ class Contest:
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
+        if self._human:
+            return self._ask_human(network)
         if self._open:
             return self._ask_held_out(network)
         self._pace.begin()
@@ -157,12 +174,31 @@ class Contest:
         pixels = np.concatenate([one.pixels for one in answers])
         quick = agreement(labels, np.concatenate([one.quick for one in answers]), pixels)
         network = agreement(labels, np.concatenate([one.network for one in answers]), pixels)
-        return quick is not None and network is not None and self._referee.judge(quick + handicap, network)
+        if quick is None or network is None or not self._referee.judge(quick + handicap, network):
+            return False
+        if self.limits.enabled:
+            self._human, self._kept = self._quick.protected(self.limits.windows), []
+        if not self._human:
+            self._referee.go_over()
+        return not self._human
+
+    def _ask_human(self, network: LiveNetwork) -> bool:
+        """Ask about one image people worked on; after the last one the other model is shown, or not."""
+        item, cells = self._human.pop()
+        answers = self._ask(network, item, cells, [])
+        if answers is not None:
+            self._kept.append(answers)
+        if self._human:
+            return False
+        objection, _ = decide(_figures(self._kept, is_network=self._referee.prefers_network), self.limits)
+        if objection is Objection.NONE:
+            self._referee.go_over()
+        return objection is Objection.NONE
 
     def _ask(self, network: LiveNetwork, item: PoolItem, cells: Cells, unseen: list[str]) -> _Answers | None:
         """Return what both say; None where the quick model without these images says nothing."""
         try:
-            image = read_image(Path(item.image_path))
+            image = self._read(item.image_path)
         except EngineError:
             return None
         size = (int(image.shape[0]), int(image.shape[1]))
@@ -175,6 +211,24 @@ class Contest:
             return None
         label_map, _ = network.predictor().predict_whole(np.ascontiguousarray(image[window.slices]))
         return _Answers(cells.labels, quick, label_map[y - window.top, x - window.left], cells.pixels)
+
+
+def _figures(answers: list[_Answers], *, is_network: bool) -> Figures:
+    """Return what the change would flip and repair of what people said.
+
+    Args:
+        answers: What they said and what both models say.
+        is_network: Whether the network is shown now.
+    """
+    pixels = right = flipped = repaired = 0
+    for one in answers:
+        shown, other = (one.network, one.quick) if is_network else (one.quick, one.network)
+        was, will = shown == one.labels, other == one.labels
+        pixels += int(one.pixels.sum())
+        right += int(one.pixels[was].sum())
+        flipped += int(one.pixels[was & ~will].sum())
+        repaired += int(one.pixels[~was & will].sum())
+    return Figures(pixels=pixels, flipped=flipped, repaired=repaired, shown_right=right)
 
 
 def _window(y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]) -> Box:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
 from engine.errors import EngineError
-from engine.learn.pool import store_reader
+from engine.learn.pool import Layers, store_reader
 from engine.messages import OpenNetwork, PoolItem, Predict
 from engine.predict.predictor import PredictedPart
 from engine.project.images import ImageArray, read_image
@@ -39,6 +39,7 @@ class QuickDesk:
         self._items: dict[str, PoolItem] = {}
         self._waiting: dict[str, PoolItem] = {}
         self._cells: dict[str, Cells] = {}
+        self._read_layers: Callable[[PoolItem], Layers] | None = None
         self._readout: Readout | None = None
         self._is_old = False
         self.version = 0
@@ -58,7 +59,7 @@ class QuickDesk:
         self._items.clear()
         self._waiting.clear()
         self._cells.clear()
-        self._readout, self._is_old = None, False
+        self._readout, self._is_old, self._read_layers = None, False, None
 
     def follow(self, request: OpenNetwork) -> None:
         """Follow a changed class table; where classes are gone, their pixels may be others now."""
@@ -127,7 +128,9 @@ class QuickDesk:
         return self._model.forget(image_id) or (had_cells and not self.is_on)
 
     def _take(self, item: PoolItem, store_folder: str) -> bool:
-        cells = labelled_cells(*store_reader(store_folder)(item))
+        if self._read_layers is None:
+            self._read_layers = store_reader(store_folder)
+        cells = labelled_cells(*self._read_layers(item))
         if not self.is_on:
             before = self._cells.get(item.image_id)
             self._items[item.image_id], self._cells[item.image_id] = item, cells
@@ -146,6 +149,14 @@ class QuickDesk:
             for name, item in self._items.items()
             if item.split is Split.VAL
         ]
+
+    def protected(self, count: int) -> list[tuple[PoolItem, Cells]]:
+        """Return the training images changed last, at most so many, with what was painted or accepted."""
+        return [
+            (item, self._cells[name])
+            for name, item in self._items.items()
+            if item.split is Split.TRAIN and len(self._cells[name])
+        ][-count:]
 
     def cells(self, image_id: str) -> Cells | None:
         """Return the labelled cells of an image as they were learnt last; None of an unknown one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from engine.config import PromotionConfig
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
 from engine.messages import Event, PoolItem, Predict, Prediction, PredictionReady, PredictionSource
@@ -12,6 +13,7 @@ from engine.predict.predictor import PredictedPart, Predictor
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
 from engine.quick.samples import Cells
+from engine.worker.assembly import MOST_PIXELS, Assembly
 from engine.worker.contest import Contest
 from engine.worker.exporting import filling_predictor
 from engine.worker.memory_desk import MemoryDesk
@@ -33,11 +35,12 @@ class ScreenPrediction:
     def __init__(self, emit: Callable[[Event], None], clock: Clock) -> None:
         self._emit = emit
         self.quick = QuickDesk()
-        self._contest = Contest(self.quick, clock)
+        self._contest = Contest(self.quick, clock, self._read)
         self._memory = MemoryDesk()
         self._source = PredictionSource.NETWORK
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
+        self._assembly: Assembly | None = None
         self._size = (0, 0)
         self._visible_left = 0
         self.wanted: Predict | None = None
@@ -50,6 +53,10 @@ class ScreenPrediction:
     def is_busy(self, network: LiveNetwork | None) -> bool:
         """Whether there is anything to do without a command and without a run."""
         return self.is_running or self._is_curious(network, trains=False)
+
+    def limit(self, config: PromotionConfig) -> None:
+        """Set what a change between quick model and network must not lose."""
+        self._contest.limits = config
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""
@@ -127,7 +134,7 @@ class ScreenPrediction:
         Raises:
             ImageError: The image cannot be read; it is not tried again until the next request.
         """
-        self._parts = None
+        self._parts = self._assembly = None
         if self.wanted is not None:
             self.quick.catch_up(self.wanted.image_id)
         is_quick = self._is_quick(network)
@@ -143,6 +150,8 @@ class ScreenPrediction:
         if is_quick:
             self._source = PredictionSource.QUICK
             self._parts = self.quick.predict(image, self.wanted)
+            if self._size[0] * self._size[1] <= MOST_PIXELS:
+                self._assembly = Assembly(self._size)
         else:
             self._source = self._memory.look(network, self.wanted.image_id, self._painted())
             self._parts = network.predictor().predict(image, visible=self.wanted.visible)
@@ -157,8 +166,12 @@ class ScreenPrediction:
             return True
         with self._memory.applied(network):
             part = next(self._parts, None)
+        if part is not None and self._assembly is not None:
+            part = self._assembly.add(part)
+            if part is None:
+                return False
         if part is None:
-            self._parts = None
+            self._parts = self._assembly = None
             return True
         visible = self.wanted.visible
         # Tiles on screen come first; the first one that is not ends the hurry.
@@ -171,12 +184,12 @@ class ScreenPrediction:
             )
         )
         if part.complete:
-            self._parts = None
+            self._parts = self._assembly = None
         return part.complete
 
     def cancel(self) -> None:
         """Drop what is under way; what is wanted stays wanted."""
-        self._parts = None
+        self._parts = self._assembly = None
 
     def _prediction(self, part: PredictedPart, network: LiveNetwork) -> Prediction:
         return Prediction(

@@ -49,6 +49,18 @@ def test_a_young_network_may_flip_more_if_it_repairs_several_times_as_much() -> 
     assert decide(replace(young, shown_right=900), CONFIG)[0] is Objection.FLIPS
 
 
+def test_what_people_said_is_not_lost_little_by_little() -> None:
+    many = Figures(pixels=4000, flipped=60, repaired=0, shown_right=3900)
+    found, sentence = decide(many, CONFIG)
+    assert found is Objection.FLIPS
+    assert "flip 1.5 %" in sentence
+    assert "repair 0.0 %" in sentence
+    assert decide(replace(many, repaired=60), CONFIG)[0] is Objection.NONE
+    assert decide(replace(many, flipped=20), CONFIG)[0] is Objection.NONE, "half a percent is slips"
+    assert decide(replace(many, pixels=1900, flipped=30), CONFIG)[0] is Objection.NONE, "too few to tell"
+    assert decide(many, replace(CONFIG, flip_free=0.02))[0] is Objection.NONE
+
+
 class _Says:
     """Stands where a predictor stands: says the truth, but for a share of the rows."""
 
