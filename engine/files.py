@@ -15,6 +15,7 @@ import secrets
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -35,6 +36,7 @@ _CAUSES: Final = {
     errno.EPERM: ("access is denied", "Check the permissions of the file and its folder."),
     errno.ENOENT: ("it is not there", "Connect the disk again, or put the folder back where it was."),
     errno.ENOTDIR: ("its folder is not a folder", "Put the folder back where it was."),
+    errno.EEXIST: ("a file of that name is in the way", "Choose another name, or move that file away."),
     errno.EISDIR: ("it is a folder", "Move that folder away."),
     errno.ENAMETOOLONG: ("its name is too long", "Use a shorter name or a folder nearer to the root."),
     errno.EIO: ("the disk reports an error", "Check the disk and its connection."),
@@ -85,6 +87,23 @@ def atomic_write(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path, "written", error) from error
+
+
+def check_can_write(path: Path) -> None:
+    """Make sure before long work that its result can be written, by a file that is gone at once.
+
+    The folder is made where it is not there.
+
+    Raises:
+        StorageError: A file of this name could not be written now.
+    """
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path):
+        if path.is_dir():
+            raise OSError(errno.EISDIR, "is a folder")
+        with tempfile.TemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX):
+            pass
 
 
 def append_durable(path: Path, data: bytes) -> None:

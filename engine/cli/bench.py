@@ -54,9 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the table, write it where asked to."""
     from engine.config import Device
+    from engine.files import check_can_write
     from engine.learn.device import limit_threads, resolve_device
     from engine.measure.bench_table import as_text
 
+    if arguments.out is not None:
+        check_can_write(arguments.out / f"bench-{arguments.table}.txt")
     if arguments.threads:
         limit_threads(arguments.threads)
     device = resolve_device(Device(arguments.device))
@@ -109,11 +112,9 @@ def _title(arguments: argparse.Namespace, device: "ResolvedDevice") -> str:
 
 def _write(path: Path, title: str, rows: "list[Measured]") -> None:
     from engine.exchange.png import encode_rgb
-    from engine.files import atomic_write, storage_errors
+    from engine.files import atomic_write
     from engine.measure.bench_table import as_csv, as_text, draw_table
 
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path.with_suffix(".txt"), f"{title}\n\n{as_text(rows)}\n".encode())
     atomic_write(path.with_suffix(".csv"), as_csv(rows).encode())
     atomic_write(path.with_suffix(".png"), encode_rgb(draw_table(rows, title)))

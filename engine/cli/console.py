@@ -27,9 +27,9 @@ def complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def complain_about(error: EngineError) -> None:
-    """Write an error as one line: what, why, what to do."""
-    complain(f"{error.message} {error.hint}".strip())
+def complain_about(error: EngineError, *, who: str = "") -> None:
+    """Write an error as one line: what, why, what to do; `who` says it, where there are several."""
+    complain(f"{who}{error.message} {error.hint}".strip())
 
 
 @contextlib.contextmanager

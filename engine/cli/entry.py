@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 from engine.cli.console import complain, complain_about
 from engine.errors import EngineError
+from engine.learn.ranks import current_rank
 from models.backbone_catalog import BackboneUnavailableError
 
 DONE, FAILED, MISUSE = 0, 1, 2
@@ -71,6 +72,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _who() -> str:
+    """Which process fails, where `torchrun` started several: all of them speak of their troubles."""
+    try:
+        return current_rank().spoken
+    except EngineError:
+        return ""
+
+
 def run(argv: Sequence[str]) -> int:
     """Run one verb on the main thread.
 
@@ -87,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         return load_verb(arguments.verb).run(arguments)
     except EngineError as error:
-        complain_about(error)
+        complain_about(error, who=_who())
         return FAILED
     except BackboneUnavailableError as error:
         complain(str(error))

@@ -50,9 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
     from engine.cli.masks import preview_masks
     from engine.cli.networks import load_network
     from engine.config import Device
-    from engine.files import atomic_write
+    from engine.files import atomic_write, check_can_write
     from engine.learn.evaluator import evaluate
 
+    if arguments.json is not None:
+        check_can_write(arguments.json)
+    if arguments.confusion is not None:
+        check_can_write(arguments.confusion / "confusion.csv")
     network = load_network(arguments.checkpoint, Device(arguments.device), complain)
     preview = preview_masks(arguments.images, arguments.masks, network.classes, arguments.classes)
     for problem in preview.problems:
@@ -110,11 +114,9 @@ def figures(result: "EvaluationResult", names: Sequence[str]) -> dict[str, Any]:
 
 
 def _write_confusion(folder: Path, result: "EvaluationResult", names: Sequence[str]) -> None:
-    from engine.files import atomic_write, storage_errors
+    from engine.files import atomic_write
     from engine.measure.confusion_report import confusion_csv, confusion_png
 
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "confusion.csv", confusion_csv(result.agreement.matrix, names))
     atomic_write(folder / "confusion.png", confusion_png(result.agreement.matrix, names))
 

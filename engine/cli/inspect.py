@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask",
         type=Path,
         metavar="F",
-        help="8-bit grey mask of class ids: relations and structure are then measured against it",
+        help="mask of class ids: relations and structure are measured against it, and whether it is shifted",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
     add_device(parser)
@@ -47,7 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.view == "why" and arguments.at is None:
         raise EngineError("There is no pixel to explain.", "Name one: --at Y,X")
+    for path in filter(None, (arguments.image, arguments.mask)):
+        if not path.is_file():
+            raise EngineError(f"“{path}” is not a file.", "Check the path.")
     image = read_image(arguments.image)
+    height, width = image.shape[:2]
+    if arguments.at is not None and not (arguments.at[0] < height and arguments.at[1] < width):
+        raise EngineError(
+            f"“{arguments.image}” has {height} rows and {width} columns: "
+            f"row {arguments.at[0]}, column {arguments.at[1]} is outside.",
+            f"Name a pixel from 0,0 to {height - 1},{width - 1}.",
+        )
     network = load_network(arguments.checkpoint, Device(arguments.device), complain)
     snapshot = Snapshot(
         model=network.predictor.frozen_copy(),
@@ -56,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=network.device.device,
     )
     look = look_at(snapshot, arguments.image.name, image)
-    mask = None if arguments.mask is None else read_mask(arguments.mask, look.size)
+    mask = None if arguments.mask is None else read_mask(arguments.mask, look.size, look.classes)
     files = ViewFiles(look, arguments.out, mask)
     wanted = VIEWS if arguments.view == "all" else (arguments.view,)
     for view in wanted:

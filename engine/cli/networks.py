@@ -8,6 +8,7 @@ from typing import Any
 from engine.annotate.classes import ClassTable
 from engine.catalog import networks
 from engine.config import Device, Precision, PredictConfig
+from engine.errors import CheckpointError
 from engine.learn.checkpoint import CheckpointAbout, read_checkpoint, restore
 from engine.learn.device import ResolvedDevice, choose_precision, limit_threads, resolve_device
 from engine.predict.predictor import Predictor
@@ -15,6 +16,7 @@ from models.base import SegmentationModel
 from models.build import build_model
 from models.configs import NetworkConfig
 from models.cost import without_weights
+from models.weights import LoadReport
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +56,9 @@ def load_network(checkpoint: Path, device: Device, notice: Callable[[str], None]
     model = build_model(
         without_download(about.network), len(about.classes), seed=0, notice=notice, specs=networks()
     )
-    for sentence in restore(model, content, about.classes).sentences:
+    report = restore(model, content, about.classes)
+    _check_whole(checkpoint, model, report.load)
+    for sentence in report.sentences:
         notice(sentence)
     return LoadedNetwork(
         predictor=make_predictor(model, about.classes, resolved),
@@ -62,6 +66,24 @@ def load_network(checkpoint: Path, device: Device, notice: Callable[[str], None]
         about=about,
         device=resolved,
     )
+
+
+def _check_whole(path: Path, model: SegmentationModel[Any], load: LoadReport) -> None:
+    """Refuse a file whose tensors are not those of the network it names: the rest would be random.
+
+    Raises:
+        CheckpointError: a parameter was not in the file, or is not a number.
+    """
+    parameters = dict(model.named_parameters())
+    if any(name in parameters for name in (*load.missing, *load.mismatched)):
+        raise CheckpointError(
+            f"“{path}” does not hold the network it names: {load.summary()}", "Choose another checkpoint."
+        )
+    if not all(bool(values.isfinite().all()) for values in parameters.values()):
+        raise CheckpointError(
+            f"“{path}” holds weights that are no numbers: its training failed.",
+            "Choose an earlier checkpoint.",
+        )
 
 
 def make_predictor(model: SegmentationModel[Any], classes: ClassTable, device: ResolvedDevice) -> Predictor:

@@ -67,9 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         report = exporter.export(items, network.classes, arguments.out, bar.update)
     for error in failed:
         complain_about(error)
-    who = "" if rank.count == 1 else f"process {rank.number + 1} of {rank.count}: "
     title = network.device.title
-    say(f"{who}{report.images} of {len(images)} images predicted on {title} → {report.folder}")
+    say(f"{rank.spoken}{report.images} of {len(images)} images predicted on {title} → {report.folder}")
     for note in report.notes:
         say(note)
     return 1 if failed else 0

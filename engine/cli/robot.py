@@ -158,7 +158,10 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     from engine.cli.robot_compare import print_summary, write_page
     from engine.cli.robot_runs import run_seeds
+    from engine.files import check_can_write
 
+    for path in filter(None, (arguments.json, arguments.report)):
+        check_can_write(path)
     outcome = run_seeds(arguments, Bar)
     if arguments.json is not None:
         from engine.cli.robot_files import write_results

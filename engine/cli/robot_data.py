@@ -35,7 +35,9 @@ def open_material(arguments: argparse.Namespace) -> Material:
     preview = _preview(arguments.images, arguments.masks, ClassTable(), arguments)
     classes = preview.classes
     if len(classes) < 2:
-        raise ExchangeError("The masks tell fewer than two classes apart.", hint="Check --classes.")
+        raise ExchangeError(
+            f"The masks in “{arguments.masks}” tell fewer than two classes apart.", hint="Check --classes."
+        )
     names = [match.image_id for match in preview.matched]
     sources = {match.image_id: (preview, match.path) for match in preview.matched}
     held_out: dict[str, Path] = {}

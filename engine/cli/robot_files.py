@@ -59,6 +59,8 @@ def read_results(path: Path) -> Outcome:
             raise EngineError(
                 f"“{path}” has another form than this version writes.", hint="Measure it again."
             )
+        if not plain["runs"]:
+            raise EngineError(f"“{path}” holds no run.", hint="Measure it again.")
         return Outcome(
             title=plain["title"],
             options=plain["options"],

@@ -33,14 +33,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of images with a project, or one that holds images/ and masks/ "
         "(a val/ of the same form beside it is measured on)",
     )
-    data = parser.add_argument_group("images with masks")
+    _add_data(parser.add_argument_group("images with masks"))
+    _add_network(parser.add_argument_group("network and training"))
+    _add_long_run(parser.add_argument_group("long runs"))
+    add_device(parser)
+
+
+def _add_data(data: "argparse._ArgumentGroup") -> None:
     data.add_argument("--masks", type=Path, metavar="DIR", help="masks of FOLDER's images, by name")
     data.add_argument(
         "--classes", type=Path, metavar="F", help="class list of the masks, where it is not beside them"
     )
     data.add_argument("--val-images", type=Path, metavar="DIR", help="images to measure on")
     data.add_argument("--val-masks", type=Path, metavar="DIR", help="their masks")
-    network = parser.add_argument_group("network and training")
+
+
+def _add_network(network: "argparse._ArgumentGroup") -> None:
     network.add_argument(
         "--preset", metavar="NAME", help="network and loss that go together; `maskloop networks` lists them"
     )
@@ -74,7 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--out", type=Path, metavar="F", help="checkpoint to write (default: in the project, or trained.pt)"
     )
-    longer = parser.add_argument_group("long runs")
+
+
+def _add_long_run(longer: "argparse._ArgumentGroup") -> None:
     longer.add_argument(
         "--save-every",
         type=seconds,
@@ -94,7 +104,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write curves there for TensorBoard (needs the package tensorboard)",
     )
-    add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,8 +129,11 @@ def _train(arguments: argparse.Namespace, rank: "Rank") -> None:
     from engine.cli.materials import open_material
     from engine.cli.training_run import TrainingRun
     from engine.config import Device
+    from engine.files import check_can_write
     from engine.learn.scalars import Scalars
 
+    if arguments.out is not None and rank.is_first:
+        check_can_write(arguments.out)
     scalars = Scalars(arguments.tensorboard) if arguments.tensorboard and rank.is_first else None
     with open_material(arguments) as material:
         choice = choose(arguments, material)

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.errors import EngineError, ImageError
+from engine.exchange.mask_files import MaskKind, read_mask_file
 from engine.files import atomic_write, storage_errors
 from engine.inspect import pictures
 from engine.inspect.explain import explain
 from engine.inspect.labelled import memory_of
 from engine.inspect.look import Look
 from engine.inspect.memory_map import map_memory
-from engine.inspect.overlays import disagreement, doubt, overlay_ready, structure
+from engine.inspect.overlays import disagreement, doubt, mask_shift, overlay_ready, structure
 from engine.inspect.what_if import changes, relations, target_of
 from engine.messages import OverlayKind, OverlayReady
 from models.inspection import InspectionKind
@@ -135,6 +136,10 @@ class ViewFiles:
     def _structure(self) -> None:
         values, high = structure(self._look, self._mask)
         self._overlay(overlay_ready(0, self._look.image_id, OverlayKind.STRUCTURE, values, high))
+        shift = None if self._mask is None else mask_shift(self._look, self._mask)
+        if shift is not None:
+            move = {"rows": shift.move[0], "columns": shift.move[1]}
+            self._put("structure.json", _json({"mask_fits_better_moved_by": move, "score": shift.score}))
 
     def _why(self, place: tuple[int, int] | None) -> None:
         height, width = self._look.size
@@ -180,26 +185,37 @@ class ViewFiles:
         self.written.append(name)
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def read_mask(path: Path, size: tuple[int, int], classes: ClassTable) -> NDArray[np.uint8]:
     """Read a mask of class ids.
 
     Args:
-        path: 8-bit grey image.
+        path: Grey or palette image.
         size: (H, W) it must have.
+        classes: Classes of the network; one of them at least must be in the mask.
+
+    Returns:
+        (H, W) uint8; 255 where the mask says nothing this network knows.
 
     Raises:
-        ImageError: It cannot be read, is no grey image, or has another size.
+        ImageError: It cannot be read, holds no ids, has another size, or none of the classes.
+        ExchangeError: It is damaged, or too large for a mask.
     """
-    try:
-        with Image.open(path) as opened:
-            values = np.array(opened)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"“{path.name}” cannot be read as a mask.", hint="Check the file.") from error
-    if values.ndim != 2 or values.dtype != np.uint8:
-        raise ImageError(f"“{path.name}” is no 8-bit grey mask.", hint="Export masks with --format ids.")
-    if values.shape != size:
-        raise ImageError(f"“{path.name}” has another size than the image.", hint="Choose its own mask.")
-    return values
+    found = read_mask_file(path)
+    ids = [value if isinstance(value, int) and value in classes.indices else None for value in found.values]
+    if found.kind is MaskKind.COLORS:
+        raise ImageError(f"“{path}” holds colours, not class ids.", hint="Export it with ids, one per pixel.")
+    if found.size != size:
+        raise ImageError(
+            f"“{path}” is {found.size[1]} x {found.size[0]} pixels, the image {size[1]} x {size[0]}.",
+            hint="Choose its own mask.",
+        )
+    if all(value is None for value in ids):
+        known = ", ".join(f"{spec.index} {spec.name}" for spec in classes)
+        raise ImageError(
+            f"“{path}” holds no class of this network.", hint=f"Its values must be ids of these: {known}."
+        )
+    table = np.array([UNLABELLED if value is None else value for value in ids], np.uint8)
+    return table[found.codes]
 
 
 def _json(content: object) -> bytes:

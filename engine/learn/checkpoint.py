@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import io
 import pickle  # noqa: TID251 - only for the name of the error torch.load raises
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import torch
 from torch import Tensor
@@ -30,6 +31,24 @@ from models.weights import LoadReport, load_state
 
 FORMAT = "maskloop checkpoint"
 SCHEMA = 1
+
+_BEFORE_ZIP: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How files begin that torch saved before it wrote zip archives."""
+
+_DAMAGE: Final = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What reading a damaged file may end in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +141,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"“{path}” cannot be used: {error.message}",
             "It may come from a newer version of Maskloop; choose another checkpoint.",
         ) from error
+    if not len(about.classes):
+        raise _damaged(path, "its class table is empty")
     weights = content.get("weights")
     if not _is_tensors(weights):
         raise _damaged(path, "it holds no weights")
@@ -137,15 +158,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _read_content(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"The checkpoint “{path}” is not there.", "Choose another checkpoint.")
-    if not zipfile.is_zipfile(path):
-        raise _damaged(path, "it is cut off, or not a checkpoint at all")
     content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"“{path}” is not a checkpoint of Maskloop.", "Choose a file from a project's checkpoints folder."
         )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # torch does not compare the checksums it writes
+    except _DAMAGE as error:
+        raise _damaged(path, f"it is damaged ({error})") from error
+    if broken is not None:
+        raise _damaged(path, f"its part “{broken}” was changed since it was written")
     return content
 
 
@@ -153,12 +177,32 @@ def read_plain(path: Path) -> object:
     """Read what torch saved: tensors, numbers, texts, lists and dictionaries; never code.
 
     Raises:
-        CheckpointError: The file is damaged, or holds anything else.
+        CheckpointError: The file is missing or damaged, or holds anything else.
     """
     try:
+        _check_container(path)
         return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one place
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
-        raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    except pickle.UnpicklingError as error:
+        # What torch says here tells people how to run the program after all.
+        why = "it is damaged, or holds more than tensors and plain values; a program in it is never run"
+        raise _damaged(path, why) from error
+    except _DAMAGE as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _damaged(path, f"it is damaged ({words})") from error
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what torch never wrote: other files, and archives that unpack to more than they are."""
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint “{path}” is not there.", "Choose another checkpoint.")
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            if file.read(len(_BEFORE_ZIP)) != _BEFORE_ZIP:
+                raise _damaged(path, "it is cut off, or not a checkpoint at all")
+        return
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+            raise _damaged(path, "it would unpack to more than its own size, which no checkpoint does")
 
 
 def _is_tensors(value: object) -> TypeGuard[dict[str, Tensor]]:

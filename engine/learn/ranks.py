@@ -35,6 +35,11 @@ class Rank:
         """Whether this process speaks and writes the files that exist once."""
         return self.number == 0
 
+    @property
+    def spoken(self) -> str:
+        """Words before a sentence that more than one process may say; "" for the only one."""
+        return "" if self.count == 1 else f"process {self.number + 1} of {self.count}: "
+
     def share(self, items: Sequence[_T]) -> Sequence[_T]:
         """Return what falls to this process: every `count`-th item."""
         return items[self.number :: self.count]

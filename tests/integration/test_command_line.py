@@ -170,6 +170,18 @@ def test_damage_is_found(trained: Path, tmp_path: Path, capsys: pytest.CaptureFi
             "holds no images",
         ),
         (["import", "{empty}", "--masks", "{empty}/gone"], "not a folder"),
+        # Where nothing can be written is said before the work, not after it.
+        (["train", "{empty}", "--out", "{net}/x.pt"], "net.pt” could not be written"),
+        (["train", "{empty}", "--out", "{empty}"], "it is a folder"),
+        (["bench", "losses", "--out", "{net}"], "a file of that name is in the way"),
+        (
+            ["evaluate", "--checkpoint", "{net}", "--images", "x", "--masks", "x", "--json", "{net}/x"],
+            "net.pt” could not be written",
+        ),
+        (
+            ["evaluate", "--checkpoint", "{net}", "--images", "x", "--masks", "x", "--confusion", "{net}"],
+            "net.pt” could not be written",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

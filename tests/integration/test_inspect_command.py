@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from engine.annotate.classes import ClassTable
 from engine.cli import run
-from engine.learn.checkpoint import Checkpoint, CheckpointAbout, save_checkpoint
+from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, save_checkpoint
 from models.build import build_model
 from models.catalog import MODELS
 from models.configs import CrossEntropyConfig
@@ -96,11 +97,12 @@ def test_gates_are_shown(tmp_path: Path) -> None:
     [
         (("--view", "why"), "--at"),
         (("--view", "why", "--at", "48,0"), "48 rows"),
+        (("--at", "0,64"), "from 0,0 to 47,63"),
         (("--view", "memory"), "no memory"),
         (("--view", "relations"), "no relations"),
         (("--view", "pseudo-label"), "no first stage"),
         (("--view", "structure"), "no label"),
-        (("--mask", "missing.png"), "cannot be read"),
+        (("--mask", "missing.png"), "“missing.png” is not a file"),
     ],
 )
 def test_what_cannot_be_shown_is_said(
@@ -112,12 +114,56 @@ def test_what_cannot_be_shown_is_said(
     assert words in capsys.readouterr().err
 
 
-def test_a_mask_of_another_size_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.ones((3, 4), np.uint8), "4 x 3 pixels, the image 64 x 48"),
+        (np.full(SIZE, 200, np.uint8), "no class of this network"),
+        (np.full((*SIZE, 3), (1, 2, 3), np.uint8), "holds colours"),
+    ],
+)
+def test_a_mask_that_fits_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mask: np.ndarray, words: str
+) -> None:
     image, checkpoint = written(tmp_path, "tiny")
-    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
     options = ["--mask", str(tmp_path / "mask.png"), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert run(["inspect", image, "--checkpoint", checkpoint, *options]) == 1
-    assert "another size" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
+
+
+def test_a_mask_is_told_by_which_move_it_would_fit(tmp_path: Path) -> None:
+    sky, tree = CLASSES.indices[0], CLASSES.indices[-1]
+    mask = np.where(np.arange(SIZE[1]) < 30, sky, tree) * np.ones((SIZE[0], 1))
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "mask.png")
+    files = inspect(tmp_path, "tiny", "--view", "structure", "--mask", str(tmp_path / "mask.png"))
+    assert files == {"structure.png", "structure.csv", "structure.json"}
+    said = json.loads((tmp_path / "out/structure.json").read_text("utf-8"))
+    assert abs(said["mask_fits_better_moved_by"]["columns"]) + abs(
+        said["mask_fits_better_moved_by"]["rows"]
+    ) in (0, 2)
+    assert said["score"] < 1.0
+
+
+@pytest.mark.parametrize(("weights", "words"), [("another", "does not hold"), ("poisoned", "no numbers")])
+def test_a_file_that_is_not_the_network_it_names_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: str, words: str
+) -> None:
+    image, checkpoint = written(tmp_path, "tiny")
+    content = read_checkpoint(Path(checkpoint))
+    wrong = content.weights
+    if weights == "another":
+        wrong = read_checkpoint(Path(written(tmp_path, "fcn")[1])).weights
+    else:
+        next(values for values in wrong.values() if values.is_floating_point()).fill_(float("nan"))
+    save_checkpoint(Path(checkpoint), replace(content, weights=wrong))
+    command = ["inspect", image, "--checkpoint", checkpoint, "--device", "cpu"]
+    assert run([*command, "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert checkpoint in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_pixel_that_is_none_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.cli import run
+from engine.measure.robot.results import FORMAT
 from tests.support.robot import blobs, write_masks, write_picture
 
 KEYS = {"title", "options", "costs", "runs", "format"}
@@ -102,6 +103,25 @@ def test_a_missing_package_is_said_with_its_remedy(
     monkeypatch.setitem(sys.modules, "skimage", None)
     assert run(command(folder, "--baseline", "rf")) == 1
     assert 'pip install "maskloop[robot]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    folder: Path, option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.cli.robot_runs.run_seeds", None)  # calling it would be a crash
+    assert run(command(folder, option, str(folder))) == 1
+    assert f"“{folder}” could not be written: it is a folder" in capsys.readouterr().err
+
+
+def test_a_result_without_a_run_cannot_be_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.json").write_text(
+        json.dumps({"format": FORMAT, "title": "x", "options": {}, "costs": {}, "runs": []}), "utf-8"
+    )
+    assert run(["robot", "--compare", str(tmp_path / "none.json")]) == 1
+    assert "holds no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 import io
 import pickle
+import struct
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +27,9 @@ from tests.support.learning import BOX, CLASSES, LOSS, NETWORK, SKY
 IMAGE = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
 
 
-def _about(classes: ClassTable = CLASSES, **changes: object) -> CheckpointAbout:
-    values = {"network": NETWORK, "loss": LOSS, "classes": classes, "step": 12, **changes}
-    return CheckpointAbout(**values)  # type: ignore[arg-type]
+def _about(classes: ClassTable = CLASSES, **changes: Any) -> CheckpointAbout:
+    values: dict[str, Any] = {"network": NETWORK, "loss": LOSS, "classes": classes, "step": 12}
+    return CheckpointAbout(**values | changes)
 
 
 def _saved(path: Path) -> Checkpoint:
@@ -162,6 +165,59 @@ def test_code_inside_a_file_is_never_run(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "c.pt")
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
+        b"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.",
+        b"\x80\x02.",
+        b"\x80\x02h\x05.",
+        b"",
+    ],
+)
+def test_a_senseless_list_of_instructions_is_damage(tmp_path: Path, program: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "odd.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+        archive.writestr("archive/version", "3\n")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint(tmp_path / "odd.pt")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _saved(tmp_path / "c.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "c.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in whole.namelist():
+            bomb.writestr(name, bytes(1 << 22) if name.endswith("/data/0") else whole.read(name))
+    monkeypatch.delattr(torch, "load")
+    with pytest.raises(CheckpointError, match="unpack to more"):
+        read_checkpoint(tmp_path / "bomb.pt")
+
+
+def test_one_changed_bit_is_damage(tmp_path: Path) -> None:
+    _saved(tmp_path / "c.pt")
+    with zipfile.ZipFile(tmp_path / "c.pt") as archive:
+        part = next(part for part in archive.infolist() if part.filename.endswith("/data/0"))
+    content = bytearray((tmp_path / "c.pt").read_bytes())
+    name, extra = struct.unpack_from("<HH", content, part.header_offset + 26)
+    content[part.header_offset + 30 + name + extra] ^= 1
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="was changed since"):
+        read_checkpoint(tmp_path / "c.pt")
+
+
+def test_a_checkpoint_of_no_class_is_refused(tmp_path: Path) -> None:
+    model = build_model(NETWORK, 3, seed=1)
+    about = _about(ClassTable())
+    save_checkpoint(tmp_path / "c.pt", Checkpoint(about=about, weights=model.state_dict()))
+    with pytest.raises(CheckpointError, match="class table is empty"):
+        read_checkpoint(tmp_path / "c.pt")
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

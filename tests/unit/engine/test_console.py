@@ -16,6 +16,15 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_one_of_several_processes_says_which_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert run(["check", "/no/such/folder"]) == 1
+    assert capsys.readouterr().err.startswith("maskloop: process 2 of 3: ")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_has_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([verb, "--help"]) == 0
