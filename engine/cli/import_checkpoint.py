@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from engine.learn.released import ImportReport
 
 SUMMARY = "Read a published checkpoint of IDRNet, MCIBI, MCIBI++ or a network they are compared with."
-EXAMPLE = "maskloop import-checkpoint idrnet_fcn_resnet50os8_ade20k.pth --out idrnet.pt"
+EXAMPLE = (
+    "maskloop import-checkpoint idrnet_fcn_resnet50os8_ade20k.pth --out idrnet.pt\n"
+    "  maskloop import-checkpoint renamed.pth --as idrnet_ppm_resnet50os8_cityscapes\n"
+    "  maskloop import-checkpoint own.pth --set backbone.output_stride=16 --set dilations=1,6,12,18"
+)
 
 _LISTED = 8
 
@@ -32,17 +36,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="class list (.json or .txt) in the order of its channels (default: by the data set in its name)",
     )
-    parser.add_argument("--all", action="store_true", help="list every tensor by name, not only the first")
+    parser.add_argument(
+        "--as",
+        dest="published_name",
+        default="",
+        metavar="NAME",
+        help="what the authors called the file, if it was renamed: data set and some settings hang on it",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the network that tensors do not tell, such as dilations=1,6,12,18 or "
+        "backbone.output_stride=16; can be repeated, --all lists all",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="list every tensor and every setting by name, not only the first"
+    )
     parser.add_argument("--check", action="store_true", help="report only, and write nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Report what fits, then write."""
     from engine.annotate.class_files import read_class_file
+    from engine.cli.settings import with_settings
     from engine.learn.released import read_released, save_released
 
     classes = None if arguments.classes is None else read_class_file(arguments.classes)
-    imported = read_released(arguments.file, classes=classes)
+    imported = read_released(
+        arguments.file,
+        classes=classes,
+        published_name=arguments.published_name,
+        change=lambda network: with_settings(network, arguments.settings),
+    )
     describe(imported.report, everything=arguments.all)
     if arguments.check:
         return 0 if imported.report.complete else 1
@@ -65,6 +93,10 @@ def describe(report: "ImportReport", *, everything: bool) -> None:
     _list("Computed here instead", report.computed, limit)
     _list("Left over", report.left_over, limit)
     _list("Missing", report.missing, limit)
+    if everything:
+        from engine.cli.settings import settings_of
+
+        _list("Settings", [f"{name}={value}" for name, value in settings_of(report.network)], None)
     for note in report.notes:
         complain(note)
 

@@ -6,7 +6,7 @@ its name or from the user; everything used, missing and left over is reported by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from torch import Tensor
 from engine.annotate.classes import ClassTable
 from engine.annotate.data_sets import DataSet, class_table, data_set_of
 from engine.errors import CheckpointError
-from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_plain, save_checkpoint
+from engine.learn.checkpoint import FORMAT, Checkpoint, CheckpointAbout, read_plain, save_checkpoint
 from engine.learn.checkpoint_files import checkpoint_path
 from models.backbone_catalog import BackboneUnavailableError
 from models.base import MEAN, STD
 from models.build import build_model
 from models.configs import CrossEntropyConfig, NetworkConfig
+from models.cost import without_weights
 from models.released.published import Published, UnknownCheckpointError, read_published
 from models.weights import load_state
 
@@ -78,29 +79,41 @@ class Imported:
     report: ImportReport
 
 
-def read_released(path: Path, *, classes: ClassTable | None = None) -> Imported:
+def read_released(
+    path: Path,
+    *,
+    classes: ClassTable | None = None,
+    published_name: str = "",
+    change: Callable[[NetworkConfig], NetworkConfig] = lambda network: network,
+) -> Imported:
     """Read a published checkpoint.
 
     Args:
         path: File of the authors.
         classes: Class table to use, in the order of its channels; None takes that of the data set in the
             file's name, or numbers.
+        published_name: What the authors called the file, where it was renamed: data set and some settings
+            are known by it.
+        change: Gets the configuration that tensors and name tell and returns the one to use: what leaves no
+            trace in either (dilations, output stride, who gathers) is for a person to say.
 
     Raises:
         CheckpointError: The file is damaged, of no network known here, or needs a package that is not
             installed; or `classes` are not as many as its channels.
     """
     content = _content(path)
-    published = _translated(path, _tensors(path, content))
-    table, notes = _classes(path, published.num_classes, classes)
+    name = published_name or path.name
+    published = _translated(path, _tensors(path, content), name)
+    table, notes = _classes(path, name, published.num_classes, classes)
+    network = change(published.network)
     try:
-        model = build_model(published.network, published.num_classes, seed=0)
+        model = build_model(without_weights(network), published.num_classes, seed=0)
     except BackboneUnavailableError as error:
-        raise CheckpointError(f"“{path.name}” cannot be imported. {error}", "") from error
+        raise CheckpointError(f"“{path}” cannot be imported. {error}", "") from error
     load = load_state(model, published.state)
     report = ImportReport(
         title=published.title,
-        network=published.network,
+        network=network,
         classes=table,
         used=tuple(published.names[name] for name in load.used if published.names.get(name)),
         computed=published.left_out,
@@ -108,9 +121,7 @@ def read_released(path: Path, *, classes: ClassTable | None = None) -> Imported:
         left_over=tuple(published.names[name] for name in (*load.unexpected, *load.mismatched)),
         notes=(*notes, *_doubts(published.state), _preprocessing()),
     )
-    about = CheckpointAbout(
-        network=published.network, loss=CrossEntropyConfig(), classes=table, step=_step(content)
-    )
+    about = CheckpointAbout(network=network, loss=CrossEntropyConfig(), classes=table, step=_step(content))
     return Imported(checkpoint=Checkpoint(about=about, weights=model.state_dict()), report=report)
 
 
@@ -147,8 +158,10 @@ def _content(path: Path) -> Mapping[Any, Any]:
     if not path.is_file():
         raise CheckpointError(f"The file “{path}” is not there.", "Choose another file.")
     content = read_plain(path)
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
+        raise CheckpointError(f"“{path}” is a checkpoint of Maskloop already.", "Use it as it is.")
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"“{path.name}” holds no tensors by name.", "Choose a checkpoint file.")
+        raise CheckpointError(f"“{path}” holds no tensors by name.", "Choose a checkpoint file.")
     return content
 
 
@@ -158,28 +171,30 @@ def _tensors(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     found = places[0] if places else content
     tensors = {str(name): values for name, values in found.items() if isinstance(values, Tensor)}
     if not tensors:
-        raise CheckpointError(f"“{path.name}” holds no tensors by name.", "Choose a checkpoint file.")
+        raise CheckpointError(f"“{path}” holds no tensors by name.", "Choose a checkpoint file.")
     return tensors
 
 
-def _translated(path: Path, tensors: Mapping[str, Tensor]) -> Published:
+def _translated(path: Path, tensors: Mapping[str, Tensor], name: str) -> Published:
     try:
-        return read_published(tensors, file=path.name)
+        return read_published(tensors, file=name)
     except UnknownCheckpointError as error:
         raise CheckpointError(
-            f"“{path.name}” cannot be imported. {error}", "Choose a checkpoint file of one of those papers."
+            f"“{path}” cannot be imported. {error}", "Choose a checkpoint file of one of those papers."
         ) from error
 
 
-def _classes(path: Path, count: int, given: ClassTable | None) -> tuple[ClassTable, tuple[str, ...]]:
+def _classes(
+    path: Path, name: str, count: int, given: ClassTable | None
+) -> tuple[ClassTable, tuple[str, ...]]:
     if given is not None:
         if len(given) != count:
             raise CheckpointError(
-                f"The class list has {len(given)} classes, “{path.name}” has {count}.",
+                f"The class list has {len(given)} classes, “{path}” has {count}.",
                 "Give a list with one class for each, in the order of the data set.",
             )
         return given, ()
-    data_set: DataSet | None = data_set_of(path.name, count)
+    data_set: DataSet | None = data_set_of(name, count)
     if data_set is None:
         names = tuple(f"class {number + 1}" for number in range(count))
         note = (

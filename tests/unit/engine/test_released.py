@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from torch import Tensor
 from engine.annotate.classes import ClassTable
 from engine.annotate.data_sets import class_table, data_set_of, data_sets
 from engine.cli import run
-from engine.errors import CheckpointError
+from engine.cli.settings import settings_of, with_settings
+from engine.errors import CheckpointError, EngineError
 from engine.learn.checkpoint import read_checkpoint, restore
 from engine.learn.checkpoint_files import list_checkpoints
 from engine.learn.released import read_released, save_released
 from models.build import build_model
+from models.configs import OutputStride
+from models.idrnet_configs import IdrnetConfig
+from models.memory_configs import McibiPlusPlusConfig
 from models.weights import load_state
-from tests.support.published import SMALL, published_state, small_network
+from tests.support.published import BACKBONE, SMALL, published_state, small_network
 from tests.support.reference_data import stored
 
 NAME = {
@@ -83,8 +88,6 @@ def test_stored_states_are_imported_whole(tmp_path: Path, name: str) -> None:
     changes: dict[str, Any] = {"dilations": (1, 2, 3, 4)}  # of the small cases; files do not tell
     network: Any = imported.checkpoint.about.network
     if hasattr(network, "dilations"):
-        from dataclasses import replace
-
         network = replace(network, **changes)
     model = build_model(network, 6, seed=0).eval()
     assert load_state(model, imported.checkpoint.weights).complete
@@ -221,6 +224,74 @@ def test_the_verb_fails_where_something_is_missing(
     assert run(["import-checkpoint", str(path), "--check"]) == 1
     assert run(["import-checkpoint", str(path)]) == 1
     assert "does not fit" in capsys.readouterr().err
+
+
+def test_what_a_file_does_not_tell_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, model = write(tmp_path, "mcibiplusplus", classes=150)
+    path = path.rename(tmp_path / "renamed.pth")
+    out = tmp_path / "ours.pt"
+    plain = read_checkpoint(import_to(out, path)).about
+    assert isinstance(plain.network, McibiPlusPlusConfig)
+    assert not plain.network.gather_by_pixels
+    assert plain.classes.names[0] == "class 1"
+
+    # By its published name: ADE20K's PPM network gathers by pixels.
+    told = read_checkpoint(import_to(out, path, "--as", "mcibiplusplus_ppm_resnet50os8_ade20k.pth")).about
+    assert told.network == replace(plain.network, gather_by_pixels=True)
+    assert told.classes.names[0] == "wall"
+
+    # Setting by setting.
+    settings = ("gather_by_pixels=Yes", "backbone.output_stride=16", "refinements=2", "dilations=1, 6,12")
+    changed = read_checkpoint(import_to(out, path, *(x for each in settings for x in ("--set", each))))
+    expected = replace(
+        plain.network,
+        gather_by_pixels=True,
+        refinements=2,
+        dilations=(1, 6, 12),
+        backbone=replace(plain.network.backbone, output_stride=OutputStride.STRIDE16),  # type: ignore[arg-type]
+    )
+    assert changed.about.network == expected
+    own = model.state_dict()
+    assert all(torch.equal(values, own[name]) for name, values in changed.weights.items())
+    capsys.readouterr()
+    assert run(["import-checkpoint", str(path), "--check", "--all", "--set", "momentum=0.25"]) == 0
+    shown = capsys.readouterr().out
+    assert "  momentum=0.25\n" in shown
+    assert "  backbone.output_stride=8\n" in shown
+    assert "  gather_by_pixels=no\n" in shown
+
+
+def import_to(out: Path, file: Path, *more: str) -> Path:
+    """Imports by the verb."""
+    assert run(["import-checkpoint", str(file), "--out", str(out), *more]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("dilations", "NAME=VALUE"),
+        ("nothing=1", "no setting “nothing”"),
+        ("backbone=resnet", "backbone.output_stride"),
+        ("width.x=1", "no single setting"),
+        ("backbone.output_stride=9", "Choose one of: 8, 16, 32"),
+        ("width=wide", "of type int"),
+        ("width=1", "between 4 and 2048"),
+        ("gather_by_pixels=maybe", "of type bool"),
+        ("dilations=a,b", "numbers with commas"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_words(setting: str, words: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        with_settings(SMALL["mcibiplusplus"][0], [setting])
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_settings_are_written_as_they_are_read() -> None:
+    config = SMALL["idrnet"][0]
+    texts = [f"{name}={value}" for name, value in settings_of(config)]
+    assert "context_refinement=after" in texts
+    assert with_settings(IdrnetConfig(backbone=BACKBONE), texts) == config
 
 
 @pytest.mark.parametrize(
