@@ -67,7 +67,6 @@ class CheckpointPanel(QWidget):
         self.save_button.setToolTip("Keep what the network knows now, with a name.")
         self.promote_button = QPushButton("Show it anyway")
         self.compare_button = QPushButton("Look at the difference")
-        self.compare_button.setToolTip("Predict the pinned images with what is shown now and with this.")
         self.name_button = QPushButton("Name…")
         self.name_button.setToolTip("Named checkpoints are never deleted by themselves.")
         self.delete_button = QPushButton("Delete others")
@@ -111,13 +110,14 @@ class CheckpointPanel(QWidget):
         bridge.checkpoint_saved.connect(lambda _event: self.refresh())
         bridge.checkpoints_changed.connect(lambda _event: self.refresh())
         bridge.candidate_judged.connect(lambda _event: self._judged())
-        bridge.state_changed.connect(lambda _event: self._enable())
+        bridge.state_changed.connect(lambda _event: self.enable())
 
     # --- showing ----------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Read the list of checkpoints anew; the selection stays where it was."""
         session, before = self._bridge.session, self._path()
+        self._sure = False  # the question was about the files of then
         self._infos = session.checkpoints() if session is not None else ()
         self.table.setRowCount(len(self._infos))
         for row, info in enumerate(self._infos):
@@ -147,9 +147,10 @@ class CheckpointPanel(QWidget):
     def _judged(self) -> None:
         session = self._bridge.session
         self.guard.setText(guard_sentence(None if session is None else session.candidates.verdict))
-        self._enable()
+        self.enable()
 
-    def _enable(self) -> None:
+    def enable(self) -> None:
+        """Switch the buttons on and off by what is selected, pinned and going on, and say why."""
         session, chosen = self._bridge.session, self._path()
         can_work = self._bridge.worker_state in (WorkerState.IDLE, WorkerState.TRAINING)
         can_write = session is not None and not session.read_only and can_work
@@ -167,8 +168,11 @@ class CheckpointPanel(QWidget):
         )
         pinned = session is not None and bool(session.candidates.pinned)
         self.compare_button.setEnabled(can_work and pinned and (chosen is not None or waits))
-        if not pinned:
-            self.compare_button.setToolTip("Pin an image first, beside the curve.")
+        self.compare_button.setToolTip(
+            "Predict the pinned images with what is shown now and with this."
+            if pinned
+            else "Pin an image first, beside the curve."
+        )
         self.name_button.setEnabled(can_write and chosen is not None)
         count = len(self._others())
         self.delete_button.setEnabled(can_write and count > 0)
@@ -201,7 +205,7 @@ class CheckpointPanel(QWidget):
     def _selected(self) -> None:
         self._sure = False
         self.name.hide()
-        self._enable()
+        self.enable()
 
     def _load(self) -> None:
         session, path = self._bridge.session, self._path()
@@ -232,7 +236,7 @@ class CheckpointPanel(QWidget):
         self._sure = not self._sure
         if session is not None and not self._sure:
             session.candidates.delete(self._others())
-        self._enable()
+        self.enable()
 
 
 def _table() -> QTableWidget:

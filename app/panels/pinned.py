@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -38,9 +38,14 @@ def pictures_of(event: ComparisonReady, classes: ClassTable) -> tuple[NDArray[np
 class PinnedPictures(QWidget):
     """One row per pinned image: before, after, changed.
 
+    Attributes:
+        pins_changed: An image was pinned, or let go.
+
     Args:
         bridge: Where the pictures come from.
     """
+
+    pins_changed = Signal()
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -120,6 +125,7 @@ class PinnedPictures(QWidget):
             is_pinned = session.current in session.candidates.pinned
             session.candidates.pin(session.current, not is_pinned)
             self.refresh()
+            self.pins_changed.emit()
 
     def _describe(self) -> None:
         session = self._bridge.session

@@ -67,6 +67,7 @@ class TrainingDetails(QWidget):
         layout.addWidget(self.network, 4)
         self.panel.save_wanted.connect(self.save_wanted)
         self.panel.compare_wanted.connect(self._compare)
+        self.pinned.pins_changed.connect(self.panel.enable)
         look.changed.connect(self.update)
 
     def refresh(self) -> None:

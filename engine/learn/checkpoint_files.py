@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import StorageError
+from engine.files import storage_errors
 
 CHECKPOINTS_FOLDER = "checkpoints"
 SUFFIX = ".pt"
@@ -125,13 +125,8 @@ def prune_checkpoints(folder: Path, keep: int, *, in_use: Sequence[Path] = ()) -
     for info in (*shown[keep:], *kept[keep:]):
         if info.is_best or info.path in in_use:
             continue
-        try:
+        with storage_errors(info.path, "deleted"):
             info.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The old checkpoint “{info.path}” cannot be deleted: {error.strerror or error}.",
-                "Check that you may write in the project folder.",
-            ) from error
         deleted.append(info.path)
     return tuple(deleted)
 

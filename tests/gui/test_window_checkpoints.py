@@ -102,7 +102,10 @@ def test_checkpoints_are_named_and_the_others_deleted_with_the_second_click(fill
     panel.name.setText("good")
     QTest.keyClick(panel.name, "\r")
     assert filled.session.worker.of(NameCheckpoint) == [NameCheckpoint(path=str(BETTER), name="good")]
-    # Neither the best, nor the named, nor the selected one goes.
+    # Neither the best, nor the named, nor the selected one goes; another list asks anew.
+    panel.delete_button.click()
+    panel.refresh()
+    assert panel.delete_button.text() == "Delete others"
     panel.delete_button.click()
     assert panel.delete_button.text() == "Delete 1 file: sure?"
     assert filled.session.worker.of(DeleteCheckpoints) == []
@@ -117,10 +120,11 @@ def test_pinned_images_show_before_after_and_changed(filled: Desk) -> None:
     panel, pinned = details.panel, details.pinned
     panel.table.selectRow(0)
     assert not panel.compare_button.isEnabled()
+    assert "Pin an image first" in panel.compare_button.toolTip()
     pinned.pin_button.click()
     assert session.candidates.pinned == (session.current,)
-    panel.refresh()
     assert panel.compare_button.isEnabled()
+    assert "Pin" not in panel.compare_button.toolTip()
     panel.compare_button.click()
     (asked,) = session.worker.of(CompareCheckpoints)
     assert (asked.before, asked.after, list(asked.images)) == ("", str(KEPT), [session.current])
