@@ -3,7 +3,7 @@
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +26,11 @@ from engine.project.manifest import read_manifest
 from engine.project.project import Project
 from engine.project.store import AnnotationStore
 from engine.writer import Writer
-from tests.support.disk import Painter, full_disk, images_folder
+from tests.support.disk import Painter, full_disk
 from tests.support.events import Events
+from tests.support.writing import NEVER, SIZE, MakeWriter, paint, project_of, writers
 
-SIZE = (24, 32)
-NEVER = 3600.0
 CLASSES = ClassTable().add("road").add("tree").add("sky")
-
-
-MakeWriter = Callable[..., Writer]
 
 
 @pytest.fixture
@@ -44,34 +40,14 @@ def events() -> Events:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    opened = Project.open(images_folder(tmp_path))
-    opened.ensure()
-    yield opened
-    opened.close()
+    with project_of(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def make_writer(events: Events) -> Iterator[Callable[..., Writer]]:
-    writers: list[Writer] = []
-
-    def make(rest_s: float = NEVER, *, start: bool = True) -> Writer:
-        writer = Writer(events, rest_s=rest_s)
-        writers.append(writer)
-        if start:
-            writer.start()
-        return writer
-
-    yield make
-    for writer in writers:
-        writer.stop()
-
-
-def paint(
-    writer: Writer, store: AnnotationStore, painter: Painter, steps: int, image_id: str = "a1.png"
-) -> None:
-    for _ in range(steps):
-        writer.append(store, image_id, *painter.step(RecordKind.PATCH))
-        writer.snapshot(store, image_id, SIZE)
+def make_writer(events: Events) -> Iterator[MakeWriter]:
+    with writers(events) as make:
+        yield make
 
 
 def labels(store: AnnotationStore, image_id: str = "a1.png") -> bytes:

@@ -1,13 +1,13 @@
 """The disk thread and the manifest: never behind its classes, never ahead of its strokes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.annotate.classes import ClassTable
-from engine.annotate.journal import RecordKind, read_journal
+from engine.annotate.journal import read_journal
 from engine.files import hash_file
 from engine.messages import (
     AnnotationStored,
@@ -18,17 +18,12 @@ from engine.messages import (
 )
 from engine.project.manifest import ImageRecord, read_manifest
 from engine.project.project import Project
-from engine.project.store import AnnotationStore
-from engine.writer import Writer, disk_thread
-from tests.support.disk import Painter, images_folder
+from engine.writer import disk_thread
+from tests.support.disk import Painter
 from tests.support.events import Events
+from tests.support.writing import SIZE, MakeWriter, paint, project_of, writers
 
-SIZE = (24, 32)
-NEVER = 3600.0
 CLASSES = ClassTable().add("road").add("tree").add("sky")
-
-
-MakeWriter = Callable[..., Writer]
 
 
 @pytest.fixture
@@ -38,34 +33,14 @@ def events() -> Events:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    opened = Project.open(images_folder(tmp_path))
-    opened.ensure()
-    yield opened
-    opened.close()
+    with project_of(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def make_writer(events: Events) -> Iterator[Callable[..., Writer]]:
-    writers: list[Writer] = []
-
-    def make(rest_s: float = NEVER, *, start: bool = True) -> Writer:
-        writer = Writer(events, rest_s=rest_s)
-        writers.append(writer)
-        if start:
-            writer.start()
-        return writer
-
-    yield make
-    for writer in writers:
-        writer.stop()
-
-
-def paint(
-    writer: Writer, store: AnnotationStore, painter: Painter, steps: int, image_id: str = "a1.png"
-) -> None:
-    for _ in range(steps):
-        writer.append(store, image_id, *painter.step(RecordKind.PATCH))
-        writer.snapshot(store, image_id, SIZE)
+def make_writer(events: Events) -> Iterator[MakeWriter]:
+    with writers(events) as make:
+        yield make
 
 
 # --- the manifest --------------------------------------------------------------------------------

@@ -14,10 +14,9 @@ from engine.project.project import Project
 from engine.project.store import AnnotationStore
 from engine.writer.jobs import Append, Hashing, ManifestJob, Snapshot, Work
 from engine.writer.schedule import Schedule
-from tests.support.disk import images_folder
 from tests.support.events import Events
+from tests.support.writing import SIZE, project_of
 
-SIZE = (24, 32)
 CLASSES = ClassTable().add("road").add("tree").add("sky")
 
 
@@ -28,10 +27,8 @@ def events() -> Events:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    opened = Project.open(images_folder(tmp_path))
-    opened.ensure()
-    yield opened
-    opened.close()
+    with project_of(tmp_path) as opened:
+        yield opened
 
 
 # --- the order by itself -------------------------------------------------------------------------
