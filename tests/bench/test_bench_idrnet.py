@@ -7,7 +7,7 @@ work on the machine hits both alike.
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ from tests.bench.head_step import (
 )
 from tests.bench.reference_idrnet import reference_step
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 CHANNELS = (8, 8, 1024, 2048)
 ROUNDS = 2
@@ -38,14 +38,6 @@ FORMS = {
     "by pixel": IdrnetConfig(),
     "by class": IdrnetConfig(refinement=Refinement.CLASSES, attention_width=128),
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def head(classes: int, present: int, config: IdrnetConfig) -> tuple[Idrnet, list[Tensor], Tensor]:

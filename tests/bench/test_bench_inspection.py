@@ -8,7 +8,7 @@ MCIBI on ResNet-18: card 3 ms; what-if 940 ms, of which attention among 16,384 p
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,7 @@ from models.presets import PRESETS
 from tests.support.learning import make_project
 from tests.support.worker_desk import QUIET, Desk
 
-pytestmark = pytest.mark.bench
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 
 def seconds(run: Callable[[], object]) -> float:

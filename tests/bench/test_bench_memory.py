@@ -6,7 +6,7 @@ shared CPU cores, ours : loop: 19 classes, 12 in an image: 87 : 6935 ms; 150 cla
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,15 +16,7 @@ from models.class_memory import ClassMemory
 from models.memory_configs import ClassMemoryConfig
 from tests.support.slow_memory import loop_update
 
-pytestmark = pytest.mark.bench
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 
 def example(classes: int, present: int) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,11 @@
 """What actions do that open a dialog, and the questions themselves: dialogs are answered from a timer."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtWidgets import QApplication, QDialog, QMenu
+from PySide6.QtWidgets import QDialog, QMenu
 from pytestqt.qtbot import QtBot
 
 from app.actions import Act
@@ -32,31 +31,12 @@ from engine.messages import (
 )
 from engine.project.manifest import ImageStatus
 from tests.support.fake_session import CLASSES
-from tests.support.window import Desk
+from tests.support.window import Desk, answer_next, trigger
 
 pytestmark = pytest.mark.gui
 
 STROKE = [(20.5, 20.5), (20.5, 40.5)]
 ROOT = Path(__file__).parents[2]
-
-
-def answer_next(kind: type[QDialog], do: Callable[..., object]) -> None:
-    """When a dialog of this kind runs, do something to it."""
-
-    def look() -> None:
-        found = [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, kind)]
-        shown = [widget for widget in found if widget.isVisible()]
-        if shown:
-            do(shown[0])
-        else:
-            QTimer.singleShot(10, look)
-
-    QTimer.singleShot(0, look)
-
-
-def trigger(desk: Desk, act: Act) -> None:
-    desk.window.actions_table[act].trigger()
-    desk.settle()
 
 
 def test_export_writes_where_and_how_it_was_said(desk: Desk, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QMessageBox
+from PySide6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from app.actions import Act
@@ -18,31 +17,12 @@ from app.window import opening
 from app.window.asking import Asking
 from engine.errors import StorageError
 from tests.support.fake_session import CLASSES
-from tests.support.window import Desk, MakeDesk
+from tests.support.window import Desk, MakeDesk, answer_next, trigger
 
 pytestmark = pytest.mark.gui
 
 STROKE = [(20.5, 20.5), (20.5, 40.5)]
 ROOT = Path(__file__).parents[2]
-
-
-def answer_next(kind: type[QDialog], do: Callable[..., object]) -> None:
-    """When a dialog of this kind runs, do something to it."""
-
-    def look() -> None:
-        found = [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, kind)]
-        shown = [widget for widget in found if widget.isVisible()]
-        if shown:
-            do(shown[0])
-        else:
-            QTimer.singleShot(10, look)
-
-    QTimer.singleShot(0, look)
-
-
-def trigger(desk: Desk, act: Act) -> None:
-    desk.window.actions_table[act].trigger()
-    desk.settle()
 
 
 # --- the example

@@ -6,7 +6,6 @@ another class table.
 """
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +34,8 @@ from models.configs import NetworkConfig
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, SmallProject, make_project
 from tests.support.worker_desk import QUIET, Desk
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ClassState = dict[tuple[str, tuple[int, ...]], Tensor]
 """What a network keeps per class, by name of the tensor and permanent indices."""
 
@@ -57,14 +58,6 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     return make_project(tmp_path_factory.mktemp("classes"), train=2, held_out=0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def network_of(desk: Desk) -> SegmentationModel[Any]:

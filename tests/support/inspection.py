@@ -32,6 +32,7 @@ from engine.messages import (
 )
 from engine.messages.inspection import InspectionKind
 from tests.support.fake_session import FakeSession
+from tests.support.window import Desk
 
 RELATION = np.array(
     [[0.0, 0.4, -0.1, 0.0], [0.2, 0.0, 0.0, 0.9], [0.0, 0.0, 0.0, 0.1], [0.3, 0.0, 0.0, 0.0]], np.float32
@@ -226,3 +227,13 @@ def _error(image_id: str, y: int, x: int, index: int, suggested: int, score: flo
         distance=0.4,
         contradiction=0.7,
     )
+
+
+def opened(desk: Desk, page: str = "pixel") -> Answers:
+    """Open INSPECT at a tab, and let the network show its inside."""
+    desk.window.inspecting.open(page)
+    desk.settle()
+    answers = Answers(desk.session)
+    answers.look()
+    desk.settle()
+    return answers

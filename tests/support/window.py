@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
+from app.actions import Act
 from app.bridge import Bridge
 from app.logs import LogFeed
 from app.preferences import PreferenceStore
@@ -143,3 +144,22 @@ class Desk:
 
 
 MakeDesk = Callable[..., Desk]
+
+
+def answer_next(kind: type[QDialog], do: Callable[..., object]) -> None:
+    """When a dialog of this kind runs, do something to it."""
+
+    def look() -> None:
+        found = [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, kind)]
+        shown = [widget for widget in found if widget.isVisible()]
+        if shown:
+            do(shown[0])
+        else:
+            QTimer.singleShot(10, look)
+
+    QTimer.singleShot(0, look)
+
+
+def trigger(desk: Desk, act: Act) -> None:
+    desk.window.actions_table[act].trigger()
+    desk.settle()

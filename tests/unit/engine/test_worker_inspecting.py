@@ -1,6 +1,5 @@
 """The worker answers questions about the inside of every network, and nothing it owns changes by it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,11 @@ from models.catalog import MODELS, ModelSpec
 from tests.support.learning import CLASSES, SIZE, make_project
 from tests.support.worker_desk import QUIET, Desk
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IDRNET, MCIBI, MCIBIPP, SPGNET = (
     next(spec for spec in MODELS if spec.name == name) for name in ("idrnet", "mcibi", "mcibi++", "spgnet")
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def desk_of(tmp_path: Path, spec: ModelSpec, steps: int = 2) -> Desk:

@@ -1,6 +1,5 @@
 """The contract: every network of the catalog, in its tiny configuration, keeps every promise of its base."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +15,8 @@ from models.losses.total import total
 from models.output import check_view
 from models.weights import load_state
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 K = 4
 SIZE = (64, 64)
 
@@ -24,14 +25,6 @@ SIZE = (64, 64)
 def spec(request: pytest.FixtureRequest) -> ModelSpec:
     found: ModelSpec = request.param
     return found
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build(spec: ModelSpec, num_classes: int = K, seed: int = 0) -> SegmentationModel[Any]:
