@@ -17,6 +17,7 @@ from engine.worker.assembly import MOST_PIXELS, Assembly
 from engine.worker.contest import Contest
 from engine.worker.exporting import filling_predictor
 from engine.worker.memory_desk import MemoryDesk
+from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock
 from engine.worker.quick_desk import QuickDesk, QuickPredictor
@@ -37,6 +38,7 @@ class ScreenPrediction:
         self.quick = QuickDesk()
         self._contest = Contest(self.quick, clock, self._read)
         self._memory = MemoryDesk()
+        self._nearby = NearbyDesk(self.quick)
         self._source = PredictionSource.NETWORK
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
@@ -85,7 +87,9 @@ class ScreenPrediction:
         if network is None or self._is_quick(network):
             return True
         painted = Cells.none() if after is None else after.painted()
-        return self._memory.corrected(network, item, self._read(item.image_path), painted)
+        if self._memory.corrected(network, item, self._read(item.image_path), painted):
+            return True
+        return self._nearby.corrected(network, item, painted, self.wanted)
 
     def _is_curious(self, network: LiveNetwork | None, *, trains: bool) -> bool:
         return self.quick.has_news or self._contest.is_due(network, trains=trains)
@@ -153,8 +157,10 @@ class ScreenPrediction:
             if self._size[0] * self._size[1] <= MOST_PIXELS:
                 self._assembly = Assembly(self._size)
         else:
-            self._source = self._memory.look(network, self.wanted.image_id, self._painted())
-            self._parts = network.predictor().predict(image, visible=self.wanted.visible)
+            painted = self._painted()
+            self._source = self._memory.look(network, self.wanted.image_id, painted)
+            self._nearby.look(network, self.wanted.image_id, painted)
+            self._parts = self._nearby.parts(network, image, self.wanted)
 
     def advance(self, network: LiveNetwork) -> bool:
         """Predict and send one tile; return whether that was the last.
