@@ -19,7 +19,7 @@ _apart: ContextVar[bool] = ContextVar("apart", default=False)
 def summed(values: Tensor) -> Tensor:
     """Returns the sum over all processes; changes `values` in place where there are several.
 
-    No gradient flows through it: for counts and statistics.
+    No gradient flows through it: for counts and statistics of any shape, which must be the same everywhere.
     """
     if are_several():
         dist.all_reduce(values)
@@ -27,7 +27,10 @@ def summed(values: Tensor) -> Tensor:
 
 
 def gathered(values: Tensor) -> Tensor:
-    """Returns the values of all processes, in their order, along the first axis; shapes must agree."""
+    """Returns the values (N, …) of all P processes in their order, (P N, …); shapes must agree.
+
+    No gradient flows through it.
+    """
     if not are_several():
         return values
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
@@ -36,7 +39,7 @@ def gathered(values: Tensor) -> Tensor:
 
 
 def own(joined: Tensor) -> Tensor:
-    """Returns this process's rows of what `gathered` returned, or of what was computed from it."""
+    """Returns this process's N rows of (P N, …) that `gathered` returned, or that were computed from it."""
     if not are_several():
         return joined
     return joined.chunk(dist.get_world_size())[dist.get_rank()]

@@ -164,33 +164,13 @@ class QueuePanel(QWidget):
         self._bridge = bridge
         QPixmapCache.setCacheLimit(max(QPixmapCache.cacheLimit(), _CACHE_KB))
         self.model = QueueModel(self)
-        self.filter = QComboBox()
-        self.filter.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.filter.setAccessibleName("Which images to show")
-        for shown in Shown:
-            self.filter.addItem(shown.value, shown)
-        self.order = QComboBox()
-        self.order.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.order.setAccessibleName("Which image comes next")
-        self.order.setToolTip(
-            "Most useful first: what the model is unsure about, looks unlike what you painted, and holds "
-            "classes you rarely painted. N and Enter follow this order; it changes only when you go on."
-        )
-        for kind, text in ORDER_TEXT.items():
-            self.order.addItem(text, kind)
+        self.filter, self.order, self.view = QComboBox(), QComboBox(), QListView()
+        self._fill_choices()
+        self._show_rows(look)
         self._marks_timer = QTimer(self)
         self._marks_timer.setSingleShot(True)
         self._marks_timer.setInterval(_MARKS_MS)
         self._marks_timer.timeout.connect(self._take_marks)
-        self.view = QListView()
-        self.view.setModel(self.model)
-        self.view.setItemDelegate(QueueDelegate(look, self.view))
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
-        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.view.setAccessibleName("Images")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.summary = label(kind="muted")
@@ -224,6 +204,32 @@ class QueuePanel(QWidget):
         bridge.thumbnail_ready.connect(self._thumbnail_ready)
         bridge.image_failed.connect(self._failed)
         bridge.image_loaded.connect(lambda event: self.model.set_problem(event.image_id, ""))
+
+    def _fill_choices(self) -> None:
+        """Fill the two lists above the images."""
+        self.filter.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.filter.setAccessibleName("Which images to show")
+        for shown in Shown:
+            self.filter.addItem(shown.value, shown)
+        self.order.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.order.setAccessibleName("Which image comes next")
+        self.order.setToolTip(
+            "Most useful first: what the model is unsure about, looks unlike what you painted, and holds "
+            "classes you rarely painted. N and Enter follow this order; it changes only when you go on."
+        )
+        for kind, text in ORDER_TEXT.items():
+            self.order.addItem(text, kind)
+
+    def _show_rows(self, look: Look) -> None:
+        """Let the list show images."""
+        self.view.setModel(self.model)
+        self.view.setItemDelegate(QueueDelegate(look, self.view))
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.view.setAccessibleName("Images")
 
     def select(self, image_id: str) -> None:
         """Show an image as the one on screen, and scroll to it."""

@@ -38,19 +38,36 @@ class StartPage(QWidget):
         self.setObjectName("startPage")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._look = look
-        self._mark = label()
-        title = label("Maskloop", kind="heading")
-        claim = label("Correct what a network predicts, and it learns while you work.", kind="muted")
+        self._mark, self._arrow = label(), label()
         self.target = QFrame()
-        self.target.setObjectName("dropTarget")
-        self._arrow = label()
-        self._arrow.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        words = label("Drop a folder of images here", kind="subheading")
-        words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.open_button = QPushButton("Open folder…")
         self.open_button.setProperty("primary", True)
         self.example_button = QPushButton("Open example")
         self.example_button.setToolTip("Makes a small set of images with known masks, and opens it.")
+        self._recent_title = label("Recent", kind="subheading")
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(2)
+        self.recent_buttons: list[QPushButton] = []
+        self._fill_target()
+        across = QHBoxLayout()
+        across.addStretch(1)
+        across.addWidget(self._box(), 6)
+        across.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.addStretch(2)
+        layout.addLayout(across)
+        layout.addStretch(3)
+        self.open_button.clicked.connect(self.open_wanted)
+        self.example_button.clicked.connect(self.example_wanted)
+        look.changed.connect(self._renew)
+        self._renew()
+
+    def _fill_target(self) -> None:
+        """Put arrow, words and buttons where folders are dropped."""
+        self.target.setObjectName("dropTarget")
+        self._arrow.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        words = label("Drop a folder of images here", kind="subheading")
+        words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         buttons = QHBoxLayout()
         buttons.setSpacing(10)
         buttons.addStretch(1)
@@ -63,28 +80,31 @@ class StartPage(QWidget):
         inside.addWidget(self._arrow)
         inside.addWidget(words)
         inside.addLayout(buttons)
+
+    def _head(self) -> QHBoxLayout:
+        """Return the mark with name and claim."""
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(label("Maskloop", kind="heading"))
+        words.addWidget(label("Correct what a network predicts, and it learns while you work.", kind="muted"))
+        head = QHBoxLayout()
+        head.setSpacing(12)
+        head.addWidget(self._mark)
+        head.addLayout(words)
+        head.addStretch(1)
+        return head
+
+    def _box(self) -> QWidget:
+        """Return all of it in one column of limited width."""
         hint = label(
             "Have masks already? Put them in a sub-folder “masks”, or import them later. "
             "A class list (.txt or .json) can be dropped too.",
             kind="muted",
         )
         hint.setWordWrap(True)
-        self._recent_title = label("Recent", kind="subheading")
-        self._recent = QVBoxLayout()
-        self._recent.setSpacing(2)
-        self.recent_buttons: list[QPushButton] = []
         column = QVBoxLayout()
         column.setSpacing(10)
-        head = QHBoxLayout()
-        head.setSpacing(12)
-        head.addWidget(self._mark)
-        head_words = QVBoxLayout()
-        head_words.setSpacing(0)
-        head_words.addWidget(title)
-        head_words.addWidget(claim)
-        head.addLayout(head_words)
-        head.addStretch(1)
-        column.addLayout(head)
+        column.addLayout(self._head())
         column.addSpacing(10)
         column.addWidget(self.target)
         column.addWidget(hint)
@@ -96,18 +116,7 @@ class StartPage(QWidget):
         box.setLayout(column)
         box.setMaximumWidth(_WIDTH)
         box.setMinimumWidth(min(_WIDTH, 420))
-        across = QHBoxLayout()
-        across.addStretch(1)
-        across.addWidget(box, 6)
-        across.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.addStretch(2)
-        layout.addLayout(across)
-        layout.addStretch(3)
-        self.open_button.clicked.connect(self.open_wanted)
-        self.example_button.clicked.connect(self.example_wanted)
-        look.changed.connect(self._renew)
-        self._renew()
+        return box
 
     def set_recent(self, folders: Sequence[str]) -> None:
         """Show recent folders, newest first."""

@@ -59,13 +59,10 @@ def read_results(path: Path) -> Outcome:
             raise EngineError(
                 f"“{path}” has another form than this version writes.", hint="Measure it again."
             )
-        if not plain["runs"]:
-            raise EngineError(f"“{path}” holds no run.", hint="Measure it again.")
-        return Outcome(
-            title=plain["title"],
-            options=plain["options"],
-            runs=tuple(result_from(run) for run in plain["runs"]),
-        )
+        runs = tuple(result_from(run) for run in plain["runs"])
+        if not runs or not all(run.curve for run in runs):
+            raise EngineError(f"“{path}” holds no measurement.", hint="Measure it again.")
+        return Outcome(title=plain["title"], options=plain["options"], runs=runs)
     except OSError as error:
         raise EngineError(f"“{path}” cannot be read: {error.strerror}.", hint="Check the name.") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -7,14 +7,12 @@ the temperature scaling of Guo et al. 2017, eq. 9, for the question "right or wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 15
-"""Bins of equal width, as is usual for the expected calibration error."""
+from engine.measure.calibration import BINS, Calibration
 
 MIN_PIXELS = 200
 """Fewer pixels than this say nothing about calibration."""
@@ -64,16 +62,14 @@ def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins
         right: (N,) bool.
         bins: Number of bins of equal width.
     """
-    if not confidence.size:
-        return Reliability(ece=0.0, bins=())
-    places = np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    kept = counts > 0
-    means = np.bincount(places, confidence, minlength=bins)[kept] / counts[kept]
-    shares = np.bincount(places, right, minlength=bins)[kept] / counts[kept]
-    weights = counts[kept] / confidence.size
-    rows = zip(means.tolist(), shares.tolist(), weights.tolist(), strict=True)
-    return Reliability(ece=float(np.sum(weights * np.abs(means - shares))), bins=tuple(rows))
+    counted = Calibration(bins)
+    counted.update(confidence, right)
+    rows = tuple(
+        (part.confidence, part.accuracy, part.pixels / confidence.size)
+        for part in counted.bins()
+        if part.confidence is not None and part.accuracy is not None
+    )
+    return Reliability(ece=counted.error() or 0.0, bins=rows)
 
 
 def fit_curve(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Curve:
@@ -126,13 +122,6 @@ def cross_fitted(
         own = groups == name
         calibrated[own] = fit_curve(confidence[~own], right[~own])(confidence[own])
     return calibrated
-
-
-def without_small(
-    bins: Sequence[tuple[float, float, float]], share: float
-) -> tuple[tuple[float, float, float], ...]:
-    """Return the bins with at least this share of the pixels: the others are noise in a diagram."""
-    return tuple(row for row in bins if row[2] >= share)
 
 
 def _logit(confidence: NDArray[np.floating]) -> Floats:

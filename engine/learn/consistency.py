@@ -94,6 +94,10 @@ class Consistency:
         """Return the weighted cross-entropy of pseudo-labels, a scalar: the mean over all pixels.
 
         Of several processes, each returns its share of the mean over the pixels of all.
+
+        Args:
+            logits: (B, K, S, S) float of the changed images.
+            pseudo: (B, S, S) int64 channels, 255 where nothing is to be learnt.
         """
         total = F.cross_entropy(logits.float(), pseudo, ignore_index=IGNORE_INDEX, reduction="sum")
         return self.config.consistency * total / (pseudo.numel() * process_count())

@@ -18,7 +18,18 @@ def start_of(centre: float, window: int, extent: int) -> int:
 def window_of(
     array: NDArray[np.uint8], top: int, left: int, window: int, outside: int | None
 ) -> NDArray[np.uint8]:
-    """Cut a square; outside the image it is filled with a value, or mirrored where `outside` is None."""
+    """Cut a square; outside the image it is filled with a value, or mirrored where `outside` is None.
+
+    Args:
+        array: (H, W) or (H, W, 3) uint8.
+        top: First row, below 0 where the square begins above the image.
+        left: First column, likewise.
+        window: Edge of the square in pixels.
+        outside: Value of what lies outside the image, or None.
+
+    Returns:
+        (window, window) or (window, window, 3) uint8; a view of `array` where it lies inside.
+    """
     height, width = array.shape[:2]
     inner = array[max(0, top) : top + window, max(0, left) : left + window]
     before_y, before_x = max(0, -top), max(0, -left)

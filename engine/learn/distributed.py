@@ -118,7 +118,7 @@ def _sum_together(values: list[Tensor]) -> None:
 
 
 def summed_losses(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return detached terms of the joint loss: the sums of the processes' shares."""
+    """Return detached terms of the joint loss, scalars by name: the sums of the processes' shares."""
     detached = {name: value.detach() for name, value in losses.items()}
     if not are_several() or not detached:
         return detached
@@ -145,7 +145,7 @@ def least(value: int) -> int:
 
 
 def added_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of a vector of float64 over all processes."""
+    """Return the sum of a vector (N,) of float64 over all processes, a new array."""
     total: NDArray[np.float64] = summed(torch.from_numpy(values.copy())).numpy()
     return total
 

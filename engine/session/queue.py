@@ -132,7 +132,8 @@ class QueueControl:
         if self._kind is OrderKind.FOLDER:
             return names
         kept = tuple(name for name in self._arranged if name in self._images)
-        return kept if len(kept) == len(names) else (*kept, *(name for name in names if name not in kept))
+        placed = frozenset(kept)
+        return (*kept, *(name for name in names if name not in placed))
 
     def arrange(self) -> None:
         """Put the list in the order of now."""

@@ -12,7 +12,7 @@ from engine.annotate.journal import History
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule, Stroke
 from engine.config import TrainingConfig
-from engine.messages import Prediction, PredictionSource, Problem
+from engine.messages import Prediction, Problem
 from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKind
 from engine.project.project import Project
 from engine.session import editing, review
@@ -144,12 +144,6 @@ class SessionView(ABC):
     def prediction(self, image_id: str) -> Prediction | None:
         """Return the newest whole-image prediction of an image, if it is still in memory."""
         return self._predictions.get(image_id)
-
-    @property
-    def shown_source(self) -> PredictionSource | None:
-        """Who predicted what is on screen; None where nobody did."""
-        shown = self.prediction(self.current) if self.current else None
-        return None if shown is None else shown.source
 
     def history_of(self, image_id: str) -> History | None:
         """Return the undo history of an open image as it was read from disk."""

@@ -10,7 +10,8 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import CheckpointError, EngineError, StorageError
+from engine.errors import CheckpointError, EngineError
+from engine.files import storage_errors
 from engine.learn.checkpoint import read_checkpoint, restore
 from engine.learn.checkpoint_files import CheckpointInfo, list_checkpoints, renamed_path
 from engine.messages import (
@@ -161,13 +162,8 @@ def delete_checkpoints(command: DeleteCheckpoints, network: LiveNetwork | None) 
         if network is not None and path.name == network.checkpoint:
             continue
         _info_of(path)
-        try:
+        with storage_errors(path, "deleted"):
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The checkpoint “{path}” cannot be deleted: {error.strerror or error}.",
-                "Check that you may write in the project folder.",
-            ) from error
         gone[name] = ""
     return CheckpointsChanged(moved=gone)
 
@@ -186,13 +182,8 @@ def _moved(info: CheckpointInfo, target: Path, network: LiveNetwork | None) -> C
         return CheckpointsChanged(moved={})
     if target.exists():
         raise CheckpointError(f"There is already a checkpoint “{target.name}”.", "Choose another name.")
-    try:
+    with storage_errors(info.path, "renamed"):
         info.path.rename(target)
-    except OSError as error:
-        raise StorageError(
-            f"The checkpoint “{info.path}” cannot be renamed: {error.strerror or error}.",
-            "Check that you may write in the project folder.",
-        ) from error
     if network is not None and network.checkpoint == info.path.name:
         network.checkpoint = target.name
     return CheckpointsChanged(moved={str(info.path): str(target)})

@@ -21,9 +21,9 @@ def test_two_painted_classes_are_predicted_without_training_and_undo_is_heard(tm
         light = driver.dab(30, 50, 1)
         ready = driver.wait(PredictionReady, lambda event: event.complete)
         assert ready.prediction.source is PredictionSource.QUICK
-        assert session.shown_source is PredictionSource.QUICK
         shown = session.prediction(FIRST)
         assert shown is not None
+        assert shown.source is PredictionSource.QUICK
         truth = np.repeat([[0, 1]], 48, axis=0).repeat(32, axis=1)
         assert (shown.label_map == truth).mean() > 0.95
 

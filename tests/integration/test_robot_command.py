@@ -121,7 +121,7 @@ def test_a_result_without_a_run_cannot_be_compared(
         json.dumps({"format": FORMAT, "title": "x", "options": {}, "costs": {}, "runs": []}), "utf-8"
     )
     assert run(["robot", "--compare", str(tmp_path / "none.json")]) == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "holds no measurement" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

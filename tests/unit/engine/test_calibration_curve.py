@@ -9,7 +9,6 @@ from engine.inspect.calibration import (
     cross_fitted,
     fit_curve,
     reliability,
-    without_small,
 )
 
 
@@ -70,7 +69,3 @@ def test_the_expected_share_of_wrong_pixels_comes_true() -> None:
     kept = confidence > 0.8
     assert curve.expected_wrong(confidence[kept]) == pytest.approx(1.0 - right[kept].mean(), abs=0.01)
     assert curve.expected_wrong(np.empty(0)) == 0.0
-
-
-def test_bins_with_hardly_any_pixel_are_left_out_of_a_diagram() -> None:
-    assert without_small(((0.1, 0.0, 0.001), (0.9, 0.8, 0.999)), 0.01) == ((0.9, 0.8, 0.999),)

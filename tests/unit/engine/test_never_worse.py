@@ -201,7 +201,8 @@ def test_checkpoints_are_named_deleted_and_compared(desk: Desk) -> None:
     picture = desk.work_until(ComparisonReady)
     assert (picture.request_id, picture.image.shape, picture.before.shape) == (3, (32, 40, 3), (32, 40))
     assert 0.0 <= picture.changed <= 1.0
-    assert (picture.changed > 0) == bool((picture.before != picture.after).any()) or picture.changed < 0.05
+    # The pictures are small, `changed` counts every pixel: what differs there differs in the whole image.
+    assert picture.changed > 0.0 or not (picture.before != picture.after).any()
     desk.heard.clear()
     desk.give(DeleteCheckpoints(paths=tuple(map(str, desk.checkpoints()))))
     gone = desk.heard.of(CheckpointsChanged)[-1].moved
