@@ -1,8 +1,13 @@
-"""What the quick model sees of an image: colour, edges, texture, surroundings and position, once per image.
+"""What the quick model sees of an image, worked out once per image.
+
+Colour, edges, texture, surroundings and position, and what a network sees that knows ImageNet where its
+weights are installed.
 
 An image is first reduced to at most half a megapixel, so that time and memory have a bound whatever the
 camera; the features then lie on a grid of every second pixel of the reduced image. Sums over wide windows
-are taken on smaller copies. Pure functions of the pixels: the same image gives the same numbers.
+are taken on smaller copies. The network's features stay on the coarser grids of its stages and are blended
+between their cells wherever they are asked for. Pure functions of the pixels: the same image gives the same
+numbers.
 
 H W size of the image, h w cells of the grid, F features.
 """
@@ -16,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.opencv import cv2
+from engine.quick.pretrained import stage_features
 
 Plane = NDArray[np.float32]
 
 FEATURES = 45
-"""F: numbers per cell."""
+"""Hand-made numbers per cell."""
 
 LIGHTNESS = 16
 """Which of them is the lightness of the cell."""
@@ -38,18 +44,55 @@ class FeatureGrid:
     """Features of one image.
 
     Attributes:
-        values: (h, w, F) float16, read-only; every number of the order of 1, a multiple of 1/64 within
-            -16..16, so that products with such numbers can be summed without rounding.
+        values: (h, w, FEATURES) float16, read-only: the hand-made ones, every number of the order of 1.
         size: (H, W) of the image.
+        stages: Of every stage of the network (C, rows, columns) float16; none without weights.
     """
 
     values: NDArray[np.float16]
     size: tuple[int, int]
+    stages: tuple[NDArray[np.float16], ...] = ()
 
     @property
     def cells(self) -> tuple[int, int]:
         """(h, w)."""
         return int(self.values.shape[0]), int(self.values.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.values.nbytes + sum(stage.nbytes for stage in self.stages)
+
+    def at(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return all features of some cells.
+
+        Args:
+            places: (n,) flat indices of the cells.
+
+        Returns:
+            (n, F) float16: the hand-made ones, then those of every stage.
+        """
+        height, width = self.cells
+        rows, columns = np.divmod(places, width)
+        parts = [self.values.reshape(height * width, -1)[places]]
+        for stage in self.stages:
+            top, bottom, down = (one[rows] for one in neighbours(height, stage.shape[1]))
+            left, right, across = (one[columns] for one in neighbours(width, stage.shape[2]))
+            upper = stage[:, top, left] * (1 - across) + stage[:, top, right] * across
+            lower = stage[:, bottom, left] * (1 - across) + stage[:, bottom, right] * across
+            parts.append((upper * (1 - down) + lower * down).T.astype(np.float16))
+        return np.concatenate(parts, axis=1)
+
+
+def neighbours(cells: int, inner: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return between which two of `inner` coarser cells the middle of every cell lies, and how far along.
+
+    Returns:
+        (cells,) the one before, (cells,) the one behind, (cells,) float32 share of the one behind.
+    """
+    middles = np.clip((np.arange(cells) + 0.5) * inner / cells - 0.5, 0, inner - 1)
+    before = middles.astype(np.int64)
+    return before, np.minimum(before + 1, inner - 1), (middles - before).astype(np.float32)
 
 
 def grid_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -79,7 +122,7 @@ def feature_grid(image: NDArray[np.uint8]) -> FeatureGrid:
     for number, plane in enumerate(planes):
         values[..., number] = np.clip(np.rint(plane * _GRAIN) / _GRAIN, -_LIMIT, _LIMIT)
     values.setflags(write=False)
-    return FeatureGrid(values, size)
+    return FeatureGrid(values, size, stage_features(working))
 
 
 def _lab(image: NDArray[np.uint8]) -> Plane:

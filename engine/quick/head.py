@@ -1,21 +1,20 @@
-"""The quick model's head: class-balanced ridge regression on fixed random features, from sums alone.
+"""The quick model's head: class-balanced logistic regression, fitted anew to a bounded choice of samples.
 
-A cell's features x are lifted to phi(x) = (1, x, max(0, W x + b)) with fixed random W and b (random features
-of the arc-cosine kind: Rahimi and Recht 2007; Cho and Saul 2009; Huang et al. 2006). For every class c the
-head keeps A_c = sum w phi phi^T, s_c = sum w phi and N_c = sum w over its samples. With every class weighing
-the same, the regression of "is it class c" on phi is
+With features x, brought to mean 0 and deviation 1 over the balanced samples, classes c and weights w that
+give every class the same sum, the head minimises (Bishop: Pattern Recognition and Machine Learning, 2006,
+section 4.3.4)
 
-    (sum_c A_c / N_c + ridge) M = (s_1 / N_1, ..., s_K / N_K)
+    - sum w log softmax(W x + b)_c + ridge |W|^2
 
-so that a changed annotation costs what has changed, not what there is, and classes may come, go and change
-places without learning anew.
+by L-BFGS from zero (Nocedal and Wright: Numerical Optimization, 2006, chapter 7). It always begins at zero
+and sees its samples in the same order, so that what comes out depends on the annotations of now alone: what
+was taken back was never there, to the last bit. The number of samples is bounded, and with it the time.
 
-The sums are exact. Features are multiples of 2**-6, W of 2**-7, so that W x has no rounding error in float32
-whatever the order of its terms; phi is then rounded to multiples of 2**-9 up to 2**5 and weights are
-multiples of 2**-3, so that every partial sum of up to 2**22 samples fits a float64. Adding and subtracting
-in any order gives the same bits, and what was taken out has left nothing behind.
+Features of the network are linear in the end: the head is applied to the coarse stages, and its scores are
+blended between their cells. Without the network, hand-made features x are lifted to (x, max(0, V x + v)) with
+fixed random V and v (Rahimi and Recht 2007; Cho and Saul 2009; Huang et al. 2006).
 
-D length of phi, F features, K classes, n samples.
+F features, D of them after lifting, K classes, n samples.
 """
 
 from __future__ import annotations
@@ -25,26 +24,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quick.features import FEATURES
+from engine.quick.features import FEATURES, FeatureGrid, neighbours
 
 _HIDDEN = 512
 _SPREAD = 2.0
-_RIDGE = 1e-3
-_SHARPNESS = 6.0
-_STEPS = 128.0
-_GRAIN, _LIMIT = np.float32(512), np.float32(32)
+_RIDGE = 0.1
+_SMALLEST_SPREAD = 0.02
+_FARTHEST = 6.0
+"""A feature this many deviations away says no more than that."""
+_STEPS, _PAST = 40, 8
+"""Steps of L-BFGS, and how many of them it remembers."""
 _BLOCK = 1024
 """Cells lifted at once: few enough for a processor's cache."""
 _SEED = 20
-
-
-@dataclass(slots=True, eq=False)
-class _Sums:
-    """Sums over the samples of one class: (D, D), (D,) and a number, all float64."""
-
-    products: NDArray[np.float64]
-    vector: NDArray[np.float64]
-    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,125 +46,137 @@ class Readout:
     Attributes:
         classes: (K,) uint8 permanent class indices of the columns.
         matrix: (D, K) float32.
+        offsets: (K,) float32.
     """
 
     classes: NDArray[np.uint8]
     matrix: NDArray[np.float32]
+    offsets: NDArray[np.float32]
 
     def probabilities(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
         """Return (n, K) float32 with sum 1 over classes for (n, F) features."""
-        scores = np.empty((len(values), len(self.classes)), np.float32)
-        for start in range(0, len(values), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            scores[block] = _product(_lifted(values[block]), self.matrix)
-        scores *= np.float32(_SHARPNESS)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        return scores
+        return _softmax(self._scores(values))
 
     def labels(self, values: NDArray[np.float16]) -> NDArray[np.uint8]:
         """Return (n,) uint8, the most probable permanent class index of (n, F) features."""
-        found: NDArray[np.uint8] = self.classes[self.probabilities(values).argmax(axis=1)]
+        found: NDArray[np.uint8] = self.classes[self._scores(values).argmax(axis=1)]
         return found
 
+    def over(self, grid: FeatureGrid, first: int, last: int) -> NDArray[np.float32]:
+        """Return (last - first, w, K) float32 probabilities of some rows of cells of an image."""
+        height, width = grid.cells
+        by_hand = grid.values[first:last].reshape(-1, FEATURES)
+        scores = self._scores(by_hand).reshape(last - first, width, -1)
+        start = FEATURES
+        for stage in grid.stages:
+            count, rows, columns = stage.shape
+            flat = np.ascontiguousarray(stage.reshape(count, -1).T).astype(np.float32)
+            coarse = _product(flat, self.matrix[start : start + count]).reshape(rows, columns, -1)
+            scores += _blended(_blended(coarse, height, first, last).swapaxes(0, 1), width).swapaxes(0, 1)
+            start += count
+        return _softmax(scores)
 
-class QuickHead:
-    """Sums per class; samples are added and subtracted, and a readout is solved for whenever it is wanted."""
+    def _scores(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Return (n, K) of (n, F) features, or of the first ones of them."""
+        scores = np.empty((len(values), len(self.classes)), np.float32)
+        lifts = len(self.matrix) == FEATURES + _HIDDEN
+        for start in range(0, len(values), _BLOCK):
+            x = values[start : start + _BLOCK].astype(np.float32)
+            x = _lifted(x) if lifts else x
+            scores[start : start + _BLOCK] = _product(x, self.matrix[: x.shape[1]])
+        scores += self.offsets
+        return scores
 
-    def __init__(self) -> None:
-        self._sums: dict[int, _Sums] = {}
 
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """Permanent indices of the classes that have samples, ascending."""
-        return tuple(sorted(index for index, sums in self._sums.items() if sums.weight > 0))
+def fitted(
+    values: NDArray[np.float16], labels: NDArray[np.uint8], weights: NDArray[np.float64]
+) -> Readout | None:
+    """Return the head of these samples, or None where they are of fewer than two classes.
 
-    def add(
-        self,
-        values: NDArray[np.float16],
-        labels: NDArray[np.uint8],
-        weights: NDArray[np.float64],
-        *,
-        sign: int = 1,
-    ) -> None:
-        """Take samples in, or out again.
+    Args:
+        values: (n, F) float16 features.
+        labels: (n,) uint8 permanent class indices.
+        weights: (n,) float64, positive.
+    """
+    classes, channels = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        return None
+    x = values.astype(np.float32)
+    if x.shape[1] == FEATURES:
+        x = _lifted(x)
+    share = (weights / np.bincount(channels, weights)[channels] / len(classes)).astype(np.float32)
+    mean = share @ x
+    x -= mean
+    spread = np.sqrt(share @ np.square(x)) + np.float32(_SMALLEST_SPREAD)
+    x /= spread
+    np.clip(x, -_FARTHEST, _FARTHEST, out=x)
+    matrix, offsets = _minimised(x, channels, share, len(classes))
+    matrix /= spread[:, None]
+    offsets -= (mean @ matrix).astype(np.float32)
+    return Readout(classes.astype(np.uint8), matrix, offsets)
 
-        Args:
-            values: (n, F) float16 features.
-            labels: (n,) uint8 permanent class indices.
-            weights: (n,) float64, multiples of 1/8.
-            sign: 1 adds; -1 subtracts what was added before.
-        """
-        for index in np.unique(labels):
-            chosen = labels == index
-            lifted = _rounded(_lifted(values[chosen])).astype(np.float64)
-            weighted = lifted * (sign * weights[chosen])[:, None]
-            sums = self._sums.get(int(index))
-            if sums is None:
-                length = lifted.shape[1]
-                sums = self._sums[int(index)] = _Sums(np.zeros((length, length)), np.zeros(length))
-            sums.products += weighted.T @ lifted
-            sums.vector += weighted.sum(axis=0)
-            sums.weight += float((sign * weights[chosen]).sum())
-            if sums.weight <= 0:
-                del self._sums[int(index)]
 
-    def solve(self, classes: tuple[int, ...]) -> Readout | None:
-        """Return the readout of the samples of now, or None while there are fewer than two classes.
+def _minimised(
+    x: NDArray[np.float32], channels: NDArray[np.int64], share: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return W (D, K) and b (K,) at the minimum, or near it."""
+    import torch
 
-        Args:
-            classes: Permanent indices that count; samples of other classes are passed over.
-        """
-        known = [index for index in self.classes if index in classes]
-        if len(known) < 2:
-            return None
-        sums = [self._sums[index] for index in known]
-        products = sum((one.products / one.weight for one in sums), np.zeros_like(sums[0].products))
-        vectors = np.stack([one.vector / one.weight for one in sums], axis=1)
-        ridge = _RIDGE * len(known) * np.trace(products) / len(products)
-        products[np.diag_indices_from(products)] += ridge
-        matrix = np.linalg.solve(products, vectors)
-        return Readout(np.array(known, np.uint8), matrix.astype(np.float32))
+    samples, wanted = torch.from_numpy(x), torch.from_numpy(channels)
+    weight = torch.from_numpy(share)[:, None]
+    target = torch.nn.functional.one_hot(wanted, count).to(torch.float32)
+    # The offsets stand in the last row; they are not drawn to zero.
+    theta = torch.zeros(x.shape[1] + 1, count)
+    solver = torch.optim.LBFGS([theta], max_iter=_STEPS, history_size=_PAST, line_search_fn="strong_wolfe")
 
-    def without(
-        self, values: NDArray[np.float16], labels: NDArray[np.uint8], weights: NDArray[np.float64]
-    ) -> QuickHead:
-        """Return a head that never saw these samples; this one stays as it is."""
-        other = QuickHead()
-        other._sums = {
-            index: _Sums(sums.products.copy(), sums.vector.copy(), sums.weight) if index in labels else sums
-            for index, sums in self._sums.items()
-        }
-        other.add(values, labels, weights, sign=-1)
-        return other
+    def loss() -> torch.Tensor:
+        logs = torch.log_softmax(torch.addmm(theta[-1], samples, theta[:-1]), dim=1)
+        error = weight * (logs.exp() - target)
+        slope = torch.addmm(theta[:-1], samples.T, error, beta=2 * _RIDGE)
+        theta.grad = torch.cat((slope, error.sum(0, keepdim=True)))
+        return _RIDGE * theta[:-1].square().sum() - (weight * target * logs).sum()
+
+    with torch.no_grad():
+        solver.step(loss)
+    found = theta.numpy()
+    return np.ascontiguousarray(found[:-1]), np.ascontiguousarray(found[-1])
+
+
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities along the last axis, in place."""
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return scores
+
+
+def _blended(
+    coarse: NDArray[np.float32], count: int, first: int = 0, last: int | None = None
+) -> NDArray[np.float32]:
+    """Return (last - first, ...) of `count` finer rows between the coarse (rows, ...) ones."""
+    before, behind, share = (one[first:last] for one in neighbours(count, len(coarse)))
+    share = share.reshape(-1, *[1] * (coarse.ndim - 1))
+    found: NDArray[np.float32] = coarse[before] * (1 - share) + coarse[behind] * share
+    return found
 
 
 def _random_layer() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return W (F, H) and b (H,): the same on every machine (numpy promises the stream of PCG64)."""
+    """Return V (F, H) and v (H,): the same on every machine (numpy promises the stream of PCG64)."""
     rng = np.random.Generator(np.random.PCG64(_SEED))
     directions = rng.normal(size=(FEATURES, _HIDDEN)) * _SPREAD / np.sqrt(FEATURES)
-    offsets = rng.uniform(-1, 1, _HIDDEN)
-    return _stepped(directions), _stepped(offsets)
-
-
-def _stepped(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = (np.rint(values * _STEPS) / _STEPS).astype(np.float32)
-    return result
+    return directions.astype(np.float32), rng.uniform(-1, 1, _HIDDEN).astype(np.float32)
 
 
 _DIRECTIONS, _OFFSETS = _random_layer()
 
 
-def _lifted(values: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return phi, (n, D) float32, of (n, F) features."""
-    x = values.astype(np.float32)
-    lifted = np.empty((len(x), 1 + FEATURES + _HIDDEN), np.float32)
-    lifted[:, 0] = 1
-    lifted[:, 1 : 1 + FEATURES] = x
+def _lifted(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, D) of (n, FEATURES) hand-made features."""
+    lifted = np.empty((len(x), FEATURES + _HIDDEN), np.float32)
+    lifted[:, :FEATURES] = x
     hidden = _product(x, _DIRECTIONS)
     hidden += _OFFSETS
-    np.maximum(hidden, 0, out=lifted[:, 1 + FEATURES :])
+    np.maximum(hidden, 0, out=lifted[:, FEATURES:])
     return lifted
 
 
@@ -185,9 +189,3 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
 
     product: NDArray[np.float32] = torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
     return product
-
-
-def _rounded(lifted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return values in steps of 1/512 within -32..32."""
-    result: NDArray[np.float32] = np.clip(np.rint(lifted * _GRAIN) / _GRAIN, -_LIMIT, _LIMIT)
-    return result

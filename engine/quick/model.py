@@ -1,6 +1,7 @@
 """Everything the quick model knows of a project: features of the images seen last, samples of the annotated.
 
-One thread. Cost of a changed annotation: what changed in it.
+One thread. Cost of a changed annotation: the features of what changed in it, and one fit to a bounded number
+of samples.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.quick.features import FeatureGrid, feature_grid
-from engine.quick.head import QuickHead, Readout
+from engine.quick.head import Readout, fitted
 from engine.quick.samples import Cells, chosen
 
 _GRID_BYTES = 192 * 2**20
+_MOST_OF_A_CLASS = 400
+"""Samples of a class that are learnt from at once, whatever the number of images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +31,7 @@ class _Learnt:
 
 
 class QuickModel:
-    """The head and what it was fed, by image id.
+    """What was learnt, by image id.
 
     Args:
         grid_bytes: Budget of the features kept; those of one image are always kept.
@@ -38,7 +41,6 @@ class QuickModel:
         self._budget = grid_bytes
         self._grids: OrderedDict[str, FeatureGrid] = OrderedDict()
         self._learnt: dict[str, _Learnt] = {}
-        self._head = QuickHead()
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -56,9 +58,7 @@ class QuickModel:
         if grid is None:
             grid = feature_grid(read())
         self._grids[image_id] = grid
-        while (
-            len(self._grids) > 1 and sum(kept.values.nbytes for kept in self._grids.values()) > self._budget
-        ):
+        while len(self._grids) > 1 and sum(kept.nbytes for kept in self._grids.values()) > self._budget:
             self._grids.popitem(last=False)
         return grid
 
@@ -71,26 +71,15 @@ class QuickModel:
             cells: All its labelled cells, see `engine.quick.samples.labelled_cells`.
         """
         cells = chosen(cells)
-        values = grid.values.reshape(-1, grid.values.shape[2])[cells.places]
-        new = _Learnt(cells, values)
         old = self._learnt.pop(image_id, None)
         if len(cells):
-            self._learnt[image_id] = new
-        gone = new.cells.keys()[:0] if old is None else old.cells.keys()
-        came = cells.keys()
-        if old is not None:
-            self._add(old, ~np.isin(gone, came), sign=-1)
-        fresh = ~np.isin(came, gone)
-        self._add(new, fresh)
-        return bool(fresh.any()) or len(gone) != len(came)
+            self._learnt[image_id] = _Learnt(cells, _values(grid, cells, old))
+        before = Cells.none() if old is None else old.cells
+        return not np.array_equal(before.keys(), cells.keys())
 
     def forget(self, image_id: str) -> bool:
         """Take out what an image taught; return whether there was anything."""
-        old = self._learnt.pop(image_id, None)
-        if old is None:
-            return False
-        self._add(old, np.ones(len(old.cells), np.bool_), sign=-1)
-        return True
+        return self._learnt.pop(image_id, None) is not None
 
     def readout(self, classes: tuple[int, ...], *, without: Iterable[str] = ()) -> Readout | None:
         """Return the model of now, or None while fewer than two classes have samples.
@@ -99,12 +88,45 @@ class QuickModel:
             classes: Permanent indices that count.
             without: Images it shall never have seen.
         """
-        head = self._head
-        for learnt in (self._learnt[name] for name in without if name in self._learnt):
-            head = head.without(learnt.values, learnt.cells.labels, learnt.cells.weights)
-        return head.solve(classes)
+        unseen = set(without)
+        names = sorted(name for name in self._learnt if name not in unseen)
+        taken = [self._learnt[name] for name in names]
+        limits = _limits([learnt.cells.labels for learnt in taken], classes)
+        values, labels, weights = [], [], []
+        for learnt in taken:
+            cells = chosen(learnt.cells, limits)
+            kept = np.isin(learnt.cells.places, cells.places)
+            values.append(learnt.values[kept])
+            labels.append(cells.labels)
+            weights.append(cells.weights)
+        if not taken:
+            return None
+        return fitted(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
 
-    def _add(self, learnt: _Learnt, which: NDArray[np.bool_], *, sign: int = 1) -> None:
-        cells = learnt.cells.where(which)
-        if len(cells):
-            self._head.add(learnt.values[which], cells.labels, cells.weights, sign=sign)
+
+def _values(grid: FeatureGrid, cells: Cells, old: _Learnt | None) -> NDArray[np.float16]:
+    """Return (n, F) features of cells; those known from before are not worked out again."""
+    if old is None:
+        return grid.at(cells.places)
+    known = np.isin(cells.places, old.cells.places)
+    values = np.empty((len(cells), old.values.shape[1]), np.float16)
+    values[known] = old.values[np.searchsorted(old.cells.places, cells.places[known])]
+    values[~known] = grid.at(cells.places[~known])
+    return values
+
+
+def _limits(labels: list[NDArray[np.uint8]], classes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return (256,) how many samples of every class an image may give; 0 of classes that do not count.
+
+    Images share the places of a class evenly; what one leaves over goes to the others.
+    """
+    limits = np.zeros(256, np.int64)
+    counts = np.array([np.bincount(one, minlength=256) for one in labels], np.int64).reshape(-1, 256)
+    for index in classes:
+        left, asking = _MOST_OF_A_CLASS, len(labels)
+        for count in np.sort(counts[:, index]):
+            limits[index] = max(1, left // asking)
+            if count > limits[index]:
+                break
+            left, asking = left - int(count), asking - 1
+    return limits

@@ -68,12 +68,11 @@ def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
 
 
 def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complete: bool) -> Part:
-    height, width = grid.cells
+    height = grid.cells[0]
     # More rows on both sides: cells are smoothed with their neighbours, so that bands fit together.
     first, last = max(0, top - _HALO), min(height, bottom + _HALO)
-    seen = grid.values[first:last]
-    raw = readout.probabilities(seen.reshape(-1, seen.shape[2])).reshape(last - first, width, -1)
-    probabilities = _smoothed(raw, seen[..., LIGHTNESS].astype(np.float32))
+    light = grid.values[first:last, :, LIGHTNESS].astype(np.float32)
+    probabilities = _smoothed(readout.over(grid, first, last), light)
     working = working_size(grid.size)
     start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
     channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)

@@ -20,7 +20,7 @@ PER_CLASS = 400
 """Most samples of a class in an image."""
 
 _STROKE_WEIGHT, _ACCEPTED_WEIGHT = 1.0, 0.125
-"""Sums of such weights have no rounding error, see `engine.quick.head`."""
+"""What a person painted counts eight times what they only accepted."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 """Odd constant near 2**64 / golden ratio: scatters neighbouring cells (Knuth's multiplicative hashing)."""
 _PIXELS = 2**20
@@ -97,14 +97,20 @@ def labelled_cells(label_map: NDArray[np.uint8], provenance: NDArray[np.uint8]) 
     return Cells(places[first], (rank[first] % 256).astype(np.uint8), weights, pixels[first])
 
 
-def chosen(cells: Cells, per_class: int = PER_CLASS) -> Cells:
-    """Return at most `per_class` cells of every class, painted ones first, scattered over the image."""
+def chosen(cells: Cells, per_class: int | NDArray[np.int64] = PER_CLASS) -> Cells:
+    """Return at most `per_class` cells of every class, painted ones first, scattered over the image.
+
+    Args:
+        cells: All there are.
+        per_class: The same for all, or (256,) by permanent class index.
+    """
     scattered = cells.places.astype(np.uint64) * _MIX
     order = np.lexsort((scattered, -cells.weights, cells.labels))
     labels = cells.labels[order]
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else np.zeros(0, np.int64)
     rank = np.arange(len(labels)) - np.repeat(starts, np.diff(np.r_[starts, len(labels)]))
-    return cells.where(np.sort(order[rank < per_class]))
+    most = np.broadcast_to(per_class, 256)[labels]
+    return cells.where(np.sort(order[rank < most]))
 
 
 def cell_middles(cells: Cells, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -181,8 +181,7 @@ class QuickDesk:
         readout = self._model.readout(self._request.classes.indices, without=unseen)
         if readout is None:
             return None
-        values = self._model.grid(item.image_id, read).values
-        return readout.labels(values.reshape(-1, values.shape[2])[cells.places])
+        return readout.labels(self._model.grid(item.image_id, read).at(cells.places))
 
     def readout(self) -> Readout | None:
         """Return the model of now; None while it is off or fewer than two classes are painted."""

@@ -31,7 +31,7 @@ from engine.messages import (
 )
 from engine.predict.predictor import PredictedPart
 from engine.project.images import probe, read_image, thumbnail
-from engine.quick.features import FEATURES, feature_grid
+from engine.quick.features import feature_grid
 from engine.quick.likeness import descriptor
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock, Pace
@@ -241,7 +241,7 @@ class ScoringDesk:
         if name not in self._values:
             grid = feature_grid(self._small(name))
             rows, columns = _places(grid.size, grid.cells)
-            values = np.ascontiguousarray(grid.values[rows][:, columns]).reshape(-1, FEATURES)
+            values = grid.at((rows[:, None] * grid.cells[1] + columns).ravel())
             self._values[name] = values, (len(rows), len(columns))
         values, shape = self._values[name]
         self._values.move_to_end(name)

@@ -6,7 +6,6 @@ import pytest
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
 from engine.quick.features import FEATURES, LIGHTNESS, feature_grid, grid_size, working_size
-from engine.quick.head import QuickHead
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
 from engine.quick.referee import Referee, agreement
@@ -41,7 +40,7 @@ def same(one: QuickModel, other: QuickModel) -> bool:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (37, 50), (64, 80)])
-def test_features_are_small_exact_numbers_of_any_image(size: tuple[int, int]) -> None:
+def test_features_are_small_numbers_of_any_image(size: tuple[int, int]) -> None:
     grid = feature_grid(np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8))
     assert grid.values.shape == (*grid_size(size), FEATURES)
     assert grid.values.dtype == np.float16
@@ -143,7 +142,7 @@ def test_classes_come_and_go_without_learning_anew() -> None:
     assert back.classes.tolist() == [SKY, GROUND, BOX]
     assert np.array_equal(back.matrix, everything.matrix)
     assert model.readout((SKY,)) is None
-    assert QuickHead().solve(CLASSES) is None
+    assert QuickModel().readout(CLASSES) is None
 
 
 def test_it_tells_apart_what_it_was_shown() -> None:
@@ -160,7 +159,7 @@ def test_it_tells_apart_what_it_was_shown() -> None:
 
 def test_features_of_few_images_are_kept() -> None:
     image = picture(0)[0]
-    budget = 2 * feature_grid(image).values.nbytes
+    budget = 2 * feature_grid(image).nbytes
     model, reads = QuickModel(budget), []
     for name in ("a", "b", "a", "c", "a", "b"):
         model.grid(name, lambda name=name: (reads.append(name), image)[1])
