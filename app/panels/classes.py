@@ -51,17 +51,7 @@ class ClassesPanel(QWidget):
         self._look = look
         self.model = ClassModel(self)
         self.view = QListView()
-        self.view.setModel(self.model)
-        self.view.setItemDelegate(ClassDelegate(look, self.view))
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
-        self.view.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
-        self.view.setDefaultDropAction(Qt.DropAction.MoveAction)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setAccessibleName("Classes")
+        self._show_rows()
         self.add_line = QLineEdit()
         self.add_line.setPlaceholderText("Add a class…")
         self.add_line.setAccessibleName("Name of a new class")
@@ -93,6 +83,20 @@ class ClassesPanel(QWidget):
         self._share_timer.timeout.connect(self.count_shares)
         self._recolor()
         self._connect()
+
+    def _show_rows(self) -> None:
+        """Let the list show classes and be put in order by hand."""
+        self.view.setModel(self.model)
+        self.view.setItemDelegate(ClassDelegate(self._look, self.view))
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
+        self.view.setDefaultDropAction(Qt.DropAction.MoveAction)
+        self.view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setAccessibleName("Classes")
 
     def _connect(self) -> None:
         self.add_line.returnPressed.connect(self._add_typed)

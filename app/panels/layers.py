@@ -33,11 +33,34 @@ class LayersPanel(QWidget):
         self._layers = LayerSettings()
         self._eyes: dict[str, QToolButton] = {}
         self._sliders: dict[str, QSlider] = {}
+        self._values: dict[str, QLabel] = {}
+        self.hatch = QCheckBox("Hatch where the network is unsure")
+        self.hatch.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.hatch.setToolTip(
+            "Stripes mark predicted pixels of low confidence, so colour alone is not needed."
+        )
+        self.edges = QCheckBox("Edge around corrections")
+        self.edges.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.edges.setToolTip("A thin white line around what you painted.")
+        self.hatch.toggled.connect(lambda on: self._set(hatch_below=_HATCH if on else 0.0))
+        self.edges.toggled.connect(lambda on: self._set(edges_visible=on))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 2, 14, 12)
+        layout.setSpacing(6)
+        layout.addLayout(self._rows())
+        layout.addSpacing(2)
+        layout.addWidget(self.hatch)
+        layout.addWidget(self.edges)
+        layout.addStretch(1)
+        look.changed.connect(self._show)
+        self._show()
+
+    def _rows(self) -> QGridLayout:
+        """Return a row for each layer: eye, name, opacity."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(2, 1)
-        self._values: dict[str, QLabel] = {}
         for row, (name, title, key) in enumerate(
             (
                 ("prediction", "Prediction", "Q"),
@@ -56,26 +79,7 @@ class LayersPanel(QWidget):
                 self._values[name] = value
                 grid.addWidget(self._sliders[name], row, 2)
                 grid.addWidget(value, row, 3)
-        self.hatch = QCheckBox("Hatch where the network is unsure")
-        self.hatch.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.hatch.setToolTip(
-            "Stripes mark predicted pixels of low confidence, so colour alone is not needed."
-        )
-        self.edges = QCheckBox("Edge around corrections")
-        self.edges.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.edges.setToolTip("A thin white line around what you painted.")
-        self.hatch.toggled.connect(lambda on: self._set(hatch_below=_HATCH if on else 0.0))
-        self.edges.toggled.connect(lambda on: self._set(edges_visible=on))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 2, 14, 12)
-        layout.setSpacing(6)
-        layout.addLayout(grid)
-        layout.addSpacing(2)
-        layout.addWidget(self.hatch)
-        layout.addWidget(self.edges)
-        layout.addStretch(1)
-        look.changed.connect(self._show)
-        self._show()
+        return grid
 
     @property
     def layers(self) -> LayerSettings:

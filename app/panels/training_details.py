@@ -92,19 +92,8 @@ class NetworkChoice(QWidget):
         self._network: VariantForm | None = None
         self._loss: VariantForm | None = None
         self._training: VariantForm | None = None
-        self.preset = QComboBox()
-        self.preset.setAccessibleName("Preset")
-        for preset in PRESETS:
-            self.preset.addItem(preset.title)
-            self.preset.setItemData(self.preset.count() - 1, preset.help, Qt.ItemDataRole.ToolTipRole)
-        self.preset.addItem(OWN_SETTINGS)
-        self.recipe = QComboBox()
-        self.recipe.setAccessibleName("Published training")
-        self.recipe.setToolTip("Train as a paper did: fills network, loss and training.")
-        self.recipe.addItem(OWN_TRAINING)
-        for recipe in RECIPES:
-            self.recipe.addItem(f"As in {recipe.name}")
-            self.recipe.setItemData(self.recipe.count() - 1, _about(recipe), Qt.ItemDataRole.ToolTipRole)
+        self.preset, self.recipe = QComboBox(), QComboBox()
+        self._fill_choices()
         self.help = label(kind="muted")
         self.help.setWordWrap(True)
         self.tabs = QTabWidget()
@@ -117,6 +106,27 @@ class NetworkChoice(QWidget):
         self.problem.setProperty("level", "bad")
         self.problem.setWordWrap(True)
         self.apply_button = QPushButton("Use these settings")
+        self._lay_out()
+        self.preset.activated.connect(self._preset_chosen)
+        self.recipe.activated.connect(self._recipe_chosen)
+        self.apply_button.clicked.connect(self.apply)
+        bridge.session_changed.connect(self.take_session)
+        self.take_session()
+
+    def _fill_choices(self) -> None:
+        self.preset.setAccessibleName("Preset")
+        for preset in PRESETS:
+            self.preset.addItem(preset.title)
+            self.preset.setItemData(self.preset.count() - 1, preset.help, Qt.ItemDataRole.ToolTipRole)
+        self.preset.addItem(OWN_SETTINGS)
+        self.recipe.setAccessibleName("Published training")
+        self.recipe.setToolTip("Train as a paper did: fills network, loss and training.")
+        self.recipe.addItem(OWN_TRAINING)
+        for recipe in RECIPES:
+            self.recipe.addItem(f"As in {recipe.name}")
+            self.recipe.setItemData(self.recipe.count() - 1, _about(recipe), Qt.ItemDataRole.ToolTipRole)
+
+    def _lay_out(self) -> None:
         row = QHBoxLayout()
         row.addWidget(self.problem, 1)
         row.addWidget(self.apply_button)
@@ -134,11 +144,6 @@ class NetworkChoice(QWidget):
         layout.addWidget(self.help)
         layout.addWidget(self.tabs, 1)
         layout.addLayout(row)
-        self.preset.activated.connect(self._preset_chosen)
-        self.recipe.activated.connect(self._recipe_chosen)
-        self.apply_button.clicked.connect(self.apply)
-        bridge.session_changed.connect(self.take_session)
-        self.take_session()
 
     def take_session(self) -> None:
         """Show what the project uses."""

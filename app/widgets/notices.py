@@ -198,6 +198,18 @@ class NoticeCard(QFrame):
         close.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         close.clicked.connect(self._close_clicked)
         self._close = close
+        self._lay_out()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._lapse)
+        self._center = center
+        self._covered: Notice | None = None
+        center.posted.connect(self.show_notice)
+        center.changed.connect(self._forget_withdrawn)
+        look.changed.connect(self._recolor)
+        self.hide()
+
+    def _lay_out(self) -> None:
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self._text)
@@ -209,16 +221,7 @@ class NoticeCard(QFrame):
         row.addLayout(words, 1)
         row.addWidget(self._details, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._act, 0, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._lapse)
-        self._center = center
-        self._covered: Notice | None = None
-        center.posted.connect(self.show_notice)
-        center.changed.connect(self._forget_withdrawn)
-        look.changed.connect(self._recolor)
-        self.hide()
+        row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
 
     @property
     def notice(self) -> Notice | None:
