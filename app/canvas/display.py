@@ -1,7 +1,6 @@
 """Shows an image with its layers and moves about in it; knows nothing of hands and tools."""
 
 import math
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,10 @@ from PySide6.QtWidgets import QWidget
 
 from app.canvas.layers import LayerSettings
 from app.canvas.overlay import Overlay, draw_mark
-from app.canvas.painting import Painter, Pixels, as_image
+from app.canvas.painting import Painter
 from app.canvas.pyramids import LabelPyramid
-from app.canvas.surface import Fade, Surface
+from app.canvas.surface import Surface
+from app.canvas.transition import Transition
 from app.canvas.viewport import Viewport
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
@@ -21,8 +21,6 @@ from engine.messages import Prediction
 from engine.project.pyramid import ImagePyramid
 
 REFINE_AFTER_MS = 60
-FADE_MS = 200
-FRAME_MS = 16
 
 
 class Display(QWidget):
@@ -45,11 +43,7 @@ class Display(QWidget):
         self._fitted = True
         self._mark: tuple[float, float] | None = None
         self._held: list[Prediction | None] = []
-        self._fade: Fade | None = None
-        self._fade_start = 0.0
-        self._fade_timer = QTimer(self)
-        self._fade_timer.setInterval(FRAME_MS)
-        self._fade_timer.timeout.connect(self._fade_on)
+        self._transition = Transition(self._surface, self._update_device, self)
         self._refine_timer = QTimer(self)
         self._refine_timer.setSingleShot(True)
         self._refine_timer.setInterval(REFINE_AFTER_MS)
@@ -64,7 +58,7 @@ class Display(QWidget):
             pyramid: Levels of the image; kept, not copied.
             size: (height, width); taken from the pyramid where it is left out.
         """
-        self._stop_fade()
+        self._transition.forget()
         self._held.clear()
         self._mark = None
         if pyramid is not None and size is None:
@@ -110,7 +104,7 @@ class Display(QWidget):
             return
         self._painter.annotation.changed(box)
         self._refine()
-        self._stop_fade()
+        self._transition.stop()
         # Coarse pixels reach beyond the box, and edges belong to the neighbours as well.
         reach = math.ceil(1 / self._surface.viewport.scale) * 2
         area = self._surface.viewport.device_box(box.padded(reach), padding=1)
@@ -157,7 +151,7 @@ class Display(QWidget):
             return
         self._painter.settings = settings
         if settings.image_visible != old.image_visible:
-            self._stop_fade()
+            self._transition.forget()
             self._surface.draw(self._surface.viewport)
             self.update()
         else:
@@ -185,7 +179,7 @@ class Display(QWidget):
         viewport = self._surface.viewport.zoomed(factor, row, column)
         if viewport == self._surface.viewport or self._size is None:
             return
-        self._stop_fade()
+        self._transition.forget()
         self._fitted = False
         self._surface.zoom(viewport)
         self._refine_timer.start()
@@ -196,7 +190,7 @@ class Display(QWidget):
         viewport = self._surface.viewport.panned(rows, columns)
         if viewport == self._surface.viewport or self._size is None:
             return
-        self._stop_fade()
+        self._transition.finish()
         self._fitted = False
         self._surface.pan(viewport)
         self._moved(zoomed=False)
@@ -230,7 +224,7 @@ class Display(QWidget):
 
     def settle(self) -> None:
         """Ends fading and refining at once, so that what is seen is final."""
-        self._stop_fade()
+        self._transition.finish()
         self._refine()
 
     # Inside
@@ -246,7 +240,7 @@ class Display(QWidget):
         )
 
     def _show(self, viewport: Viewport) -> None:
-        self._stop_fade()
+        self._transition.forget()
         self._refine_timer.stop()
         zoomed = viewport.scale != self._surface.viewport.scale
         self._painter.pixel_ratio = self.pixel_ratio
@@ -265,7 +259,7 @@ class Display(QWidget):
             self.update()
 
     def _draw_layers_anew(self) -> None:
-        self._stop_fade()
+        self._transition.forget()
         self._refine()
         self._surface.draw_layers(self._surface.viewport.whole)
         self.update()
@@ -287,26 +281,17 @@ class Display(QWidget):
         if layer is None:
             return
         self._refine()
-        old = self._shown_pixels()
         viewport = self._surface.viewport
+        areas = []
         for prediction in predictions:
             if prediction is None:
                 layer.clear()
-                self._surface.draw_layers(viewport.whole)
             else:
                 layer.update(prediction)
-                self._surface.draw_layers(viewport.device_box(prediction.box))
-        self._stop_fade()
-        self._start_fade(self._surface.fade_from(old))
-
-    def _shown_pixels(self) -> Pixels:
-        """Returns a copy of the pixels on screen, a fade in progress included."""
-        pixels = self._surface.snapshot()
-        canvas = as_image(pixels)  # held by name: a painter does not keep its image alive
-        painter = QPainter(canvas)
-        self._draw_fade(painter)
-        painter.end()
-        return pixels
+            areas.append(viewport.whole if prediction is None else viewport.device_box(prediction.box))
+            if areas[-1] == viewport.image_area or prediction is None:
+                areas = areas[-1:]  # covers what came before
+        self._transition.begin(areas)
 
     def _update_device(self, area: Box) -> None:
         """Asks for a repaint of device pixels."""
@@ -317,39 +302,6 @@ class Display(QWidget):
         bottom, right = math.ceil(area.bottom / ratio), math.ceil(area.right / ratio)
         self.update(QRect(left, top, right - left, bottom - top))
 
-    # Fading
-
-    def _start_fade(self, fade: Fade | None) -> None:
-        if fade is None:
-            return
-        self._fade = fade
-        self._fade_start = perf_counter()
-        self._fade_timer.start()
-        self._update_device(fade.area)
-
-    def _stop_fade(self) -> None:
-        if self._fade is None:
-            return
-        area, self._fade = self._fade.area, None
-        self._fade_timer.stop()
-        self._update_device(area)
-
-    def _fade_on(self) -> None:
-        if self._fade is None or self._fade_opacity() <= 0.0:
-            self._stop_fade()
-        else:
-            self._update_device(self._fade.area)
-
-    def _fade_opacity(self) -> float:
-        """Returns how much of the old pixels is left, 1 … 0."""
-        return max(0.0, 1.0 - (perf_counter() - self._fade_start) * 1000 / FADE_MS)
-
-    def _draw_fade(self, painter: QPainter) -> None:
-        if self._fade is not None:
-            painter.setOpacity(self._fade_opacity())
-            painter.drawImage(QPointF(self._fade.area.left, self._fade.area.top), self._fade.image)
-            painter.setOpacity(1.0)
-
     # Events
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -359,7 +311,7 @@ class Display(QWidget):
         painter = QPainter(self)
         painter.scale(1 / ratio, 1 / ratio)
         painter.drawImage(QPointF(0, 0), self._surface.image)
-        self._draw_fade(painter)
+        self._transition.paint(painter)
         painter.scale(ratio, ratio)
         self.paint_over(painter)
         painter.end()

@@ -136,7 +136,10 @@ class PredictionLayer:
         between = _between_stripes(viewport, area, stripe)
         rows = viewport.image_rows(area.top, area.bottom)
         columns = viewport.image_columns(area.left, area.right)
+        reach = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
         for box, labels, confidence in self._parts:
+            if box.intersect(reach).is_empty:
+                continue
             first, last = np.searchsorted(rows, (box.top, box.bottom))
             left, right = np.searchsorted(columns, (box.left, box.right))
             if first == last or left == right:

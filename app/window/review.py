@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
 from app.actions import Act
 from app.panels.inspect.probe import FAILURES
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from app.window.main_window import MainWindow
 
 
+_POINTER_MS = 40
 FAILED = {
     "Export": "The export failed",
     "ImportMasks": "The import failed",
@@ -84,6 +85,10 @@ class Review(QObject):
         bridge.notice.connect(self._noticed)
         bridge.write_failed.connect(self._write_failed)
         bridge.write_recovered.connect(self._write_recovered)
+        self._pointer_timer = QTimer(self)
+        self._pointer_timer.setSingleShot(True)
+        self._pointer_timer.setInterval(_POINTER_MS)
+        self._pointer_timer.timeout.connect(self._show_pointer)
         self._view.cursor_moved.connect(self._pointer_moved)
         self._view.zoom_changed.connect(window.status.set_zoom)
 
@@ -250,9 +255,15 @@ class Review(QObject):
         session = self._bridge.session
         if session is not None and event.prediction.image_id == session.current:
             self._view.update_prediction(event.prediction)
-            self._pointer_moved(self._view.pointer_point())
+            self._pointer_moved()
 
-    def _pointer_moved(self, point: tuple[float, float] | None) -> None:
+    def _pointer_moved(self) -> None:
+        """Writes place and class a little later: a label laid out anew costs as much as a piece of stroke."""
+        if not self._pointer_timer.isActive():
+            self._pointer_timer.start()
+
+    def _show_pointer(self) -> None:
+        point = self._view.pointer_point()
         session = self._bridge.session
         if session is None or point is None:
             self._window.status.set_pointer(None, "")

@@ -24,6 +24,7 @@ from engine.learn.spread import cells, spread
 from engine.messages import PoolItem
 from engine.opencv import cv2
 from engine.project.images import read_image
+from engine.project.layer_reader import LayerReader
 from engine.project.manifest import Split
 from engine.project.store import AnnotationStore
 
@@ -72,13 +73,8 @@ def store_reader(store_folder: str) -> Callable[[PoolItem], Layers]:
 
     The function raises `AnnotationError` for a damaged annotation and `StorageError` where the disk refuses.
     """
-    store = AnnotationStore(Path(store_folder))
-
-    def read(item: PoolItem) -> Layers:
-        annotation = store.load(item.image_id, item.size).annotation
-        return annotation.label_map, annotation.provenance
-
-    return read
+    reader = LayerReader(AnnotationStore(Path(store_folder)))
+    return lambda item: reader.read(item.image_id, item.size)
 
 
 class Pool:

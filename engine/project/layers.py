@@ -2,7 +2,7 @@
 
 Reading is strict. Decoders of PNG files do not insist on the checksums of pixel data, so they are checked
 here: a flipped bit must not become another class. OpenCV packs and unpacks, because it lets go of Python's
-lock meanwhile and Pillow does not: a layer of twelve megapixels would hold up the brush for a tenth of a second.
+lock meanwhile and Pillow does not: a layer of twelve megapixels held up the brush for a tenth of a second.
 """
 
 import struct

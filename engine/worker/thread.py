@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import threading
 from collections.abc import Callable
 
 from engine.messages import Command, Event, StateChanged, WorkerState
+from engine.priority import step_aside
 from engine.worker.inbox import Inbox
-
-_NICE = 5
 
 
 class Worker:
@@ -45,16 +41,8 @@ class Worker:
 
     def _run(self) -> None:
         # Before torch makes its own threads: they inherit the niceness.
-        _step_aside()
+        step_aside()
         self._emit(StateChanged(state=WorkerState.STARTING))
         from engine.worker.loop import run_loop
 
         run_loop(self._emit, self._inbox, self._threads)
-
-
-def _step_aside() -> None:
-    """Give this thread a lower priority than the window's, where the system can do that for one thread."""
-    if sys.platform == "linux":
-        # Fails only where a sandbox forbids it; the worker then runs at the priority of the window.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -15,14 +15,18 @@ from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.errors import EngineError
 from engine.messages import Event, Problem, WriteFailed, WriteRecovered
+from engine.priority import step_aside
 from engine.project.manifest import Manifest
 from engine.project.project import Project
 from engine.project.store import AnnotationStore
 from engine.writer.jobs import Job
 from engine.writer.schedule import Schedule
 
-REST_S: Final = 0.7
-"""The hand rests when it has not changed an image for this long."""
+REST_S: Final = 2.0
+"""The hand rests when it has not changed an image for this long: longer than it pauses between two strokes.
+
+Writing layers takes a core for a moment, and the steps are on disk before.
+"""
 
 HASHING_S: Final = 3.0
 """How long the end of the thread may wait for the hashes of images; opening the project takes the rest."""
@@ -156,6 +160,7 @@ class Writer:
     # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        step_aside()
         while (job := self._wait_for_job()) is not None:
             try:
                 event = job.write()

@@ -178,8 +178,11 @@ class Schedule:
                 self._works.popleft()
             case Snapshot():
                 key = (job.store.folder, job.image_id)
-                if self._snapshots.get(key) is job:
+                newer = self._snapshots.get(key)
+                if newer is job:
                     del self._snapshots[key]
+                elif newer is not None:  # asked for meanwhile: it waits as long as any other
+                    newer.since, newer.due = now, self._rest_after(now, now)
             case ManifestJob():
                 self._manifest_written(now, job)
             case Hashing():

@@ -67,6 +67,17 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     window.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
     window.show()
     qtbot.waitExposed(window)
+    try:
+        _train(window, qtbot, folder)
+        yield window
+    finally:  # whatever went wrong: a session left open would wait for itself
+        window.bridge.close()
+        window.close()
+        sys.setswitchinterval(before)
+
+
+def _train(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
+    """Open the folder, paint two classes and start training."""
     bridge = window.bridge
     with qtbot.waitSignal(bridge.image_loaded, timeout=PATIENCE_MS):
         window.opening.open(folder)
@@ -86,10 +97,6 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         bridge.steps_done, timeout=PATIENCE_MS, check_params_cb=lambda event: event.step >= STEPS_BEFORE
     ):
         pass
-    yield window
-    bridge.close()
-    window.close()
-    sys.setswitchinterval(before)
 
 
 def _report(name: str, times_ms: list[float]) -> tuple[float, float, float]:

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.gui
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("app.canvas.display.perf_counter", clock)
+    monkeypatch.setattr("app.canvas.transition.perf_counter", clock)
     monkeypatch.setattr("app.canvas.view.perf_counter", clock)
     return clock
 

@@ -12,7 +12,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.canvas.display import FADE_MS
+from app.canvas.transition import FADE_MS
 from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 from tests.support.canvas import (
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.gui
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("app.canvas.display.perf_counter", clock)
+    monkeypatch.setattr("app.canvas.transition.perf_counter", clock)
     monkeypatch.setattr("app.canvas.view.perf_counter", clock)
     return clock
 
@@ -59,6 +59,8 @@ def test_a_prediction_fades_in(view: Screen, clock: Clock, qtbot: QtBot) -> None
     view.layers = replace(view.layers, prediction_opacity=1.0)
     assert view.update_prediction(predicted(SIZE, 0))
     assert color_at(view, 50, 50) == (100, 100, 100)
+    qtbot.waitUntil(lambda: view._transition.is_fading, timeout=60_000)
+    assert color_at(view, 50, 50) == (100, 100, 100)
     reds = []
     for _ in range(4):
         clock.seconds += FADE_MS / 1000 / 5
@@ -66,7 +68,7 @@ def test_a_prediction_fades_in(view: Screen, clock: Clock, qtbot: QtBot) -> None
     assert reds == sorted(set(reds))
     assert 100 < reds[0] < reds[-1] < 255
     clock.seconds += FADE_MS / 1000
-    qtbot.waitUntil(lambda: view._fade is None, timeout=60_000)
+    qtbot.waitUntil(lambda: not view._transition.is_fading, timeout=60_000)
     assert color_at(view, 50, 50) == (255, 0, 0)
 
 
@@ -80,7 +82,9 @@ def test_settling_ends_the_fade(view: Screen) -> None:
     assert color_at(view, 50, 50) == (100, 100, 100)
 
 
-def test_a_refresh_never_touches_human_pixels(view: Screen, host: PaintingHost, clock: Clock) -> None:
+def test_a_refresh_never_touches_human_pixels(
+    view: Screen, host: PaintingHost, clock: Clock, qtbot: QtBot
+) -> None:
     stroke(view, [(100, 100), (140, 200)])
     QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
     view.update_prediction(predicted(SIZE, 1))
@@ -93,6 +97,7 @@ def test_a_refresh_never_touches_human_pixels(view: Screen, host: PaintingHost, 
 
     before = pixels()
     view.update_prediction(predicted(SIZE, 2))
+    qtbot.waitUntil(lambda: view._transition.is_fading, timeout=60_000)
     for _ in range(6):
         assert (pixels()[human] == before[human]).all()
         clock.seconds += FADE_MS / 1000 / 5
@@ -131,6 +136,29 @@ def test_a_press_ends_a_fade_in_progress(view: Screen, host: PaintingHost) -> No
     press(view, view.widget_point(50, 50))
     assert color_at(view, 200, 300) == (0, 0, 255)
     release(view, view.widget_point(50, 50))
+
+
+def test_a_stroke_in_the_middle_of_a_refresh_loses_nothing(
+    view: Screen, host: PaintingHost, qtbot: QtBot
+) -> None:
+    view.layers = replace(view.layers, prediction_opacity=1.0, annotation_opacity=1.0)
+    view.update_prediction(predicted(SIZE, 2))
+    assert view._transition.is_drawing
+    host.polygon([(10, 10), (10, 30), (30, 30), (30, 10)], erase=False)
+    qtbot.waitUntil(lambda: not view._transition.is_drawing, timeout=60_000)
+    assert color_at(view, 20, 20) == (255, 0, 0)
+    assert color_at(view, 290, 390) == (0, 0, 255)
+
+
+def test_panning_in_the_middle_of_a_refresh_loses_nothing(view: Screen, qtbot: QtBot) -> None:
+    view.layers = replace(view.layers, prediction_opacity=1.0)
+    view.zoom_at(2.0, view.widget_point(150, 200))
+    view.settle()
+    view.update_prediction(predicted(SIZE, 2))
+    view.pan_by(-60, -40)
+    qtbot.waitUntil(lambda: not view._transition.is_drawing, timeout=60_000)
+    assert color_at(view, 120, 150) == (0, 0, 255)
+    assert color_at(view, 220, 290) == (0, 0, 255)
 
 
 def test_a_prediction_of_another_size_is_ignored(view: Screen) -> None:

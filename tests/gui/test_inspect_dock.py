@@ -20,23 +20,14 @@ from engine.messages import (
     OverlayKind,
     Problem,
 )
-from tests.support.inspection import Answers, view, views
+from engine.messages.inspection import InspectionKind
+from tests.support.inspection import Answers, opened, view, views
 from tests.support.screen import color_at
 from tests.support.window import Desk, MakeDesk
 
 pytestmark = pytest.mark.gui
 
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-
-
-def opened(desk: Desk, page: str = "pixel") -> Answers:
-    """Open INSPECT at a tab, and let the network show its inside."""
-    desk.window.inspecting.open(page)
-    desk.settle()
-    answers = Answers(desk.session)
-    answers.look()
-    desk.settle()
-    return answers
 
 
 def test_nothing_is_asked_until_the_dock_is_seen_and_all_is_given_back_when_it_goes(desk: Desk) -> None:
@@ -188,6 +179,11 @@ def test_views_of_a_network_nobody_knew_are_drawn_by_their_kind(desk: Desk) -> N
     page.choose("shares")
     assert page.channel.itemText(1) == "sky"
     assert desk.window.inspect.probe.lies("stages shares")
+    guess = view("guess", InspectionKind.LABEL_MAP, np.full((15, 20), 1, np.int64))
+    answers.session.inspection.look()
+    answers.look(coarse=np.full((60, 80), 1, np.uint8), views=(guess,))
+    desk.settle()
+    assert list(page.tiles) == ["first guess", "final", "difference"]  # the first guess is not shown twice
     answers.session.inspection.look()
     answers.look(coarse=None, views=(), can_delete=False)
     desk.settle()
@@ -234,7 +230,5 @@ def test_views_go_to_picture_table_and_facts(desk: Desk, qtbot: QtBot, tmp_path:
 
 
 def test_views_of_the_support_cover_every_picture_kind() -> None:
-    from engine.messages.inspection import InspectionKind
-
     assert {each.kind for each in views()} == set(InspectionKind)
     assert view("a", InspectionKind.HEATMAP, np.zeros((1, 1), np.float32)).title == "a"

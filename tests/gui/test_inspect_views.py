@@ -16,23 +16,13 @@ from engine.messages import (
     OverlayKind,
     PreviewEffect,
 )
-from tests.support.inspection import Answers
+from tests.support.inspection import opened
 from tests.support.screen import color_at
 from tests.support.window import Desk
 
 pytestmark = pytest.mark.gui
 
 STROKE = [(20.5, 20.5), (20.5, 30.5)]
-
-
-def opened(desk: Desk, page: str) -> Answers:
-    """Open INSPECT at a tab, and let the network show its inside."""
-    desk.window.inspecting.open(page)
-    desk.settle()
-    answers = Answers(desk.session)
-    answers.look()
-    desk.settle()
-    return answers
 
 
 def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -> None:
@@ -48,6 +38,7 @@ def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -
     answers.what_if()
     desk.settle()
     assert page.without.text() == "Without sky, road, 2,400 pixels (50 %) would change:"
+    assert desk.window.inspect.laid_name.text() == "Without sky, road: 50 % changes"
     assert [(bar.name, bar.text) for bar in page.changes.bars] == [("road → tree", "2,400")]
     assert color_at(view, 50.5, 40.5) != plain
     assert desk.session.prediction("image_00.png") is None  # nothing that is kept changed
@@ -61,6 +52,7 @@ def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -
 def test_the_matrix_is_sorted_by_strength_or_by_a_column_and_read_with_the_keys(desk: Desk) -> None:
     opened(desk, "relations")
     page = desk.window.inspect.page
+    assert page.which.sizeHint().width() <= page.which.width()  # its title tells one matrix from another
     page.order.setCurrentIndex(1)
     assert page.matrix.rows == (1, 0, 3, 2)
     head = page.matrix.cell_rect(1, 3).center().toPoint()
