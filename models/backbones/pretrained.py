@@ -116,8 +116,8 @@ def load_packaged(package: str, inside: str) -> Mapping[str, Tensor]:
         )
     if not _intact(path):
         raise PretrainedUnavailableError(f"{path.name} in the package {package} is damaged.")
-    # Nothing of the engine is known here, and only this very file, whole, is read.
-    state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    read = torch.load  # noqa: TID251 - nothing of the engine is known here; only this very file, whole, is read
+    state: Mapping[str, Tensor] = read(path, map_location="cpu", weights_only=True)
     return state
 
 

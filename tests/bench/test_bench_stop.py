@@ -19,7 +19,6 @@ from engine.messages import (
     ExportItem,
     NetworkOpened,
     Progress,
-    Shutdown,
     StartTraining,
     StateChanged,
     StepsDone,
@@ -27,7 +26,7 @@ from engine.messages import (
     WorkerState,
 )
 from engine.worker import Worker
-from tests.support.learning import CLASSES, TRAINING, Listener, SmallProject, make_project
+from tests.support.learning import CLASSES, TRAINING, Listener, SmallProject, make_project, running_worker
 
 pytestmark = pytest.mark.bench
 
@@ -43,11 +42,8 @@ def heard() -> Listener:
 
 @pytest.fixture
 def worker(heard: Listener) -> Iterator[Worker]:
-    worker = Worker(heard, threads=1)
-    worker.start()
-    yield worker
-    worker.post(Shutdown())
-    assert worker.join(60)
+    with running_worker(heard) as worker:
+        yield worker
 
 
 def _worst(measure: Callable[[], float]) -> float:

@@ -26,7 +26,7 @@ from engine.messages import (
     WorkerState,
 )
 from engine.worker import Worker
-from tests.support.learning import TRAINING, Listener, make_project, picture
+from tests.support.learning import TRAINING, Listener, make_project, picture, running_worker
 
 CONFIG = replace(TRAINING, refresh_s=0.2, evaluate_every_s=1000.0, checkpoint_every_s=1000.0)
 
@@ -38,11 +38,8 @@ def heard() -> Listener:
 
 @pytest.fixture
 def worker(heard: Listener) -> Iterator[Worker]:
-    worker = Worker(heard, threads=1)
-    worker.start()
-    yield worker
-    worker.post(Shutdown())
-    assert worker.join(60)
+    with running_worker(heard) as worker:
+        yield worker
 
 
 def test_the_corrective_loop_end_to_end(worker: Worker, heard: Listener, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,9 +15,10 @@ from PIL import Image
 
 from engine.annotate.classes import UNLABELLED, ClassTable, Provenance
 from engine.config import AugmentConfig, CropConfig, OptimizerConfig, Precision, TrainingConfig
-from engine.messages import Event, OpenNetwork, PoolItem
+from engine.messages import Event, OpenNetwork, PoolItem, Shutdown
 from engine.project.manifest import Split
 from engine.project.store import AnnotationStore
+from engine.worker import Worker
 from models.configs import CrossEntropyConfig, TinyBackboneConfig, TinyConfig
 
 EventT = TypeVar("EventT")
@@ -148,3 +150,13 @@ class Listener:
         """Forget what was heard."""
         with self._arrived:
             self.events.clear()
+
+
+@contextmanager
+def running_worker(heard: Listener) -> Iterator[Worker]:
+    """A worker with its thread, one thread of torch, that has ended when the test has."""
+    worker = Worker(heard, threads=1)
+    worker.start()
+    yield worker
+    worker.post(Shutdown())
+    assert worker.join(60)

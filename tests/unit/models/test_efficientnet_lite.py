@@ -81,7 +81,7 @@ def test_without_the_package_it_starts_untrained_and_says_so(monkeypatch: pytest
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, torch.Tensor]:
-    pytest.importorskip(PACKAGE)
+    pytest.importorskip(PACKAGE, reason="the published weights lie in this package of data")
     return dict(pretrained.load_packaged(PACKAGE, WEIGHTS))
 
 
