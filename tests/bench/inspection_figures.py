@@ -1,14 +1,17 @@
 """What the inspection views are worth, in figures, on CamVid.
 
-    python -m tests.bench.inspection_figures --camvid DIR --network NAME [--seeds 0-2] [--json FILE]
+    python -m tests.bench.inspection_figures --camvid DIR (--network NAME | --checkpoint F) [--seeds 0-2]
+        [--steps N] [--only FIGURE …] [--json FILE]
 
-A network learns from strokes, of which one in twenty has a wrong class. Then:
+A network, untrained or that of a checkpoint, learns from strokes, of which one in twenty has a wrong class.
+Then:
 
 - slips: share of wrong strokes among the 20 first of the label-error finder, and among the 20 first of the
   class memory's own order (how much nearer another class is);
 - calibration: expected calibration error on held-out images before and after the curve, each image judged by
   a curve fitted on the others;
 - doubt: rank correlation (Spearman) with true errors of entropy, margin and flicker over checkpoints;
+- cards: how far contributions that should add up miss the margin, and deletions a head that runs anew;
 - shift: masks moved by two pixels against masks that were not, area under the ROC curve;
 - preview: a stroke is put on the largest error of a held-out image; of the pixels that flip in that image
   when the network really trains with it, the share whose margin the preview moved the same way.
@@ -19,9 +22,10 @@ steps.
 
 import argparse
 import copy
+import dataclasses
+import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,147 +34,88 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from engine.annotate.classes import UNLABELLED, ClassTable, Provenance
-from engine.config import AugmentConfig, CropConfig, OptimizerConfig, Precision, TrainingConfig
+from engine.annotate.classes import UNLABELLED, Provenance
 from engine.inspect.calibration import cross_fitted, reliability
 from engine.inspect.effect import LastLayer, learnt_layer, present_layer
+from engine.inspect.explain import explain
 from engine.inspect.label_shift import label_shift
 from engine.inspect.labelled import LabelledImage, Stroke, memory_of, strokes_of
-from engine.inspect.look import Look, look_at
+from engine.inspect.look import Look, at, look_at
 from engine.inspect.memory_map import map_memory
 from engine.inspect.ranking import ranked_errors
 from engine.inspect.snapshot import Snapshot
 from engine.inspect.uncertainty import FLICKER_LENGTH, entropy, flicker, narrowness
+from engine.learn.checkpoint import read_checkpoint, restore
 from engine.learn.pool import Layers, Pool
 from engine.learn.trainer import Trainer
-from engine.messages import PoolItem
+from engine.messages import Method, PixelExplained, PoolItem
 from engine.opencv import cv2
 from engine.project.images import read_image
 from engine.project.manifest import Split
+from models.base import SegmentationModel
 from models.build import build_loss, build_model
+from models.configs import LossConfig
+from models.cost import without_weights
 from models.explanation import Explanation
 from models.presets import PRESETS
-from tests.bench.learning_table import class_table, pairs, seeds
+from tests.bench.inspection_budget import Budget, training
+from tests.bench.inspection_scenes import Labels, Scene, correction, read_labels, scenes, strokes
+from tests.bench.learning_table import class_table, seeds
 
 CPU = torch.device("cpu")
-_TRAINED = 100
-_HELD_OUT = 24
-_PREVIEWED = 8
-_PREVIEW_STEPS = 30
-_WRONG_SHARE = 0.05
 _MOVES = ((2, 0), (-2, 0), (0, 2), (0, -2))
-
-Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """An image with its truth, both at half size."""
-
-    name: str
-    image: NDArray[np.uint8]
-    truth: Labels
-    files: tuple[Path, Path]
-
-
-def scenes(folder: Path, count: int, rng: np.random.Generator) -> list[Scene]:
-    """Read some images of a split, drawn by the generator."""
-    files = pairs(folder)
-    return [_scene(*files[number]) for number in rng.permutation(len(files))[:count]]
-
-
-def read_labels(mask: Path) -> Labels:
-    """Read a label map, (H, W) uint8."""
-    return np.asarray(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED), np.uint8)
-
-
-def _scene(image: Path, mask: Path) -> Scene:
-    pixels = read_image(image)
-    size = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    truth = read_labels(mask)[::2, ::2][: size[1], : size[0]]
-    return Scene(
-        image.name, np.asarray(small, np.uint8), np.ascontiguousarray(truth, np.uint8), (image, mask)
-    )
-
-
-def strokes(
-    scene: Scene, classes: ClassTable, rng: np.random.Generator
-) -> tuple[Labels, set[tuple[int, int]]]:
-    """Paint a dot inside every class of a scene, some with a wrong class.
-
-    Returns:
-        (h, w) uint8 label map, and the (y, x) middles of the dots that are wrong.
-    """
-    painted = np.full_like(scene.truth, UNLABELLED)
-    wrong = set()
-    rows, columns = np.ogrid[: painted.shape[0], : painted.shape[1]]
-    for index in classes.indices:
-        depth = cv2.distanceTransform((scene.truth == index).astype(np.uint8), cv2.DIST_L2, 5)
-        if depth.max() < 2.0:
-            continue
-        ys, xs = np.nonzero(depth >= min(3.0, 0.7 * float(depth.max())))
-        pick = rng.integers(len(ys))
-        radius = min(5.0, float(depth[ys[pick], xs[pick]]))
-        dot = (rows - ys[pick]) ** 2 + (columns - xs[pick]) ** 2 < radius**2
-        given = index
-        if rng.random() < _WRONG_SHARE:
-            given = int(rng.choice([other for other in classes.indices if other != index]))
-            wrong.add((int(ys[pick]), int(xs[pick])))
-        painted[dot] = given
-    return painted, wrong
-
-
-def training(steps: int, seed: int) -> TrainingConfig:
-    """Return the budget of a run."""
-    return TrainingConfig(
-        crop=CropConfig(size=160, corrected_share=0.8, recent_share=0.0),
-        augment=AugmentConfig(brightness=0.08, contrast=0.1, saturation=0.1, hue=0.0),
-        optimizer=OptimizerConfig(learning_rate=1.5e-3, cycle_steps=steps, average=0.95, warmup_steps=20),
-        batch_size=4,
-        seed=seed,
-        precision=Precision.FLOAT32,
-    )
 
 
 class Study:
     """One network that learnt from strokes, and the scenes it is asked about.
 
     Args:
-        network: Name of a preset.
+        network: Name of a preset; without a meaning where the budget names a checkpoint.
         folder: CamVid.
-        steps: Updates.
+        budget: What it may cost.
         seed: Of everything that is drawn.
     """
 
-    def __init__(self, network: str, folder: Path, steps: int, seed: int) -> None:
+    def __init__(self, network: str, folder: Path, budget: Budget, seed: int) -> None:
         torch.manual_seed(seed)
+        self.budget = budget
         self.rng = np.random.default_rng(seed)
         self.classes = class_table(folder)
-        self.trained = scenes(folder / "train", _TRAINED, self.rng)
-        self.held_out = scenes(folder / "val", _HELD_OUT, self.rng)
+        self.trained = scenes(folder / "train", budget.trained, self.rng)
+        self.held_out = scenes(folder / "val", budget.held_out, self.rng)
         self.painted: dict[str, Labels] = {}
         self.wrong: set[tuple[str, int, int]] = set()
         for scene in self.trained:
             self.painted[scene.name], wrong = strokes(scene, self.classes, self.rng)
             self.wrong |= {(scene.name, y, x) for y, x in wrong}
-        preset = next(entry for entry in PRESETS if entry.name == network)
-        model = build_model(preset.network, len(self.classes), seed=seed)
-        config = training(steps, seed)
+        model, loss = self._network(network, seed)
+        self.rate = 1.5e-3 if budget.checkpoint is None else 3e-4
+        config = training(budget.steps, seed, budget.crop, self.rate)
         self.pool = Pool(self._layers, self.classes, config.crop, 2**30, read_pixels=self._pixels, seed=seed)
         for _ in self.pool.fill([self._item(scene, Split.TRAIN) for scene in self.trained]):
             pass
-        self.loss = build_loss(preset.loss)
+        self.loss = build_loss(loss)
         self.trainer = Trainer(model, self.loss, config, self.classes, self.pool, CPU)
         self.model = model
-        self._learn(steps)
+        self._learn(budget.steps)
+
+    def _network(self, name: str, seed: int) -> tuple[SegmentationModel[Any], LossConfig]:
+        if self.budget.checkpoint is None:
+            preset = next(entry for entry in PRESETS if entry.name == name)
+            return build_model(preset.network, len(self.classes), seed=seed), preset.loss
+        checkpoint = read_checkpoint(self.budget.checkpoint)
+        model = build_model(without_weights(checkpoint.about.network), len(self.classes), seed=seed)
+        restore(model, checkpoint, self.classes)
+        return model, checkpoint.about.loss
 
     def _learn(self, steps: int) -> None:
+        """Learn from the strokes; the last predictions of held-out scenes are kept for flicker."""
         self.flickering: list[list[Labels]] = [[] for _ in self.held_out]
+        apart = max(1, min(40, steps // FLICKER_LENGTH))
         for step in range(1, steps + 1):
             self.trainer.step()
             left = steps - step
-            if left % 40 == 0 and left // 40 < FLICKER_LENGTH:
+            if left % apart == 0 and left // apart < FLICKER_LENGTH:
                 for seen, scene in zip(self.flickering, self.held_out, strict=True):
                     seen.append(self.look(scene).channels.numpy().astype(np.uint8))
 
@@ -284,9 +229,9 @@ class Study:
         """Share of the pixels that really flip whose margin the preview moved the same way."""
         agreed = flipped = 0
         foreseen = right_way = 0
-        for scene in self.held_out[:_PREVIEWED]:
+        for scene in self.held_out[: self.budget.previewed]:
             look = self.look(scene)
-            stroke = _correction(scene, look.channels.numpy())
+            stroke = correction(scene, look.channels.numpy())
             if stroke is None:
                 continue
             image = self.labelled(scene, look, stroke)
@@ -310,19 +255,54 @@ class Study:
             "of these moved as foreseen": right_way / max(1, foreseen),
         }
 
+    def cards(self) -> dict[str, float]:
+        """Return how far cards are from what they say of themselves, over a grid of pixels of some scenes."""
+        margins, deletions, shares = [0.0], [0.0], [0.0]
+        for scene in self.held_out[:4]:
+            look, fresh = self.look(scene), self.look(scene)
+            height, width = scene.truth.shape
+            for y, x in itertools.product(range(5, height, height // 5), range(5, width, width // 5)):
+                card = explain(look, 0, y, x)
+                total = sum(part.value for part in card.contributions)
+                if card.method is Method.LINEAR:
+                    margins.append(abs(total + card.remainder - card.margin))
+                elif card.method is Method.DELETION:
+                    deletions.append(self._deletion_error(fresh, card))
+                else:
+                    shares.append(abs(total - 1.0))
+        return {
+            "card: sum - margin, at most": max(margins),
+            "card: deletion - head run anew, at most": max(deletions),
+            "card: sum of weights - 1, at most": max(shares),
+        }
+
+    def _deletion_error(self, fresh: Look, card: PixelExplained) -> float:
+        """Return how far the largest part of a card is from the margin lost when the head runs without it."""
+        known, part = fresh.representations, card.contributions[0]
+        if known is None or card.runner_up is None:
+            return 0.0
+        indices = self.classes.indices
+        channels = [indices.index(index) for index in (card.label, card.runner_up)]
+        deleted = torch.zeros(len(indices), dtype=torch.bool)
+        deleted[indices.index(part.class_index)] = True
+        with torch.inference_mode():
+            lost = fresh.logits - known.without(deleted)[0]
+        here = at(lost, fresh.place(card.y, card.x), fresh.frame)
+        return abs(float(here[channels[0]] - here[channels[1]]) - part.value)
+
     def _trained_with(self, scene: Scene, look: Look, stroke: Labels) -> tuple[torch.Tensor, torch.Tensor]:
         """Train on with a stroke as the product does, then go back; logits before and after, (K, h, w)."""
         kept = copy.deepcopy(self.model.state_dict())
         model = copy.deepcopy(self.model)
-        config = training(_PREVIEW_STEPS * 4, 1)
+        config = training(self.budget.preview_steps * 4, 1, self.budget.crop, self.rate)
         painted, self.painted = self.painted, {**self.painted, scene.name: stroke}
-        pool = Pool(self._layers, self.classes, CropConfig(size=160), 2**30, read_pixels=self._pixels, seed=1)
+        pool = Pool(self._layers, self.classes, config.crop, 2**30, read_pixels=self._pixels, seed=1)
         items = [self._item(one, Split.TRAIN) for one in (*self.trained, scene)]
         for _ in pool.fill(items):
             pass
         pool.update(items[-1])
         trainer = Trainer(model, self.loss, config, self.classes, pool, CPU)
-        for _ in range(_PREVIEW_STEPS):
+        for _ in range(self.budget.preview_steps):
             trainer.step()
         self.painted = painted
         before = look.enlarged(look.logits)
@@ -332,21 +312,6 @@ class Study:
         later = look_at(snapshot, scene.name, scene.image)
         self.model.load_state_dict(kept)
         return before, later.enlarged(later.logits)
-
-
-def _correction(scene: Scene, predicted: NDArray[np.int64]) -> Labels | None:
-    """Paint a dot on the largest wrong region of a scene."""
-    best: tuple[int, Labels] | None = None
-    for index in np.unique(scene.truth[scene.truth != UNLABELLED]):
-        wrong = ((scene.truth == index) & (predicted != index)).astype(np.uint8)
-        depth = cv2.distanceTransform(np.pad(wrong, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        if depth.max() < 2.0 or (best is not None and wrong.sum() <= best[0]):
-            continue
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        rows, columns = np.ogrid[: wrong.shape[0], : wrong.shape[1]]
-        dot = (rows - y) ** 2 + (columns - x) ** 2 < min(8.0, float(depth.max())) ** 2
-        best = (int(wrong.sum()), np.where(dot, index, UNLABELLED).astype(np.uint8))
-    return None if best is None else best[1]
 
 
 def _logits(layer: LastLayer, look: Look) -> torch.Tensor:
@@ -370,22 +335,41 @@ def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray((ends - (counts - 1) / 2.0)[places], np.float64)
 
 
+FIGURES: Mapping[str, Callable[[Study], dict[str, float]]] = {
+    "cards": Study.cards,
+    "doubt": Study.doubt,
+    "slips": Study.slips,
+    "shift": Study.shift,
+    "preview": Study.preview,
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the studies and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--camvid", type=Path, required=True)
     parser.add_argument("--network", default="tiny", help="name of a preset")
+    parser.add_argument("--checkpoint", type=Path, help="start from this network instead")
     parser.add_argument("--seeds", type=seeds, default=[0])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES))
     parser.add_argument("--json", type=Path)
+    counts = [field for field in dataclasses.fields(Budget) if field.name != "checkpoint"]
+    for field in counts:
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=int, default=field.default)
     chosen = parser.parse_args(arguments)
+    budget = Budget(
+        **{field.name: getattr(chosen, field.name) for field in counts}, checkpoint=chosen.checkpoint
+    )
+    name = chosen.network if chosen.checkpoint is None else chosen.checkpoint.stem
     table: list[dict[str, Any]] = []
     for seed in chosen.seeds:
-        study = Study(chosen.network, chosen.camvid, chosen.steps, seed)
-        figures = study.doubt() | study.slips() | study.shift() | study.preview()
-        table.append({"network": chosen.network, "seed": seed, **figures})
-        for name, value in table[-1].items():
-            print(f"{name:36} {value:.3f}" if isinstance(value, float) else f"{name:36} {value}", flush=True)
+        study = Study(chosen.network, chosen.camvid, budget, seed)
+        table.append({"network": name, "seed": seed})
+        for figure in chosen.only:
+            found = FIGURES[figure](study)
+            table[-1] |= found
+            for title, value in found.items():
+                print(f"{title:44} {value:.4g}", flush=True)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(table, indent=1))
 
