@@ -35,15 +35,15 @@ STROKES, LOOK_S, BETWEEN_S, ZOOM = 12, 2.0, 1.8, 2.8
 class Quick:
     """The product's own, with or without one of its parts."""
 
-    def __init__(self, *, smooth: bool = True, without: tuple[int, ...] = ()) -> None:
-        self._model, self._smooth, self._without = QuickModel(), smooth, list(without)
+    def __init__(self, *, smooth: bool = True, network: bool = True, without: tuple[int, ...] = ()) -> None:
+        self._model, self._smooth, self._network, self._without = QuickModel(), smooth, network, list(without)
         self._seen = 0
 
     def _grid(self, image: Picture) -> FeatureGrid:
         grid = feature_grid(image)
         values = grid.values.copy()
         values[..., self._without] = 0
-        return FeatureGrid(values, grid.size)
+        return FeatureGrid(values, grid.size, grid.stages if self._network else ())
 
     def learn(self, images: list[tuple[Picture, Picture]]) -> None:
         place = len(images) - 1
@@ -193,6 +193,7 @@ def pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
 
 VARIANTS: dict[str, Callable[[], Quick | Forest]] = {
     "quick model": Quick,
+    "hand-made features alone": lambda: Quick(network=False),
     "without smoothing": lambda: Quick(smooth=False),
     "without surroundings": lambda: Quick(without=tuple(range(31, 43))),
     "random forest": Forest,
