@@ -55,15 +55,23 @@ class BarList(QWidget):
         look: Gives the colours.
         signed: Zero lies in the middle and the sign is a direction; else bars begin at the left.
         clickable: Rows can be chosen with the mouse and the arrow keys.
+        whole: The value of a full bar, such as 1 for shares; without one the longest bar is full.
     """
 
     chosen = Signal(int)
 
     def __init__(
-        self, look: Look, *, signed: bool = False, clickable: bool = False, parent: QWidget | None = None
+        self,
+        look: Look,
+        *,
+        signed: bool = False,
+        clickable: bool = False,
+        whole: float | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._look = look
+        self._whole = whole
         self._signed = signed
         self._clickable = clickable
         self._bars: tuple[Bar, ...] = ()
@@ -165,7 +173,7 @@ class BarList(QWidget):
             self.width() * (0.6 if any(len(bar.colors) > 1 for bar in self._bars) else 0.46),
         )
         run = QRectF(names + 8, 0, max(12.0, self.width() - names - values - 18), ROW)
-        largest = max((abs(bar.value) for bar in self._bars), default=0.0) or 1.0
+        largest = self._whole or max((abs(bar.value) for bar in self._bars), default=0.0) or 1.0
         for number, bar in enumerate(self._bars):
             row = QRectF(0, number * ROW, self.width(), ROW)
             if number == self._current:
@@ -201,7 +209,7 @@ class BarList(QWidget):
 
     def _draw_run(self, painter: QPainter, bar: Bar, run: QRectF, largest: float) -> None:
         zero = run.center().x() if self._signed else run.left()
-        length = bar.value / largest * (run.width() / 2 if self._signed else run.width())
+        length = min(bar.value / largest, 1.0) * (run.width() / 2 if self._signed else run.width())
         painter.setPen(Qt.PenStyle.NoPen)
         ground = self._look.color("line")
         ground.setAlpha(110)

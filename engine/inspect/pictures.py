@@ -114,14 +114,18 @@ def label_png(label_map: NDArray[np.uint8], image: Rgb, classes: ClassTable, tit
 
 
 def matrix_png(values: NDArray[np.floating], names: Sequence[str], title: str) -> bytes:
-    """Return a matrix (K, K): blue above 0, red below, white 0; rows act on columns."""
+    """Return a matrix (K, K): red above 0, blue below, white 0; rows act on columns.
+
+    Colours span the cells of different classes: what a class does to itself is often ten times as much.
+    """
     cell = _CELL if len(names) <= _MOST_NAMED else max(4, 2816 // len(names))
     font = ImageFont.load_default(size=min(13, max(4, cell - 2)))
     left = _MARGIN + max(int(font.getlength(_short(name))) for name in names)
     top = left + 24
     paper = _paper(left + cell * len(names), top + cell * len(names) - _MARGIN, title)
     pen, small = ImageDraw.Draw(paper), ImageFont.load_default(size=10)
-    most = max(float(np.abs(values).max()), 1e-12)
+    sizes = np.abs(values)
+    most = float(sizes[~np.eye(len(names), dtype=np.bool_)].max(initial=0.0)) or float(sizes.max()) or 1.0
     for row, name in enumerate(names):
         middle = top + cell * row + cell // 2
         pen.text((left - 4, middle), _short(name), _TEXT, font, anchor="rm")
@@ -216,7 +220,7 @@ def _heat_colors(values: NDArray[np.uint8]) -> Rgb:
 
 
 def _diverging(share: float) -> tuple[int, int, int]:
-    strong = _COLD if share >= 0 else _WARM
+    strong = _WARM if share >= 0 else _COLD
     red, green, blue = (
         round(paper + (ink - paper) * min(1.0, abs(share))) for paper, ink in zip(_PAPER, strong, strict=True)
     )

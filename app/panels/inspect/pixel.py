@@ -49,7 +49,7 @@ class PixelPage(Page):
         self.body.addLayout(top)
         self.hint = wrapped("Move over the image. Y pins the pixel under the cursor.", kind="muted")
         self.body.addWidget(self.hint)
-        self.probabilities = BarList(look)
+        self.probabilities = BarList(look, whole=1.0)
         self.body.addWidget(self.probabilities)
         self.margin = wrapped("")
         self.body.addWidget(self.margin)
@@ -83,7 +83,7 @@ class PixelPage(Page):
             self._facts.addWidget(self.facts[name], row, 1)
         self.body.addLayout(self._facts)
         section(self.body, "Who labelled this image")
-        self.shares = BarList(look)
+        self.shares = BarList(look, whole=1.0)
         self.body.addWidget(self.shares)
         self.reasons.chosen.connect(self._without)
         self.influence.toggled.connect(self._show_influence)
@@ -284,12 +284,6 @@ class PixelPage(Page):
         return Export(f"pixel-{pixel.y}-{pixel.x}", pictures, rows, facts)
 
 
-FACTS: Mapping[str, str] = {
-    "said": "Said by",
-    "first": "First guess",
-    "memory": "Nearest memory",
-    "flicker": "Flicker",
-}
 SAID_BY: Mapping[Provenance, str] = {
     Provenance.NOBODY: "nobody yet: predicted",
     Provenance.STROKE: "you painted it",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.canvas.overlay import ChangeOverlay, class_colors
 from app.panels.inspect.page import Export, Page, color_of, percent, section, wrapped
@@ -43,10 +44,10 @@ class RelationsPage(Page):
         self.order.addItems(["Class order", "Strongest first", "By a column"])
         for box in (self.which, self.order):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        choices = QHBoxLayout()
+        choices = QVBoxLayout()
         choices.setSpacing(6)
-        choices.addWidget(self.which, 3)
-        choices.addWidget(self.order, 2)
+        choices.addWidget(self.which)
+        choices.addWidget(self.order)
         self._choices = QWidget()
         self._choices.setLayout(choices)
         choices.setContentsMargins(0, 0, 0, 0)
@@ -145,8 +146,9 @@ class RelationsPage(Page):
         )
         names = [self.probe.class_name(index) for index in ready.classes]
         colors = [color_of(self.probe, index) for index in ready.classes]
-        ramp = ramp_for(values)
-        bounds = ramp.bounds(values)
+        between = between_classes(values)
+        ramp = ramp_for(between)
+        bounds = ramp.bounds(between)
         self.matrix.set_matrix(values, names, colors, ramp, bounds)
         self.matrix.set_order(*self._ordered(values))
         self._frame.setFixedHeight(self.matrix.heightForWidth(max(self._frame.width(), 1)) + 2)
@@ -265,8 +267,9 @@ class RelationsPage(Page):
             self.probe.lay(None)
         if ready is not None and answer is not None and changes and self.probe.is_active:
             names = ", ".join(self.probe.class_name(index) for index in answer.deleted)
+            share = percent(float((ready.label_map != answer.label_map).mean()))
             overlay = ChangeOverlay(ready.label_map, answer.label_map, class_colors(self.probe.classes))
-            self.probe.lay(Laid(WHAT_IF, f"Without {names}", overlay))
+            self.probe.lay(Laid(WHAT_IF, f"Without {names}: {share} changes", overlay))
 
     def _change(self, pair: tuple[int, int], count: int, total: int) -> Bar:
         before, after = (self.probe.class_name(index) for index in pair)
@@ -297,6 +300,15 @@ class RelationsPage(Page):
                 for (a, b), count in answer.changes.items()
             ]
         return Export("relations", pictures, rows, facts)
+
+
+def between_classes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cells of different classes, (K * K - K,), which colours span; all where those are 0.
+
+    What a class does to itself is often ten times what it does to others, and less of a surprise.
+    """
+    others = values[~np.eye(len(values), dtype=np.bool_)]
+    return others if others.any() else values.ravel()
 
 
 NOTHING_DELETED = (

@@ -121,7 +121,8 @@ class StagesPage(Page):
 
     def _names(self, ready: InspectionReady) -> list[str]:
         both = [FIRST, FINAL, DIFFERENCE] if ready.coarse is not None else [FINAL]
-        return both + [view.name for view in ready.views if view.kind in PICTURED]
+        pictured = [view for view in ready.views if view.kind in PICTURED]
+        return both + [view.name for view in pictured if not is_first_guess(view, ready)]
 
     def _tile(self, name: str) -> Picture:
         view = self._view(name)
@@ -341,6 +342,20 @@ class StagesPage(Page):
             "views": {view.name: view.explanation for view in ready.views},
         }
         return Export("stages", pictures, rows, facts)
+
+
+def is_first_guess(view: InspectedView, ready: InspectionReady) -> bool:
+    """Say whether a view is the first guess itself, which has a picture of its own."""
+    if view.kind is not InspectionKind.LABEL_MAP or ready.coarse is None:
+        return False
+    height, width = view.values.shape
+    rows, columns = (
+        (2 * np.arange(count) + 1) * whole // (2 * count)
+        for count, whole in zip((height, width), ready.coarse.shape, strict=True)
+    )
+    classes = np.array(ready.classes, np.int64)
+    shown = classes[np.clip(view.values.astype(np.int64), 0, len(classes) - 1)]
+    return bool(np.array_equal(shown, ready.coarse[np.ix_(rows, columns)]))
 
 
 EXPLANATIONS: Mapping[str, str] = {

@@ -53,8 +53,18 @@ def test_a_matrix_is_written_as_picture_and_table() -> None:
     assert [float(cell) for cell in text[1].split(",")[1:]] == [1.0, -0.5, 0]
     shown = pixels(pictures.matrix_png(values, CLASSES.names, "Relation")).reshape(-1, 3)
     blue = shown[:, 2].astype(int) - shown[:, 0]
-    assert blue.max() > 50
-    assert blue.min() < -50
+    assert blue.max() > 50  # the -0.5
+    assert blue.min() < -50  # the 1 and, half as strong, the 0.25
+
+
+def test_colours_of_a_matrix_span_the_cells_of_different_classes() -> None:
+    def red(own: float) -> int:
+        values = np.diag([own, own, own])
+        values[0, 1] = 0.1
+        shown = pixels(pictures.matrix_png(values, ("a", "b", "c"), "Relation")).astype(int)
+        return int(((shown[..., 0] - shown[..., 2]) > 100).sum())
+
+    assert red(1.0) > 3.5 * red(0.0) > 0  # the cell of 0.1 is as red as the three of 1
 
 
 def test_a_map_is_written_as_numbers() -> None:
