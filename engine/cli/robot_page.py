@@ -2,9 +2,19 @@
 
 import html
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from engine.cli.robot_files import Outcome
-from engine.cli.robot_tables import delivered, differences, effort, percent, points, reached, sensitivity
+from engine.cli.robot_tables import (
+    areas,
+    delivered,
+    differences,
+    effort,
+    percent,
+    points,
+    reached,
+    sensitivity,
+)
 from engine.measure.costs import constants
 from engine.measure.robot.results import TARGETS
 from engine.measure.robot.statistics import interval, mean_classes, moments
@@ -80,9 +90,8 @@ def _curve_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         )
         for seconds in times
     ]
-    rows.append(
-        ("area under the curve", *(percent(interval([run.area() for run in o.runs])) for o in outcomes))
-    )
+    found = [dict(areas(outcome.runs)) for outcome in outcomes]
+    rows += [(name, *(percent(one.get(name)) for one in found)) for name in dict.fromkeys(chain(*found))]
     rows += [
         (f"seconds to {target:.2f}", *(reached(outcome.runs, target) for outcome in outcomes))
         for target in TARGETS

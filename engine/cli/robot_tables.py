@@ -15,6 +15,7 @@ from engine.measure.robot.statistics import (
     paired,
 )
 
+_AREAS_TO = (300.0, 600.0, 1800.0)
 _SHORTEST = 60.0
 """Before this user time there is not yet a curve whose times could be stretched."""
 
@@ -41,7 +42,8 @@ def _one(outcome: Outcome) -> Iterator[str]:
     for seconds in moments(runs):
         yield f"  mIoU at {seconds:6.0f} s   {percent(interval([run.at(seconds) for run in runs]))}"
     yield f"  mIoU at the end      {percent(interval([run.curve[-1].miou for run in runs]))}"
-    yield f"  area under the curve {percent(interval([run.area() for run in runs]))}"
+    for name, area in areas(runs):
+        yield f"  {name:<36} {percent(area)}"
     for name, masks in delivered(runs):
         yield f"  {name:<36} {percent(masks)}"
     for target in TARGETS:
@@ -75,6 +77,14 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     yield "later models that were worse", str(sum(run.worse for run in runs))
     yield "stroke to renewed picture, p50 / p95", f"{_s(latency(runs, 50))} / {_s(latency(runs, 95))}"
     yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
+
+
+def areas(runs: Sequence[RunResult]) -> Iterator[tuple[str, Interval | None]]:
+    """The area under the curve of the whole session, and to the times that sessions are compared at."""
+    yield "area under the curve", interval([run.area() for run in runs])
+    end = min((run.seconds for run in runs), default=0.0)
+    for until in (at for at in _AREAS_TO if at < end):
+        yield f"area under the curve to {until:.0f} s", interval([run.area(until) for run in runs])
 
 
 def delivered(runs: Sequence[RunResult]) -> Iterator[tuple[str, Interval | None]]:

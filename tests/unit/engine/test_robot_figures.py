@@ -99,6 +99,13 @@ def test_other_prices_move_measurements_in_time_and_nothing_else() -> None:
     assert [point.seconds for point in at_other_prices(waiting, work=2.0).curve] == [190.0, 390.0]
 
 
+def test_areas_are_told_to_the_times_sessions_are_compared_at() -> None:
+    text = "\n".join(summary([Outcome(title="ours", options={}, runs=(run_of(0, 0.2, 0.4, 0.4, 0.4),))]))
+    assert text.count("area under the curve") == 2
+    (line,) = (line for line in text.splitlines() if "area under the curve to 300 s" in line)
+    assert line.endswith("26.7 %")
+
+
 def test_a_comparison_says_what_other_costs_make_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
