@@ -98,6 +98,54 @@ def test_stored_states_are_imported_whole(tmp_path: Path, name: str) -> None:
     assert float((found - expected).abs().max()) < 1e-4 * float(expected.abs().max())
 
 
+@pytest.mark.golden
+@pytest.mark.parametrize(
+    "name", ["idrnet_fcn_r18", "idrnet_aspp_r18_sa_after", "mcibi_deeplabv3_r18", "mcibipp_ppm_r18"]
+)
+def test_a_file_saved_in_the_middle_of_training_predicts_what_the_authors_code_predicted(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole way by the command: wrapped names, optimizer and scaler beside them, settings by hand."""
+    case = stored(name)
+    state = case["state"]
+    moments = {number: {"momentum_buffer": values} for number, values in enumerate(state.values())}
+    groups = [{"lr": 0.01, "momentum": 0.9, "params": list(moments)}]
+    file = tmp_path / "checkpoints-epoch-130.pth"
+    torch.save(
+        {
+            "cur_epoch": 130,
+            "cur_iter": 164_190,
+            "model": {f"module.{key}": values for key, values in state.items()},
+            "optimizer": {"state": moments, "param_groups": groups},
+            "grad_scaler": {"scale": 65536.0, "growth_factor": 2.0, "_growth_tracker": 7},
+        },
+        file,
+    )
+    said = () if name == "idrnet_fcn_r18" else ("--set", "dilations=1,2,3,4")
+    checkpoint = read_checkpoint(import_to(tmp_path / "ours.pt", file, *said))
+    assert "0 missing, 0 left over" in capsys.readouterr().out
+    assert checkpoint.about.step == 164_190
+
+    kept = {
+        "context.relations.mean": "class_relations_mean",
+        "context.relations.variance": "class_relations_var",
+    }
+    kept |= {"context.relations.vectors": "dl_cls_representations", "memory.memory": "memory_module.memory"}
+    carried = [own for own, theirs in kept.items() if theirs in state]
+    assert carried
+    for own in carried:
+        assert torch.equal(checkpoint.weights[own], state[kept[own]])
+
+    model = build_model(checkpoint.about.network, 6, seed=3).eval()
+    assert restore(model, checkpoint, checkpoint.about.classes).is_exact
+    with torch.no_grad():
+        found = model(case["images"]).logits
+    expected = torch.nn.functional.interpolate(
+        case["eval_logits"], size=case["images"].shape[-2:], mode="bilinear"
+    )
+    assert float((found - expected).abs().max()) < 1e-4 * float(expected.abs().max())
+
+
 def test_what_is_missing_and_left_over_is_named(tmp_path: Path) -> None:
     path, _ = write(
         tmp_path, "idrnet", changes={"decoder_stage2.4.bias": None, "extra.weight": torch.zeros(2)}
@@ -243,12 +291,13 @@ def test_what_a_file_does_not_tell_can_be_said(tmp_path: Path, capsys: pytest.Ca
     # Setting by setting.
     settings = ("gather_by_pixels=Yes", "backbone.output_stride=16", "refinements=2", "dilations=1, 6,12")
     changed = read_checkpoint(import_to(out, path, *(x for each in settings for x in ("--set", each))))
+    backbone: Any = plain.network.backbone
     expected = replace(
         plain.network,
         gather_by_pixels=True,
         refinements=2,
         dilations=(1, 6, 12),
-        backbone=replace(plain.network.backbone, output_stride=OutputStride.STRIDE16),  # type: ignore[arg-type]
+        backbone=replace(backbone, output_stride=OutputStride.STRIDE16),
     )
     assert changed.about.network == expected
     own = model.state_dict()

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from models.backbone_configs import (
     BackboneConfig,
@@ -21,7 +20,6 @@ from models.backbone_configs import (
     SwinSize,
     VitConfig,
 )
-from models.backbones.build import build_backbone
 from models.backbones.swin import PatchMerging
 from models.build import build_model
 from models.context_configs import ContextKind
@@ -30,7 +28,7 @@ from models.memory_configs import DecoderKernel, McibiConfig, McibiPlusPlusConfi
 from models.released import backbones
 from models.released.published import UnknownCheckpointError, read_published
 from models.weights import load_state
-from tests.support.published import BACKBONE, SMALL, published_state, small_network
+from tests.support.published import BACKBONE, SMALL, names_of, published_names, published_state, small_network
 
 R50 = ResNetConfig(depth=ResNetDepth.RESNET50, stem=ResNetStem.DEEP, pretrained=False)
 R101 = replace(R50, depth=ResNetDepth.RESNET101)
@@ -146,60 +144,6 @@ def test_a_backbone_nobody_published_is_refused() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- backbones
-
-
-def names_of(config: BackboneConfig) -> dict[str, Tensor]:
-    with torch.device("meta"):
-        return build_backbone(config).state_dict()
-
-
-def published_names(config: BackboneConfig) -> dict[str, Tensor]:
-    """Returns the tensors of a backbone by published name, as the files' authors named them."""
-    found: dict[str, Tensor] = {}
-    for name, values in names_of(config).items():
-        parts = name.split(".")
-        match config:
-            case ResNestConfig() if parts[0] in {"conv1", "bn1"}:
-                name = ".".join(["stem", "7" if parts[0] == "bn1" else parts[1], parts[-1]])  # noqa: PLW2901
-            case VitConfig():
-                name = _vit(parts)  # noqa: PLW2901
-            case SwinConfig():
-                name = _swin(parts)  # noqa: PLW2901
-            case _:
-                pass
-        found[name] = values
-    if isinstance(config, SwinConfig):
-        for name in [name for name in found if name.endswith("bias_table")]:
-            found[name.replace("bias_table", "index")] = torch.zeros(144, 144, device="meta")
-    return found
-
-
-def _vit(parts: list[str]) -> str:
-    if parts[0] == "patch_embed":
-        return f"patch_embed.projection.{parts[1]}"
-    if parts[0] != "layers":
-        return ".".join(parts)
-    inner = {
-        "norm1": "ln1",
-        "norm2": "ln2",
-        "qkv": "attn.attn.in_proj_",
-        "proj": "attn.attn.out_proj",
-        "mlp": "ffn.layers.0.0" if parts[3] == "0" else "ffn.layers.1",
-    }[parts[2]]
-    return f"layers.{parts[1]}.{inner}{'' if inner.endswith('_') else '.'}{parts[-1]}"
-
-
-def _swin(parts: list[str]) -> str:
-    if parts[0] == "norms":
-        return f"norm{parts[1]}.{parts[2]}"
-    number, rest = int(parts[1]), parts[2:]
-    if number == 0:
-        return f"patch_embed.{'projection' if rest[0] == '0' else 'norm'}.{rest[1]}"
-    if number % 2 == 0:
-        return f"stages.{number // 2 - 1}.downsample.{'.'.join(rest)}"
-    inner = ".".join(rest[1:]).replace("attn.", "attn.w_msa.")
-    inner = inner.replace("mlp.0.", "ffn.layers.0.0.").replace("mlp.3.", "ffn.layers.1.")
-    return f"stages.{number // 2}.blocks.{rest[0]}.{inner}"
 
 
 @pytest.mark.parametrize(
