@@ -85,7 +85,9 @@ def seen_size(size: tuple[int, int]) -> tuple[int, int]:
     """Return the (H, W) in which the network sees an image of (H, W): bounded whatever its size and form."""
     scale = min(_ENLARGED, math.sqrt(_SEEN_PIXELS / (size[0] * size[1])))
     height, width = (max(_SHORTEST, round(edge * scale)) for edge in size)
-    return min(height, _SEEN_PIXELS // width), min(width, _SEEN_PIXELS // height)
+    if height < width:
+        return height, min(width, _SEEN_PIXELS // height)
+    return min(height, _SEEN_PIXELS // width), width
 
 
 def _interpolation(before: int, after: int) -> int:

@@ -57,7 +57,7 @@ def test_without_the_weights_hand_made_features_do() -> None:
 
 
 def test_with_the_weights_every_stage_is_there() -> None:
-    pytest.importorskip(PACKAGE)
+    pytest.importorskip(PACKAGE, reason="the published weights lie in this package of data")
     found = stage_features(picture(0)[0])
     assert tuple(len(stage) for stage in found) == CHANNELS
     for stage in found:
@@ -70,8 +70,7 @@ def test_with_the_weights_every_stage_is_there() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (9, 1), (360, 480), (724, 724), (1, 500_000), (500_000, 1)])
 def test_what_the_network_sees_is_bounded_whatever_the_form(size: tuple[int, int]) -> None:
     height, width = seen_size(size)
-    assert min(height, width) >= 32 or max(size) > 1000 * min(size)
-    assert min(height, width) >= 1
+    assert min(height, width) >= 32
     assert height * width <= 540 * 720
 
 
