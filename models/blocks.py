@@ -100,6 +100,26 @@ def conv_norm_act(
     return [convolution, norm(kind, width), nn.ReLU(inplace=True)]
 
 
+def first_of(layers: nn.Sequential, values: Tensor, channels: slice) -> Tensor:
+    """Returns what the first convolution of some layers makes of a part of its input channels.
+
+    Parts add up to the whole: convolutions are linear, and this one has no bias.
+
+    Args:
+        layers: their first is a convolution without bias.
+        values: (B, channels of the part, h, w).
+        channels: which of the input channels `values` are.
+
+    Raises:
+        TypeError: the first layer is no convolution.
+    """
+    first = layers[0]
+    if not isinstance(first, nn.Conv2d):
+        raise TypeError(f"the first layer is a {type(first).__name__}, no convolution")
+    weight = first.weight[:, channels]
+    return F.conv2d(values, weight, None, first.stride, first.padding, first.dilation)
+
+
 def resize(values: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Resizes (B, C, h, w) bilinearly to `size`, with half-pixel centres; unchanged if it fits."""
     if values.shape[-2:] == tuple(size):

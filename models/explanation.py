@@ -30,6 +30,24 @@ class Representations(ABC):
     present: Tensor
     diagnosed: bool = False
 
+    def prepare(self) -> bool:
+        """Computes what deletions will need, so that the first is no slower than the next.
+
+        Returns:
+            Whether there was anything to compute.
+        """
+        return False
+
+    def without_at(self, deleted: Tensor, places: Tensor) -> Tensor | None:
+        """Returns logits (B, K, n) of `without` at a few places alone; None where that saves nothing.
+
+        Args:
+            deleted: (K,) bool.
+            places: (n,) int64, numbers of places of a map (h, w), row by row.
+        """
+        del deleted, places
+        return None
+
     @abstractmethod
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) of the head alone, rerun without some classes.

@@ -24,6 +24,14 @@ class Groups:
     members: Tensor
     present: Tensor
 
+    def at(self, places: Tensor) -> "Groups":
+        """Returns the same groups on a map (1, n) of a few places, numbered row by row, (n,) int64."""
+        return Groups(
+            label=self.label.flatten(1)[:, None, places],
+            members=self.members[:, :, places],
+            present=self.present,
+        )
+
 
 def group(logits: Tensor) -> Groups:
     """Groups pixels by their most probable class; without gradient.

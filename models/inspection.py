@@ -26,3 +26,7 @@ class InspectionKind(Enum):
     """(K, M, C) float: M vectors per class."""
     CLASS_VALUES = "class_values"
     """(K,) float: one number per class, e.g. how often it was seen."""
+
+
+FIRST_STAGE = ("pseudo_label", "coarse", "prediction_stage1")
+"""Names under which networks show the prediction of their first stage, as a `LABEL_MAP`."""

@@ -330,8 +330,8 @@ class QueuePanel(QWidget):
             Shown.REVIEWED: "None reviewed yet. Enter accepts an image and goes on.",
             Shown.UNSURE: "No image stands out as unsure. Images are looked at while you work.",
             Shown.CHANGED: "No prediction has changed since you looked.",
-            Shown.DISPUTED: "None so far. Images count once INSPECT has looked at them: Ctrl+Shift+I, then D "
-            "goes on.",
+            Shown.DISPUTED: "None so far. Images are looked at while you work, if the network has several "
+            "stages.",
         }.get(self.model.shown, "")
 
     def _filter_changed(self, row: int) -> None:

@@ -20,6 +20,7 @@ from app.panels.inspect import InspectPanel, Laid, Probe
 from app.panels.inspect.page import Export
 from engine.errors import EngineError
 from engine.files import atomic_write
+from engine.messages import ImageScored
 
 if TYPE_CHECKING:
     from app.window.main_window import MainWindow
@@ -58,12 +59,18 @@ class Inspecting(QObject):
         probe.jump.connect(self.jump)
         probe.fix.connect(self.fix)
         probe.disputed.connect(window.queue.model.set_dispute)
+        window.bridge.image_scored.connect(self._scored)
         panel.strength_changed.connect(lambda _strength: self._lay(probe.lying))
         panel.export_wanted.connect(self._export)
         # A dock behind another tab counts as visible in Qt; only this signal knows better.
         window.docks["inspect"].visibilityChanged.connect(self._seen)
         self.written.connect(self._tell_written)
         window.bridge.image_loaded.connect(lambda _event: self._arrived())
+
+    def _scored(self, event: ImageScored) -> None:
+        """Take in how far first guess and answer differ in an image that was looked at small."""
+        if event.disputed is not None:
+            self._window.queue.model.set_dispute(event.image_id, event.disputed)
 
     def table(self) -> dict[Act, Callable[[], object]]:
         """Return what the actions of the menu Inspect do."""

@@ -79,7 +79,9 @@ def how(look: Look) -> str:
         return ""
     if look.representations is not None and look.representations.diagnosed:
         return "By deletion: how much the margin falls when what a class tells the others is taken away."
-    if look.representations is not None:
+    if explanation.gates and look.is_measured:
+        return "By deletion: how much the margin falls when the channels a class opens are left neutral."
+    if look.representations is not None and not explanation.gates:
         return "By weights: how much this place takes of what is remembered of each class."
     if explanation.gates:
         return "By gates: how far the channels that each class opens are open here."
@@ -95,7 +97,7 @@ def _why(look: Look, pixel: _Pixel) -> _Why:
             remainder=0.0,
             sentence="This network shows how probable it finds each class here, not why.",
         )
-    if known is not None and known.diagnosed:
+    if known is not None and (known.diagnosed or (explanation.gates and look.is_measured)):
         return _by_deletion(look, pixel)
     weights = None if known is None else known.taken()
     if weights is not None:
@@ -108,20 +110,27 @@ def _why(look: Look, pixel: _Pixel) -> _Why:
 def _by_deletion(look: Look, pixel: _Pixel) -> _Why:
     values = {}
     for channel in look.present():
-        logits = at(look.without(frozenset({channel})), pixel.place, look.frame).double()
+        logits = look.without_at(channel, pixel.place)
         values[channel] = pixel.margin - float(logits[pixel.label] - logits[pixel.second])
-    most = _most(look, values.items())
     return _Why(
         method=Method.DELETION,
         values=values,
         remainder=0.0,
-        sentence=(
-            f"Without what {most} tells the others, the lead of {_name(look, pixel.label)} "
-            f"would change most; each class was deleted alone."
-            if most
-            else "No class tells the others anything here."
-        ),
+        sentence=_said_by_deletion(look, pixel, _most(look, values.items())),
     )
+
+
+def _said_by_deletion(look: Look, pixel: _Pixel, most: str) -> str:
+    if not most:
+        return "No class tells the others anything here."
+    gated = look.explanation is not None and bool(look.explanation.gates)
+    gone = (
+        f"With the channels that {most} opens left neutral"
+        if gated
+        else f"Without what {most} tells the others"
+    )
+    lead = f"the lead of {_name(look, pixel.label)} would change most"
+    return f"{gone}, {lead}; each class was deleted alone."
 
 
 def _by_weights(look: Look, pixel: _Pixel, weights: Tensor) -> _Why:

@@ -20,7 +20,7 @@ from engine.inspect.look import Look
 from engine.inspect.memory_map import map_memory
 from engine.inspect.overlays import disagreement, doubt, mask_shift, overlay_ready, structure
 from engine.inspect.what_if import changes, relations, target_of
-from engine.messages import OverlayKind, OverlayReady
+from engine.messages import OverlayKind, OverlayReady, Projection
 from models.inspection import InspectionKind
 
 _MAPS = (InspectionKind.HEATMAP, InspectionKind.CLASS_HEATMAPS)
@@ -33,12 +33,20 @@ class ViewFiles:
         look: What a network kept of an image.
         folder: Where the files go; made where it is not there.
         mask: (H, W) uint8 permanent class indices to measure against, or None.
+        projection: How the memory is put on a plane.
     """
 
-    def __init__(self, look: Look, folder: Path, mask: NDArray[np.uint8] | None) -> None:
+    def __init__(
+        self,
+        look: Look,
+        folder: Path,
+        mask: NDArray[np.uint8] | None,
+        projection: Projection = Projection.PRINCIPAL,
+    ) -> None:
         self._look = look
         self._folder = folder
         self._mask = mask
+        self._projection = projection
         self.written: list[str] = []
 
     def write(self, view: str, place: tuple[int, int] | None) -> None:
@@ -95,7 +103,7 @@ class ViewFiles:
         if memory is None:
             raise EngineError("This network keeps no memory of classes.", "Choose MCIBI or IDRNet.")
         classes = self._look.classes
-        mapped = map_memory(0, self._look.snapshot.step, classes.indices, memory, ())
+        mapped = map_memory(0, self._look.snapshot.step, classes.indices, memory, (), self._projection)
         self._put("memory.png", pictures.plane_png(mapped, classes, "Class memory"))
         names = {spec.index: spec.name for spec in classes}
         rows = [
@@ -145,6 +153,9 @@ class ViewFiles:
         height, width = self._look.size
         if place is None or place[0] >= height or place[1] >= width:
             raise EngineError(f"The image has {height} rows and {width} columns.", "Name a pixel inside.")
+        if self._look.explanation is not None and self._look.explanation.gates:
+            for channel in self._look.present():  # what gates do is known by deletion; here is time for it
+                self._look.without(frozenset({channel}))
         found = explain(self._look, 0, *place)
         names = {spec.index: spec.name for spec in self._look.classes}
         content = {

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from engine.annotate.classes import ClassTable
 from engine.inspect.snapshot import Snapshot, working_image
+from engine.inspect.strongest import strongest_enlarged
 from engine.messages import InspectedView
 from engine.opencv import cv2
 from models.explanation import Explanation, Representations
-from models.inspection import InspectionKind
+from models.inspection import FIRST_STAGE, InspectionKind
 from models.output import InspectionView, SegmentationOutput
 
 _BATCHED = (
@@ -27,9 +28,6 @@ _BATCHED = (
     InspectionKind.CLASS_HEATMAPS,
     InspectionKind.CHANNEL_HEATMAPS,
 )
-_COARSE = ("pseudo_label", "coarse", "prediction_stage1")
-"""Names under which networks show the prediction of their first stage."""
-
 _MOST_LOGITS = 2**26
 """Logits held at once while a label map is made: 256 MB. With more classes the map is made smaller."""
 
@@ -90,10 +88,16 @@ class Look:
         whole = F.interpolate(logits[None], size=frame, mode="bilinear", align_corners=False)[0]
         return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))]
 
+    def strongest(self, logits: Tensor) -> Tensor:
+        """Return the strongest channel of logits (K, h', w') at every working pixel, (h, w) int64."""
+        height, width = self.image.shape[:2]
+        return strongest_enlarged(logits, self.frame, (height, width))
+
     def label_map(self, channels: Tensor) -> NDArray[np.uint8]:
         """Return (H, W) uint8 permanent class indices of (h, w) channels of any size, nearest pixel."""
         index_of = np.array(self.classes.index_of(), np.uint8)
-        return enlarged_labels(index_of[channels.cpu().numpy()], self.size)
+        small = channels.to(torch.uint8).cpu().numpy()
+        return enlarged_labels(np.take(index_of, small), self.size)
 
     def predicted(self) -> NDArray[np.uint8]:
         """Return (H, W) uint8 permanent class indices of the final prediction."""
@@ -104,7 +108,7 @@ class Look:
     def coarse(self) -> NDArray[np.uint8] | None:
         """Return (H, W) uint8 permanent class indices of the first stage's prediction, or None."""
         for view in self.views:
-            if view.name in _COARSE and view.kind is InspectionKind.LABEL_MAP:
+            if view.name in FIRST_STAGE and view.kind is InspectionKind.LABEL_MAP:
                 return self.label_map(torch.from_numpy(np.array(view.values)))
         return None
 
@@ -137,6 +141,36 @@ class Look:
             self._deletions[only] = logits
         return logits
 
+    def without_at(self, channel: int, place: tuple[int, int]) -> Tensor:
+        """Return the logits of one pixel of the frame without a class, (K,) float64 on the processor.
+
+        Only the places around the pixel are computed where the network can do that.
+        """
+        known = self.representations
+        if known is not None and channel not in self._deletions:
+            height, width = self.logits.shape[1:]
+            rows, row_weights = neighbours(place[0], height, self.frame[0])
+            columns, column_weights = neighbours(place[1], width, self.frame[1])
+            numbers = [row * width + column for row in rows for column in columns]
+            shares = [row * column for row in row_weights for column in column_weights]
+            deleted = torch.arange(len(self.logits), device=self.logits.device) == channel
+            with torch.inference_mode():
+                few = known.without_at(deleted, torch.tensor(numbers, device=deleted.device))
+            if few is not None:
+                return few[0].double().cpu() @ torch.tensor(shares, dtype=torch.float64)
+        return at(self.without(frozenset({channel})), place, self.frame).double()
+
+    def prepare(self) -> None:
+        """Compute what deletions will need, so that the first is no slower than the next."""
+        if self.representations is not None:
+            with torch.inference_mode():
+                self.representations.prepare()
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether every class was deleted alone already, so that the answers are at hand."""
+        return self.representations is not None and set(self.present()) <= self._deletions.keys()
+
     def present(self) -> tuple[int, ...]:
         """Return the channels that have a representation here; none without representations."""
         known = self.representations
@@ -168,7 +202,7 @@ def look_at(snapshot: Snapshot, image_id: str, image: NDArray[np.uint8]) -> Look
         image=small,
         logits=logits,
         frame=frame,
-        channels=strongest(output.logits[0]),
+        channels=strongest_enlarged(logits, frame, (small.shape[0], small.shape[1])),
         views=tuple(inspected(name, view) for name, view in output.inspection.items()),
         explanation=explanation,
     )
@@ -180,11 +214,6 @@ def _kept(output: SegmentationOutput, size: tuple[int, int]) -> tuple[Tensor, tu
         with torch.inference_mode():
             return output.explanation.logits()[0].float(), output.explanation.padded
     return output.logits[0].float(), size
-
-
-def strongest(logits: Tensor) -> Tensor:
-    """Return the channel of the largest logit, (h, w) int64 of (K, h, w); much faster than `argmax`."""
-    return logits.max(dim=0).indices
 
 
 def inspected(name: str, view: InspectionView) -> InspectedView:
@@ -220,13 +249,20 @@ def at(values: Tensor, place: tuple[int, int], frame: tuple[int, int]) -> Tensor
         place: (row, column) in the frame.
         frame: Size the map is enlarged to, with half-pixel centres.
     """
-    rows, row_weights = _neighbours(place[0], values.shape[1], frame[0])
-    columns, column_weights = _neighbours(place[1], values.shape[2], frame[1])
+    rows, row_weights = neighbours(place[0], values.shape[1], frame[0])
+    columns, column_weights = neighbours(place[1], values.shape[2], frame[1])
     weights = values.new_tensor(row_weights)[:, None] * values.new_tensor(column_weights)[None]
     return (values[:, rows][:, :, columns] * weights).sum(dim=(1, 2)).cpu()
 
 
-def _neighbours(position: int, length: int, frame: int) -> tuple[list[int], list[float]]:
+def neighbours(position: int, length: int, frame: int) -> tuple[list[int], list[float]]:
+    """Return the two places of a map around a pixel, along one axis, and their weights.
+
+    Args:
+        position: Of the pixel in the frame.
+        length: Of the map.
+        frame: Length the map is enlarged to, with half-pixel centres.
+    """
     source = max(0.0, (position + 0.5) * length / frame - 0.5)
     first = min(int(source), length - 1)
     share = source - first

@@ -1,7 +1,8 @@
 """Class memory and human strokes on a plane. NumPy only but for the messages; any thread.
 
 Vectors are compared by the angle between them, as the networks compare them. The plane is that of the two
-principal components of the memory's directions: always the same for the same memory, signs included.
+principal components of the memory's directions: always the same for the same memory, signs included. Or, if
+asked for, neighbourhoods of memory and strokes together (`engine.inspect.neighbourhoods`).
 K classes, M slots per class, C channels, N strokes.
 """
 
@@ -14,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.inspect.labelled import Stroke
-from engine.messages import MemoryMapped, StrokeDot
+from engine.inspect.neighbourhoods import neighbourhood_plane
+from engine.messages import MemoryMapped, Projection, StrokeDot
 
 Floats = NDArray[np.float32]
 _TINY = 1e-12
 
 
 def map_memory(
-    request_id: int, step: int, indices: Sequence[int], memory: Floats | None, strokes: Sequence[Stroke]
+    request_id: int,
+    step: int,
+    indices: Sequence[int],
+    memory: Floats | None,
+    strokes: Sequence[Stroke],
+    projection: Projection = Projection.PRINCIPAL,
 ) -> MemoryMapped:
     """Return memory vectors and strokes on a plane.
 
@@ -32,6 +39,10 @@ def map_memory(
         memory: (K, M, C) vectors, zero where empty; None for a network without: a class is then remembered
             as the mean of its strokes.
         strokes: What people painted.
+        projection: How vectors are put on the plane.
+
+    Raises:
+        EngineError: The projection needs a package that is not there, or more vectors.
     """
     if memory is None:
         memory = _from_strokes(len(indices), strokes)
@@ -40,7 +51,11 @@ def map_memory(
     owners = np.broadcast_to(np.arange(len(indices))[:, None], filled.shape)[filled]
     features = _directions(np.stack([stroke.feature for stroke in strokes])) if strokes else vectors[:0]
     plane = principal_plane(vectors if len(vectors) > 2 else np.concatenate([vectors, features]))
-    places = plane.place(vectors)
+    places, stroke_places = plane.place(vectors), plane.place(features)
+    if projection is Projection.NEIGHBOURHOODS:
+        start = np.concatenate([places, stroke_places])
+        both = neighbourhood_plane(np.concatenate([vectors, features]), start)
+        places, stroke_places = both[: len(vectors)], both[len(vectors) :]
     distances = _class_distances(features, vectors, owners, len(indices))
     return MemoryMapped(
         request_id=request_id,
@@ -51,12 +66,13 @@ def map_memory(
         },
         strokes=tuple(
             _dot(stroke, _pair(place), distance, indices)
-            for stroke, place, distance in zip(strokes, plane.place(features), distances, strict=True)
+            for stroke, place, distance in zip(strokes, stroke_places, distances, strict=True)
             if np.isfinite(distance[stroke.channel])
         ),
         within=_within(strokes, distances, indices),
         between=_between(vectors, owners),
-        explained=plane.explained,
+        explained=plane.explained if projection is Projection.PRINCIPAL else (0.0, 0.0),
+        projection=projection,
     )
 
 

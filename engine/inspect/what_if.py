@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import EngineError
-from engine.inspect.look import Look, strongest
+from engine.inspect.look import Look
 from engine.messages import InspectedView, WhatIfReady
 from models.base import IGNORE_INDEX
 from models.inspection import InspectionKind
@@ -38,12 +38,12 @@ def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfRead
     if look.representations is None:
         raise EngineError(
             "This network keeps nothing of single classes that could be taken away.",
-            "Choose IDRNet, MCIBI or MCIBI++ to ask what if.",
+            "Choose IDRNet, MCIBI, MCIBI++ or SPGNet to ask what if.",
         )
     channels = {index: channel for channel, index in enumerate(look.classes.indices)}
     logits = look.without(frozenset(channels[index] for index in deleted if index in channels))
     before = look.predicted()
-    after = look.label_map(strongest(look.enlarged(logits)))
+    after = look.label_map(look.strongest(logits))
     return WhatIfReady(
         request_id=request_id,
         image_id=look.image_id,
@@ -56,12 +56,9 @@ def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfRead
 def changes(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[tuple[int, int], int]:
     """Return how many pixels changed, by (class before, class after), most first."""
     moved = before != after
-    pairs = before[moved].astype(np.int64) * _CHANGE + after[moved]
-    values, counts = np.unique(pairs, return_counts=True)
-    found = {
-        (int(pair) // _CHANGE, int(pair) % _CHANGE): int(count)
-        for pair, count in zip(values, counts, strict=True)
-    }
+    pairs = before[moved].astype(np.uint16) * _CHANGE + after[moved]
+    counts = np.bincount(pairs)
+    found = {(pair // _CHANGE, pair % _CHANGE): int(counts[pair]) for pair in np.flatnonzero(counts).tolist()}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -79,6 +79,7 @@ from engine.messages.inspection import (
     OverlayReady,
     PixelExplained,
     PreviewEffect,
+    Projection,
     StrokeDot,
     WhatIfReady,
 )
@@ -175,6 +176,7 @@ __all__ = [
     "PreviewEffect",
     "Problem",
     "Progress",
+    "Projection",
     "PromoteCandidate",
     "QueueEvent",
     "RenamedFound",

@@ -26,6 +26,7 @@ from engine.messages.questions import (
     MapMemory,
     OverlayKind,
     PreviewEffect,
+    Projection,
 )
 from models.inspection import InspectionKind
 
@@ -55,6 +56,7 @@ __all__ = [
     "OverlayReady",
     "PixelExplained",
     "PreviewEffect",
+    "Projection",
     "StrokeDot",
     "WhatIfReady",
 ]
@@ -216,9 +218,10 @@ class StrokeDot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryMapped:
-    """Class memory on a plane (principal components, deterministic).
+    """Class memory on a plane; the same vectors give the same plane.
 
-    `classes` holds for each class its memory vectors' places; distances are cosine distances.
+    `classes` holds for each class its memory vectors' places; distances are cosine distances. `explained` is
+    the share of variance of each axis, 0 where the projection has no such axes.
     """
 
     request_id: int
@@ -228,6 +231,7 @@ class MemoryMapped:
     within: Mapping[int, float]
     between: float
     explained: tuple[float, float]
+    projection: Projection = Projection.PRINCIPAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,12 +65,22 @@ class MakeOverlay:
     kind: OverlayKind
 
 
+class Projection(Enum):
+    """How vectors are put on a plane."""
+
+    PRINCIPAL = "pca"
+    """By their two principal components: a plane that all of them lie beside."""
+    NEIGHBOURHOODS = "umap"
+    """By UMAP: what is near stays near. Needs an optional package."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapMemory:
     """Draw class memory and the strokes of these images on a plane. Answer: `MemoryMapped`."""
 
     request_id: int
     items: tuple[PoolItem, ...]
+    projection: Projection = Projection.PRINCIPAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class ScoreImages:
         score: Ids of the images to predict in small, in this order, again for every model shown.
         ahead: Ids of the images to predict whole: those a person is likely to open next.
         looks: For each image a person had on screen a number that grows with every look at it.
+        survey: Ids of more images to predict in small by a network with several stages, after those of
+            `score`: how far its first guess and its answer differ is worth knowing of every image.
     """
 
     paths: Mapping[str, str]
@@ -33,6 +35,7 @@ class ScoreImages:
     score: tuple[str, ...]
     ahead: tuple[str, ...]
     looks: Mapping[str, int] = field(default_factory=dict)
+    survey: tuple[str, ...] = ()
 
 
 # ----------------------------------------------------------------------------------- from the worker
@@ -52,6 +55,8 @@ class ImageScored:
         shares: Share of the pixels predicted as each permanent class index; small ones are left out.
         step: Training step of the weights that predicted; 0 of the quick model.
         source: Who predicted; None where the image was only described.
+        disputed: Share of pixels where the network's first stage guessed another class than it answers in the
+            end, in [0, 1]; None of a model with one stage.
         descriptor: (D,) float32, read-only; alike for images that look alike. Comes with the first answer
             about an image only.
     """
@@ -63,6 +68,7 @@ class ImageScored:
     shares: Mapping[int, float] = field(default_factory=dict)
     step: int = 0
     source: PredictionSource | None = None
+    disputed: float | None = None
     descriptor: NDArray[np.float32] | None = None
 
 

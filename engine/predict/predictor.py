@@ -24,6 +24,7 @@ from engine.errors import DeviceMemoryError
 from engine.predict.compute import autocast, is_out_of_memory, release_memory
 from engine.predict.tiles import fade, plan_tiles, touches
 from models.base import SegmentationModel, normalise
+from models.inspection import FIRST_STAGE, InspectionKind
 
 _SMALLEST_TILE = 128
 
@@ -49,8 +50,15 @@ def _never() -> bool:
     return False
 
 
+Refine = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+"""Makes other probabilities (K, h, w) of the (h, w, 3) image and those of the network."""
+
+
 class Predictor:
     """Predicts images with a network that others may train in between.
+
+    Attributes:
+        refine: Has the last word on probabilities, see `refined_by`; None for the network alone.
 
     Args:
         model: Network on `device`; set to evaluation mode for every tile.
@@ -73,6 +81,17 @@ class Predictor:
         self._config = config
         self._device = device
         self._precision = precision
+        self.refine: Refine | None = None
+
+    def refined_by(self, refine: Refine) -> Predictor:
+        """Return a predictor of the same network whose probabilities something else has the last word on.
+
+        Args:
+            refine: Called with every tile, off the device.
+        """
+        other = copy.copy(self)
+        other.refine = refine
+        return other
 
     def predict(
         self,
@@ -130,6 +149,51 @@ class Predictor:
         confidence.setflags(write=False)
         return label_map, confidence
 
+    def predict_stages(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Predict a small image in one piece, and say what the network's first stage took it for.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, small enough for one tile.
+
+        Returns:
+            (H, W) uint8 permanent class indices, (H, W) float32 confidence and (h, w) uint8 permanent class
+            indices of the first stage at the size of its features, None where there is one stage only.
+
+        Raises:
+            DeviceMemoryError: Memory is too small.
+        """
+        try:
+            return self._stages(image)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceMemoryError(
+                "There is not enough memory to look at small images.",
+                "Close other programs, or choose a smaller network.",
+            ) from error
+
+    @torch.inference_mode()
+    def _stages(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]:
+        pixels = self._ready(image)
+        with autocast(self._device, self._precision):
+            output = self._model(pixels, inspect=True)
+        probabilities = output.logits[0].float().softmax(dim=0)
+        if self.refine is not None:
+            probabilities = torch.from_numpy(self.refine(image, probabilities.cpu().numpy()))
+        confidence, channel = probabilities.max(dim=0)
+        views = (output.inspection[name] for name in FIRST_STAGE if name in output.inspection)
+        first = next((view.values[0] for view in views if view.kind is InspectionKind.LABEL_MAP), None)
+        index_of = self._index_of.cpu()
+        return (
+            _frozen(index_of[channel.cpu()].numpy()),
+            _frozen(confidence.cpu().clamp_(0.0, 1.0).numpy()),
+            None if first is None else _frozen(index_of[first.cpu()].numpy()),
+        )
+
     def frozen_copy(self) -> SegmentationModel[Any]:
         """Return a copy of the network as it predicts now: evaluation mode, float32, no gradients.
 
@@ -154,6 +218,9 @@ class Predictor:
             if cancelled():
                 return
             probabilities = self._probabilities(image[box.slices])
+            if self.refine is not None:
+                refined = self.refine(image[box.slices], probabilities.cpu().numpy())
+                probabilities = torch.from_numpy(refined)
             if len(boxes) > 1:
                 probabilities = blend.add(number, probabilities)
             confidence, channel = probabilities.max(dim=0)
@@ -167,14 +234,18 @@ class Predictor:
     @torch.inference_mode()
     def _probabilities(self, tile: NDArray[np.uint8]) -> Tensor:
         """Return (K, h, w) float32 softmax probabilities of an (h, w, 3) uint8 tile, on the device."""
-        self._model.eval()
-        self._follow_device()
-        pixels = torch.from_numpy(np.array(tile[None], np.uint8)).to(self._device)
-        image = normalise(pixels).contiguous(memory_format=torch.channels_last)
+        image = self._ready(tile)
         probabilities = self._softmax(image)
         if self._config.flip:
             probabilities = (probabilities + self._softmax(image.flip(-1)).flip(-1)) / 2
         return probabilities
+
+    def _ready(self, tile: NDArray[np.uint8]) -> Tensor:
+        """Return (1, 3, h, w) float32 of an (h, w, 3) uint8 tile where the network is, and make it ready."""
+        self._model.eval()
+        self._follow_device()
+        pixels = torch.from_numpy(np.array(tile[None], np.uint8)).to(self._device)
+        return normalise(pixels).contiguous(memory_format=torch.channels_last)
 
     def _follow_device(self) -> None:
         device = next((parameter.device for parameter in self._model.parameters()), self._device)

@@ -36,6 +36,7 @@ from engine.messages import (
     PixelExplained,
     PoolItem,
     PreviewEffect,
+    Projection,
     WhatIfReady,
 )
 from engine.project.manifest import Manifest
@@ -144,9 +145,10 @@ class InspectionControl:
             path = str(self._session.project.image_path(image_id))
             self._ask(MakeOverlay(request_id=self._next(kind), image_id=image_id, image_path=path, kind=kind))
 
-    def map_memory(self) -> None:
+    def map_memory(self, projection: Projection = Projection.PRINCIPAL) -> None:
         """Ask for class memory and strokes on a plane; `MemoryMapped` follows."""
-        self._ask(MapMemory(request_id=self._next(MapMemory), items=self._items()))
+        number = self._next(MapMemory)
+        self._ask(MapMemory(request_id=number, items=self._items(), projection=projection))
 
     def fit_calibration(self) -> None:
         """Ask how far confidence can be trusted; `CalibrationFitted` follows."""
@@ -278,7 +280,9 @@ class InspectionControl:
         match event:
             case MemoryMapped():
                 self._memory = event
-                kept = [old for old in self._memory_history if old.step != event.step]
+                # Places of one projection cannot be compared with those of another.
+                alike = [old for old in self._memory_history if old.projection is event.projection]
+                kept = [old for old in alike if old.step != event.step]
                 self._memory_history = [*kept, event][-_HISTORY:]
             case CalibrationFitted():
                 self._calibration = event

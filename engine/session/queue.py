@@ -218,6 +218,7 @@ class QueueControl:
             score=score,
             ahead=ahead,
             looks={name: self._looked[name] for name in seen},
+            survey=tuple(name for name in describe if name not in score),
         )
 
     def _ahead(self, ranked: list[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ back what is held. Answers come from a copy of the shown weights (`engine.inspec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -35,6 +36,9 @@ from engine.messages import (
 from engine.project.images import read_image
 from engine.worker.network import LiveNetwork
 from engine.worker.surveying import PredictionNotes, Survey, annotation_of
+
+_PATIENCE_S = 0.4
+"""Longest deletion that is made before anybody asks: nobody's training or stroke waits for more."""
 
 
 class InspectionDesk:
@@ -136,10 +140,27 @@ class InspectionDesk:
         self._look = None  # the old one gives its memory back before the new one takes some
         look = self._look_for(network, command)
         self._emit(_ready(command.request_id, look, ()))
-        if look.representations is not None and look.representations.diagnosed:
+        known = look.representations
+        if known is None:
+            self._pieces.pop(Inspect, None)
+        elif known.diagnosed:
             self._pieces[Inspect] = self._relate(network, command, look)
         else:
-            self._pieces.pop(Inspect, None)
+            self._pieces[Inspect] = self._get_ready(command, look)
+
+    def _get_ready(self, command: Inspect, look: Look) -> Iterator[object]:
+        """Compute what questions will need; gates are measured by deletion too where that is quick."""
+        look.prepare()
+        if look.explanation is None or not look.explanation.gates:
+            return
+        for channel in look.present():
+            yield None
+            began = time.monotonic()
+            look.without(frozenset({channel}))
+            if time.monotonic() - began > _PATIENCE_S:
+                return
+        if look.is_measured:
+            self._emit(_ready(command.request_id, look, ()))
 
     def _relate(self, network: LiveNetwork, command: Inspect, look: Look) -> Iterator[object]:
         """Measure the relations of an image; the answer comes again with them."""

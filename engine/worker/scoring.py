@@ -49,7 +49,9 @@ _AHEAD_S = 10.0
 _AHEAD_PIXELS = 24_000_000
 _SMALL_BYTES = 48 * 2**20
 _KEPT = 128
-"""Images whose quick features and last class maps are kept."""
+"""Images whose last class maps are kept."""
+_KEPT_FEATURES = 32
+"""Images whose quick features are kept: about 3 MB each."""
 _SMALLEST_SHARE = 0.002
 
 Version = tuple[PredictionSource, int]
@@ -91,6 +93,7 @@ class ScoringDesk:
     def forget(self) -> None:
         """Forget what models said: the network is another one now, or its classes are."""
         self._scored: dict[str, Version] = {}
+        self._has_stages = False
         self._values: OrderedDict[str, tuple[NDArray[np.float16], tuple[int, int]]] = OrderedDict()
         self._flicker = FlickerHistory(images=_KEPT)
         self._last_look = {name: (look, None) for name, look in self._wanted.looks.items()}
@@ -141,8 +144,13 @@ class ScoringDesk:
     def _to_score(self, version: Version) -> str | None:
         """Return an image never scored, else one scored by an older model."""
         names = [name for name in self._wanted.score if name not in self._failed]
-        never = next((name for name in names if name not in self._scored), None)
-        return never or next((name for name in names if self._scored[name] != version), None)
+        more = self._to_survey() if version[0] is PredictionSource.NETWORK else ()
+        never = next((name for name in (*names, *more) if name not in self._scored), None)
+        return never or next((name for name in (*names, *more) if self._scored[name] != version), None)
+
+    def _to_survey(self) -> tuple[str, ...]:
+        """Return further images, once the network has turned out to have several stages."""
+        return tuple(n for n in self._wanted.survey if n not in self._failed) if self._has_stages else ()
 
     def _is_stale(self, name: str, version: Version) -> bool:
         if name in self._failed:
@@ -205,10 +213,17 @@ class ScoringDesk:
         if version is None:
             return
         quick = version[0] is PredictionSource.QUICK
-        labels, confidence = self._quick_look(name) if quick else self._network_look(name, network)
+        disputed: float | None = None
+        if quick:
+            labels, confidence = self._quick_look(name)
+        else:
+            labels, confidence, disputed = self._network_look(name, network)
+            self._has_stages = disputed is not None
         self._scored[name] = version
         number = self._versions.setdefault(version, len(self._versions))
-        self._flicker.add(name, labels, number)
+        # Of images that nobody is likely to open next only what they look like now is worth keeping.
+        if name in self._wanted.score:
+            self._flicker.add(name, labels, number)
         flicker = self._flicker.flicker(name)
         counts = np.bincount(labels.ravel(), minlength=256) / labels.size
         self._emit(
@@ -220,6 +235,7 @@ class ScoringDesk:
                 shares={int(i): float(counts[i]) for i in np.flatnonzero(counts >= _SMALLEST_SHARE)},
                 step=0 if quick else version[1],
                 source=version[0],
+                disputed=disputed,
             )
         )
 
@@ -245,18 +261,29 @@ class ScoringDesk:
             self._values[name] = values, (len(rows), len(columns))
         values, shape = self._values[name]
         self._values.move_to_end(name)
-        while len(self._values) > _KEPT:
+        while len(self._values) > _KEPT_FEATURES:
             self._values.popitem(last=False)
         chances = readout.probabilities(values)
         labels = readout.classes[chances.argmax(axis=1)].reshape(shape)
         return labels, chances.max(axis=1).reshape(shape)
 
-    def _network_look(self, name: str, network: LiveNetwork) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return class and confidence at places of an image, by the network."""
-        label_map, confidence = network.predictor().predict_whole(self._small(name))
+    def _network_look(
+        self, name: str, network: LiveNetwork
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], float | None]:
+        """Return class and confidence at places of an image, by the network, and how far it was disputed.
+
+        The first stage's guess comes out of the same pass, so that it costs no second one.
+        """
+        label_map, confidence, first = network.predictor().predict_stages(self._small(name))
         size = (int(label_map.shape[0]), int(label_map.shape[1]))
+        disputed = None
+        if first is not None:
+            rows, columns = _places(size, (first.shape[0], first.shape[1]))
+            guessed = first[rows][:, columns]
+            answered = label_map[_middles(len(rows), size[0])][:, _middles(len(columns), size[1])]
+            disputed = float((guessed != answered).mean())
         rows, columns = _places(size, size)
-        return label_map[rows][:, columns], confidence[rows][:, columns]
+        return label_map[rows][:, columns], confidence[rows][:, columns], disputed
 
     def _small(self, name: str) -> NDArray[np.uint8]:
         path = self._wanted.paths[name]
@@ -297,11 +324,13 @@ class ScoringDesk:
 def _places(size: tuple[int, int], cells: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns of cells about every `_SPACING` pixels of an image of (H, W)."""
     counts = [max(1, min(count, extent // _SPACING)) for count, extent in zip(cells, size, strict=True)]
-    rows, columns = (
-        ((np.arange(count) + 0.5) * extent / count).astype(np.int64)
-        for count, extent in zip(counts, cells, strict=True)
-    )
+    rows, columns = (_middles(count, extent) for count, extent in zip(counts, cells, strict=True))
     return rows, columns
+
+
+def _middles(count: int, extent: int) -> NDArray[np.int64]:
+    """Return the middles of `count` equal parts of `extent` cells."""
+    return np.asarray((np.arange(count) + 0.5) * extent / count, np.int64)
 
 
 def _prediction(ahead: _Ahead, part: PredictedPart, network: LiveNetwork) -> Prediction:

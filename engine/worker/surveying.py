@@ -143,7 +143,14 @@ class Survey:
         painted = [stroke for stroke in found if stroke.painted]
         memory = None if self._memory is None else self._memory[1]
         self._emit(
-            map_memory(command.request_id, snapshot.step, snapshot.classes.indices, memory, painted or found)
+            map_memory(
+                command.request_id,
+                snapshot.step,
+                snapshot.classes.indices,
+                memory,
+                painted or found,
+                command.projection,
+            )
         )
 
     def find_errors(

@@ -20,7 +20,7 @@ R features, D class vectors of the data set, G class vectors of the image, E mix
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ from models.losses.enlarged_entropy import enlarged_losses
 from models.output import InspectionView, SegmentationOutput
 from models.refinement import ClassRefiner, PixelRefiner
 from models.relation import ClassRelations
+from models.views import relation_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +317,6 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             return logits
 
     def _views(self, prepared: Prepared, logits: Tensor) -> dict[str, InspectionView]:
-        relations = self.context.relations
         coarse = prepared.coarse.detach().float().softmax(dim=1)
         return {
             "pseudo_label": InspectionView(
@@ -337,30 +337,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
                 explanation="How sure the final prediction is; compare it with the coarse one.",
                 values=logits.detach().float().softmax(dim=1).amax(dim=1),
             ),
-            "relation_mean": InspectionView(
-                kind=InspectionKind.CLASS_MATRIX,
-                title="Relation, mean",
-                explanation="How much the error of the column's class rises when the row's class is deleted.",
-                values=relations.mean.clone(),
-            ),
-            "relation_variance": InspectionView(
-                kind=InspectionKind.CLASS_MATRIX,
-                title="Relation, variance",
-                explanation="How much more the column's error varies when the row's class is deleted.",
-                values=relations.variance.clone(),
-            ),
-            "deletions": InspectionView(
-                kind=InspectionKind.CLASS_VALUES,
-                title="Deletions",
-                explanation="How often each class was deleted to see who needs it.",
-                values=relations.counter.clone(),
-            ),
-            "class_vectors": InspectionView(
-                kind=InspectionKind.CLASS_VECTORS,
-                title="Class vectors",
-                explanation="What the network remembers of each class over all images; zero if never seen.",
-                values=relations.vectors.clone(),
-            ),
+            **relation_views(self.context.relations),
         }
 
 
@@ -382,6 +359,18 @@ class ClassVectors(Representations):
         """Returns logits (B, K, h', w') with classes (K,) bool taken out."""
         kept = ~deleted.expand_as(self.present)
         return self._network.keeping(self._prepared, self._fixed, self._mask, kept)
+
+    def without_at(self, deleted: Tensor, places: Tensor) -> Tensor | None:
+        """Returns logits (B, K, n) of the head on these places alone; None where places ask each other."""
+        prepared, groups = self._prepared, self._prepared.groups
+        is_by_class = isinstance(self._network.context.refiner, ClassRefiner)
+        if not is_by_class or self._fixed.shape[-2:] != groups.label.shape[-2:]:
+            return None
+        rows, columns = places // groups.label.shape[2], places % groups.label.shape[2]
+        fixed = self._fixed[:, :, rows, columns][:, :, None]
+        few = replace(prepared, groups=groups.at(places))
+        kept = ~deleted.expand_as(self.present)
+        return self._network.keeping(few, fixed, self._mask, kept).flatten(2)
 
     def taken(self) -> Tensor:
         """Returns how much of each class's vectors every place takes by its own class, (B, K, h, w)."""

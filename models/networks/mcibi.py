@@ -22,16 +22,17 @@ decoder that reads C channels.
 B batch, K classes, M slots per class, C width, H W image size, h w size of the last features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.alike import AlikeAnswers, alike_places
 from models.attention import AttentionBlock
 from models.base import MakeBackbone, SegmentationModel
-from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum
+from models.blocks import BatchNorm, conv_norm_act, first_of, full_size, pad_to_minimum
 from models.class_memory import ClassMemory, class_shares, memory_views, pad_target
 from models.context import FeaturePyramid, build_context
 from models.decoders import decoder
@@ -104,7 +105,8 @@ class Mcibi(SegmentationModel[McibiOutput]):
         coarse = self.coarse_decoder(features)
         shares = class_shares(coarse, hard=self.config.hard_gathering)
         within = self._within(stages[3], features)
-        last, classifier = read_by_last(self.decoder, self._fuse(stages[:3], features, within, shares))
+        beyond = self._beyond(features, shares)
+        last, classifier = read_by_last(self.decoder, self._fuse(stages[:3], features, within, beyond))
         auxiliary: dict[str, Tensor] = {}
         if self.training:
             auxiliary["coarse"] = full_size(coarse, padded, image)
@@ -118,7 +120,7 @@ class Mcibi(SegmentationModel[McibiOutput]):
                 last,
                 classifier,
                 padded,
-                representations=MemoryVectors(self, stages[:3], features, within, shares),
+                representations=MemoryVectors(self, stages[:3], features, within, shares, beyond),
                 memory=self.memory.memory,
                 remembered=features,
             )
@@ -134,22 +136,30 @@ class Mcibi(SegmentationModel[McibiOutput]):
         within: Tensor = self.context_attention(features, self.context(last))
         return within
 
-    def _fuse(
-        self,
-        stages: tuple[Tensor, ...],
-        features: Tensor,
-        within: Tensor | None,
-        shares: Tensor,
-        memory: Tensor | None = None,
-    ) -> Tensor:
-        """Returns what the decoder reads, (B, C, h, w): pixel, beyond-image and within-image features."""
+    def _beyond(self, features: Tensor, shares: Tensor, memory: Tensor | None = None) -> list[Tensor]:
+        """Returns the mixture of each slot corrected by position, (B, C, h, w) each."""
         mixtures = self.memory.mixture(shares, memory).to(features.dtype)
-        beyond = [
+        return [
             attention(features, mixture)
             for attention, mixture in zip(self.memory_attentions, mixtures.unbind(), strict=True)
         ]
-        context = beyond[0] if self.slot_fusion is None else self.slot_fusion(torch.cat(beyond, dim=1))
-        fused: Tensor = self.memory_fusion(torch.cat([features, context], dim=1))
+
+    def _fuse(
+        self, stages: tuple[Tensor, ...], features: Tensor, within: Tensor | None, beyond: Sequence[Tensor]
+    ) -> Tensor:
+        """Returns what the decoder reads, (B, C, h, w): pixel, beyond-image and within-image features."""
+        fused: Tensor = self.memory_fusion(torch.cat([features, self._of_slots(beyond)], dim=1))
+        return self._with_rest(stages, within, fused)
+
+    def _of_slots(self, beyond: Sequence[Tensor]) -> Tensor:
+        """Returns the context (B, C, h, w) of all slots together."""
+        if self.slot_fusion is None:
+            return beyond[0]
+        context: Tensor = self.slot_fusion(torch.cat(list(beyond), dim=1))
+        return context
+
+    def _with_rest(self, stages: tuple[Tensor, ...], within: Tensor | None, fused: Tensor) -> Tensor:
+        """Returns fused features (B, C, h, w) with the context within the image and the earlier stages."""
         if within is not None and self.context_fusion is not None:
             fused = self.context_fusion(torch.cat([within, fused], dim=1))
         if self.pyramid is not None and self.pyramid_fusion is not None:
@@ -173,7 +183,28 @@ class Mcibi(SegmentationModel[McibiOutput]):
             shares: (B, K, h, w), how much each place takes of each class's memory.
             memory: (K, M, C) instead of what is remembered.
         """
-        logits: Tensor = self.decoder(self._fuse(stages, features, within, shares, memory))
+        beyond = self._beyond(features, shares, memory)
+        logits: Tensor = self.decoder(self._fuse(stages, features, within, beyond))
+        return logits
+
+    def own_part(self, features: Tensor) -> Tensor:
+        """Returns what the fusion's first convolution makes of the features alone, (B, C, h, w)."""
+        return first_of(self.memory_fusion, features, slice(None, features.shape[1]))
+
+    def refuse(
+        self, stages: tuple[Tensor, ...], within: Tensor | None, own: Tensor, beyond: Sequence[Tensor]
+    ) -> Tensor:
+        """Returns logits (B, K, h, w) for other contexts from beyond the image.
+
+        Args:
+            stages: of the backbone, without the last one.
+            within: context within the image, or None.
+            own: from `own_part`.
+            beyond: (B, C, h, w) of every slot.
+        """
+        given = first_of(self.memory_fusion, self._of_slots(beyond), slice(own.shape[1], None))
+        fused = self.memory_fusion[1:](given.add_(own))
+        logits: Tensor = self.decoder(self._with_rest(stages, within, fused))
         return logits
 
     def extra_losses(self, output: McibiOutput, target: Tensor, step: int) -> Mapping[str, Tensor]:
@@ -238,20 +269,50 @@ class MemoryVectors(Representations):
         features: Tensor,
         within: Tensor | None,
         shares: Tensor,
+        beyond: Sequence[Tensor],
     ) -> None:
         self.present = network.memory.filled().any(dim=1).expand(len(shares), -1)
         self._network = network
         self._kept = (stages, features, within)
         self._shares = shares.detach()
+        self._beyond = beyond
         self._key: Tensor | None = None
+        self._quick: tuple[Tensor, list[AlikeAnswers]] | None = None
+
+    def prepare(self) -> bool:
+        """Groups places that are alike where that saves time: large images on the processor."""
+        shares, network = self._shares, self._network
+        is_slow = shares.device.type == "cpu" and len(shares) == 1 and not network.training
+        alike = alike_places(shares[0].flatten(1).float()) if is_slow and self._quick is None else None
+        if alike is not None:
+            features = self._kept[1]
+            vectors = network.memory.memory.unbind(dim=1)
+            answers = [
+                AlikeAnswers(attention, features, alike, exact, slot)
+                for attention, exact, slot in zip(self._attentions(), self._beyond, vectors, strict=True)
+            ]
+            self._quick = network.own_part(features), answers
+        return alike is not None
 
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
+        self.prepare()
+        if self._quick is not None:
+            return self._refused([answer.without(deleted) for answer in self._quick[1]], self._quick[0])
         return self._network.reread(*self._kept, self._shares * ~deleted[:, None, None])
 
     def relearnt(self, memory: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) with another memory (K, M, C)."""
+        self.prepare()
+        if self._quick is not None:
+            own, answers = self._quick
+            slots = zip(answers, memory.unbind(dim=1), strict=True)
+            return self._refused([answer.with_vectors(vectors) for answer, vectors in slots], own)
         return self._network.reread(*self._kept, self._shares, memory)
+
+    def _refused(self, beyond: Sequence[Tensor], own: Tensor) -> Tensor:
+        stages, _, within = self._kept
+        return self._network.refuse(stages, within, own, beyond)
 
     def taken(self) -> Tensor:
         """Returns the weights over the memory, (B, K, h, w)."""
@@ -260,14 +321,15 @@ class MemoryVectors(Representations):
     def influence(self, y: float, x: float) -> Tensor:
         """Returns which places correct what one place takes from the memory, (B, h, w), most is 1."""
         features = self._kept[1]
-        attention = self._network.memory_attentions[0]
-        if not isinstance(attention, AttentionBlock):
-            raise TypeError(f"expected an attention, found {type(attention).__name__}")
+        attention = self._attentions()[0]
         if self._key is None:
             mixtures = self._network.memory.mixture(self._shares).to(features.dtype)
             self._key = attention.key(mixtures[0])
         row, column = int(y * features.shape[2]), int(x * features.shape[3])
         return attention.asked_by(row, column, features, self._key)
+
+    def _attentions(self) -> list[AttentionBlock]:
+        return [part for part in self._network.memory_attentions if isinstance(part, AttentionBlock)]
 
 
 def _copy(values: Tensor | None) -> Tensor | None:

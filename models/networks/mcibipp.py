@@ -19,9 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.alike import AlikeAnswers, alike_places
 from models.attention import AttentionBlock
 from models.base import MakeBackbone, SegmentationModel
-from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize
+from models.blocks import conv_norm_act, first_of, full_size, pad_to_minimum, resize
 from models.class_memory import NormalMemory, class_shares, memory_views, pad_target
 from models.context import FeaturePyramid, build_context
 from models.decoders import decoder
@@ -102,7 +103,7 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         context = None if self.context is None else self.context(stages[3])
         pixel_logits, within_logits = self._coarse(features, context)
         own = pixel_logits if within_logits is None or self.config.gather_by_pixels else within_logits
-        last, classifier, gathering = self._refined(stages[:3], features, context, own, None)
+        last, classifier, gathering, beyond = self._refined(stages[:3], features, context, own, None)
         logits = classifier(last)
         auxiliary: dict[str, Tensor] = {}
         if self.training:
@@ -122,7 +123,7 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
                 classifier,
                 padded,
                 # Drawn vectors share only their mean and deviation with features: no memory to compare with.
-                representations=MemoryDistributions(self, stages[:3], features, context, own),
+                representations=MemoryDistributions(self, stages[:3], features, context, own, beyond),
             )
             if inspect
             else None,
@@ -145,8 +146,8 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
         context: Tensor | None,
         own: Tensor,
         kept: Tensor | None,
-    ) -> tuple[Tensor, nn.Conv2d, Tensor]:
-        """Returns what the classifier reads (B, C, h, w), the classifier, and what chose from the memory.
+    ) -> tuple[Tensor, nn.Conv2d, Tensor, Tensor]:
+        """Returns what the classifier reads (B, C, h, w), the classifier, what chose, and what it chose.
 
         In evaluation a prediction is fed back as often as configured.
 
@@ -158,40 +159,70 @@ class McibiPlusPlus(SegmentationModel[McibiPlusPlusOutput]):
             kept: (K,) bool, classes whose vectors may be mixed in; None for all.
         """
         gathering = own
-        last, classifier = self._read_memory(stages, features, context, gathering, kept)
+        beyond = self._chosen(features, gathering, kept)
+        last, classifier = self._read_memory(stages, features, context, beyond)
         for _ in range(0 if self.training else self.config.refinements):
             fed_back = resize(classifier(last), own.shape[-2:])
             gathering = (_OWN * own + _FED_BACK * fed_back) / (_OWN + _FED_BACK - 1)
-            last, classifier = self._read_memory(stages, features, context, gathering, kept)
-        return last, classifier, gathering
+            beyond = self._chosen(features, gathering, kept)
+            last, classifier = self._read_memory(stages, features, context, beyond)
+        return last, classifier, gathering, beyond
 
     def reread(
         self, stages: tuple[Tensor, ...], features: Tensor, context: Tensor | None, own: Tensor, kept: Tensor
     ) -> Tensor:
         """Returns logits (B, K, h, w) from the memory of some classes; arguments as in `_refined`."""
-        last, classifier, _ = self._refined(stages, features, context, own, kept)
+        last, classifier, *_ = self._refined(stages, features, context, own, kept)
         logits: Tensor = classifier(last)
         return logits
+
+    def refuse(
+        self, stages: tuple[Tensor, ...], context: Tensor | None, own_part: Tensor, beyond: Tensor
+    ) -> Tensor:
+        """Returns logits (B, K, h, w) for another context from beyond the image.
+
+        Args:
+            stages: of the backbone, without the last one.
+            context: within the image, or None.
+            own_part: from `own_part`.
+            beyond: (B, C, h, w).
+        """
+        given = first_of(self.memory_fusion, beyond, slice(own_part.shape[1], None))
+        last, classifier = self._with_rest(stages, context, self.memory_fusion[1:](given.add_(own_part)))
+        logits: Tensor = classifier(last)
+        return logits
+
+    def own_part(self, features: Tensor) -> Tensor:
+        """Returns what the fusion's first convolution makes of the features alone, (B, C, h, w)."""
+        return first_of(self.memory_fusion, features, slice(None, features.shape[1]))
+
+    @property
+    def reads_once(self) -> bool:
+        """Whether the memory is read once and at every place, by what the places themselves share in."""
+        return not self.config.refinements and self.downsample is None
 
     def shares_of(self, own: Tensor) -> Tensor:
         """Returns the weights over the memory (B, K, h, w) that coarse logits give before any refinement."""
         return self._shares(own)
 
-    def _read_memory(
-        self,
-        stages: tuple[Tensor, ...],
-        features: Tensor,
-        context: Tensor | None,
-        gathering: Tensor,
-        kept: Tensor | None,
-    ) -> tuple[Tensor, nn.Conv2d]:
-        """Returns what the classifier reads for coarse logits that choose from the memory, and it."""
+    def _chosen(self, features: Tensor, gathering: Tensor, kept: Tensor | None) -> Tensor:
+        """Returns what coarse logits choose from the memory, corrected by position, (B, C, h, w)."""
         shares = self._shares(gathering)
         if kept is not None:
             shares = shares * kept[:, None, None]
-        mixture = self.memory.mixture(shares).to(features.dtype)
-        beyond = self._attend(features, mixture)
+        return self._attend(features, self.memory.mixture(shares).to(features.dtype))
+
+    def _read_memory(
+        self, stages: tuple[Tensor, ...], features: Tensor, context: Tensor | None, beyond: Tensor
+    ) -> tuple[Tensor, nn.Conv2d]:
+        """Returns what the classifier reads for a context from beyond the image, and it."""
         fused: Tensor = self.memory_fusion(torch.cat([features, beyond], dim=1))
+        return self._with_rest(stages, context, fused)
+
+    def _with_rest(
+        self, stages: tuple[Tensor, ...], context: Tensor | None, fused: Tensor
+    ) -> tuple[Tensor, nn.Conv2d]:
+        """Returns what the classifier reads of fused features, and it."""
         if context is not None:
             if self.within_attention is not None:
                 fused = self.within_attention(context, fused)
@@ -233,13 +264,34 @@ class MemoryDistributions(Representations):
         features: Tensor,
         context: Tensor | None,
         own: Tensor,
+        beyond: Tensor,
     ) -> None:
         self.present = torch.ones(len(own), own.shape[1], dtype=torch.bool, device=own.device)
         self._network = network
         self._kept = (stages, features, context, own)
+        self._beyond = beyond
+        self._quick: tuple[Tensor, AlikeAnswers] | None = None
+
+    def prepare(self) -> bool:
+        """Groups places that are alike where that saves time: large images on the processor."""
+        network, features = self._network, self._kept[1]
+        is_slow = features.device.type == "cpu" and len(features) == 1 and not network.training
+        if self._quick is not None or not is_slow or not network.reads_once:
+            return False
+        alike = alike_places(self.taken()[0].flatten(1).float())
+        if alike is not None:
+            vectors = network.memory.vectors()
+            answer = AlikeAnswers(network.memory_attention, features, alike, self._beyond, vectors)
+            self._quick = network.own_part(features), answer
+        return alike is not None
 
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) as if nothing were remembered of classes (K,) bool."""
+        self.prepare()
+        if self._quick is not None:
+            stages, _, context, _ = self._kept
+            own_part, answer = self._quick
+            return self._network.refuse(stages, context, own_part, answer.without(deleted))
         return self._network.reread(*self._kept, ~deleted)
 
     def taken(self) -> Tensor:

@@ -20,7 +20,7 @@ from models.backbones.stages import StemlessBackbone
 from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier, ClassTensor, FollowsClasses
-from models.explanation import Gate, explained
+from models.explanation import Gate, Representations, explained
 from models.inspection import InspectionKind
 from models.output import InspectionView, SegmentationOutput
 from models.spgnet_configs import Aggregation, SpgNetConfig
@@ -118,14 +118,37 @@ class Guidance(nn.Module):
         self.excitation = Excitation(num_classes, config.width, neutral=config.neutral_start)
         self.sigmoid, self.identity = config.sigmoid, config.identity
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns logits (B, K, h, w), gate (B, C, h, w) and guided features (B, C, h, w)."""
+    def forward(self, features: Tensor, silent: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Guides features.
+
+        Args:
+            features: (B, C, h, w).
+            silent: (K,) bool, classes whose channels are gated as if the prediction said nothing.
+
+        Returns:
+            logits (B, K, h, w), gate (B, C, h, w) and guided features (B, C, h, w).
+        """
         logits = self.classifier(features)
-        gate = self.excitation(logits)
-        if self.sigmoid:
-            gate = gate.sigmoid()
+        gate = self._opened(self.excitation(logits))
+        if silent is not None:
+            channels = silent[opened_by(self)][:, None, None]
+            gate = torch.where(channels, self._opened(self._unsaid()).to(gate.dtype), gate)
         guided = torch.addcmul(features, features, gate) if self.identity else features * gate
         return logits, gate, guided
+
+    def _opened(self, excited: Tensor) -> Tensor:
+        return excited.sigmoid() if self.sigmoid else excited
+
+    def _unsaid(self) -> Tensor:
+        """Returns what excitation gives where all logits are 0, (C, 1, 1)."""
+        bias, weight = self.excitation.bias, self.excitation.weight
+        return (weight.new_zeros(len(weight)) if bias is None else bias)[:, None, None]
+
+
+def opened_by(guidance: nn.Module) -> Tensor:
+    """Returns for each channel the class whose logit opens its gate most, (C,) int64."""
+    weight: Tensor = guidance.get_submodule("excitation").get_parameter("weight")
+    return weight.detach().flatten(1).argmax(dim=1)
 
 
 class LaterStage(nn.Module):
@@ -204,6 +227,7 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
         padded = pad_to_minimum(image)
         encoded = self.backbone(padded)
         finest, decoded = self.decoder(encoded)
+        first = (finest, encoded, decoded) if inspect else None  # else they are given back on the way
         stage_logits: list[Tensor] = []
         gates: list[Tensor] = []
         views: dict[str, InspectionView] = {}
@@ -214,7 +238,7 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             gates.append(gate)
             finest, encoded, decoded, taken = stage(guided, encoded, decoded)
             if inspect:
-                kept.append(Gate(stage=number, values=gate.detach(), opened_by=_opened_by(guidance)))
+                kept.append(Gate(stage=number, values=gate.detach(), opened_by=opened_by(guidance)))
                 views |= _views_of_guidance(number, logits, kept[-1], self.num_classes)
                 views |= _views_of_aggregation(number + 1, taken, encoded, self.backbone.strides)
         stage_logits.append(self.classifier(finest))
@@ -230,21 +254,60 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             logits=full_size(stage_logits[-1], padded, image),
             auxiliary_logits=auxiliary,
             inspection=views,
-            explanation=explained(finest, self.classifier, padded, gates=tuple(kept)) if inspect else None,
+            explanation=explained(
+                finest,
+                self.classifier,
+                padded,
+                representations=GuidedChannels(self, *first) if kept and first is not None else None,
+                gates=tuple(kept),
+            )
+            if inspect
+            else None,
             stage_logits=tuple(stage_logits),
             gates=tuple(gates),
         )
+
+    def reguided(self, finest: Tensor, encoded: Features, decoded: Features, silent: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) of all stages after the first, with some classes guiding nothing.
+
+        Args:
+            finest: (B, C, h, w) of the first stage, as are the others.
+            encoded: features of its encoder.
+            decoded: features of its decoder.
+            silent: (K,) bool, classes whose channels are gated as if the predictions said nothing.
+        """
+        for guidance, stage in zip(self.guidance, self.later, strict=True):
+            _, _, guided = guidance(finest, silent)
+            finest, encoded, decoded, _ = stage(guided, encoded, decoded)
+        logits: Tensor = self.classifier(finest)
+        return logits
+
+
+class GuidedChannels(Representations):
+    """How the classes of one batch guide the stages after the first.
+
+    A class is deleted by giving the channels that it opens most the gate they have where nothing is said.
+    Every stage after the first runs again, so this costs as much as these stages did.
+    """
+
+    title = "how each class guides the next stage"
+
+    def __init__(self, network: SpgNet, finest: Tensor, encoded: Features, decoded: Features) -> None:
+        self._network = network
+        self._kept = (finest, encoded, decoded)
+        opened = torch.zeros(network.num_classes, dtype=torch.bool, device=finest.device)
+        for guidance in network.guidance:
+            opened[opened_by(guidance)] = True
+        self.present = opened.expand(len(finest), -1)
+
+    def without(self, deleted: Tensor) -> Tensor:
+        """Returns logits (B, K, h, w) with classes (K,) bool guiding nothing."""
+        return self._network.reguided(*self._kept, deleted)
 
 
 def _conv_norm(channels: int, width: int) -> list[nn.Module]:
     """Returns a 1 x 1 convolution without bias and its normalisation."""
     return [nn.Conv2d(channels, width, 1, bias=False), BatchNorm(width)]
-
-
-def _opened_by(guidance: nn.Module) -> Tensor:
-    """Returns for each channel the class whose logit opens its gate most, (C,) int64."""
-    weight: Tensor = guidance.get_submodule("excitation").get_parameter("weight")
-    return weight.detach().flatten(1).argmax(dim=1)
 
 
 def _views_of_guidance(

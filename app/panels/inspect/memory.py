@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from PySide6.QtCore import QEasingCurve, QVariantAnimation
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtCore import QEasingCurve, Qt, QVariantAnimation
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from app.panels.inspect.page import Export, ProjectPage, Question, color_of, link, section, wrapped
 from app.panels.inspect.probe import Probe
@@ -16,7 +16,7 @@ from app.widgets.bars import Bar, BarList
 from app.widgets.color_bar import short
 from app.widgets.scatter import Dot, Place, ScatterView
 from app.widgets.trend import Line, TrendChart
-from engine.messages import MemoryMapped, StrokeDot
+from engine.messages import MemoryMapped, Projection, StrokeDot
 
 MOVE_MS = 900
 MOST_ODD = 8
@@ -47,7 +47,15 @@ class MemoryPage(ProjectPage):
         self.map_button = QPushButton("Map it again")
         self.map_button.setToolTip("Look at every labelled image with the weights of now.")
         self.play = link("Before and after", self._play, "Show how the map moved since the last one.")
+        self.projection = QComboBox()
+        self.projection.setAccessibleName("How the map is laid out")
+        for projection, (title, tip) in PROJECTIONS.items():
+            self.projection.addItem(title, projection)
+            self.projection.setItemData(self.projection.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.projection.setToolTip("Where squares and dots are put; which dots are ringed does not change.")
+        self.trouble = wrapped("", kind="muted")
         top = QHBoxLayout()
+        top.addWidget(self.projection)
         top.addWidget(self.map_button)
         top.addWidget(self.play)
         top.addStretch(1)
@@ -56,6 +64,7 @@ class MemoryPage(ProjectPage):
         self.body.addWidget(self.scatter)
         self.body.addWidget(self.about)
         self.body.addLayout(top)
+        self.body.addWidget(self.trouble)
         section(self.body, "Strokes that look like another class")
         self.odd_text = wrapped("", kind="muted")
         self.odd = BarList(look, clickable=True)
@@ -75,10 +84,29 @@ class MemoryPage(ProjectPage):
         self._motion.setEasingCurve(QEasingCurve.Type.InOutCubic)
         self._motion.valueChanged.connect(lambda time: self.scatter.set_time(float(time)))
         self.map_button.clicked.connect(self.ask_again)
+        self.projection.currentIndexChanged.connect(lambda _place: self.ask_again())
         self.scatter.chosen.connect(self._jump)
         self.odd.chosen.connect(lambda row: self._go(self._odd[row]))
 
     # --- what is known ----------------------------------------------------------------------------------
+
+    def ask_again(self) -> None:
+        """Ask with the weights of now, laid out as chosen."""
+        chosen = list(PROJECTIONS)[self.projection.currentIndex()]
+        self.trouble.hide()
+        self.probe.ask(self.question.answer, lambda inspection: inspection.map_memory(chosen))
+
+    def nothing(self) -> str:
+        """Return why there is no map; a layout that cannot be had gives way to the plain one."""
+        trouble = "" if self.is_waiting else self.probe.trouble(self.question.answer)
+        if trouble and self.projection.currentIndex() > 0:
+            self.projection.blockSignals(True)
+            self.projection.setCurrentIndex(0)
+            self.projection.blockSignals(False)
+        if trouble:
+            self.trouble.setText(trouble)
+        self.trouble.setVisible(bool(trouble))
+        return super().nothing()
 
     def refresh(self) -> None:
         """Show another map; the same one costs nothing."""
@@ -120,11 +148,9 @@ class MemoryPage(ProjectPage):
                 tip = f"{name}: as the network remembers it"
                 dots.append(Dot(color_of(self.probe, index), place, was, is_home=True, tip=tip))
         self.scatter.set_dots(dots)
-        first, second = now.explained
         odd_count = sum(dot.is_odd for dot in dots)
         self.about.setText(
-            f"{len(now.strokes)} strokes, {odd_count} ringed · this plane shows "
-            f"{first + second:.0%} of the differences · step {now.step:,}".replace("%", " %")
+            f"{len(now.strokes)} strokes, {odd_count} ringed · {_about(now)} · step {now.step:,}"
         )
 
     def _tip(self, stroke: StrokeDot) -> str:
@@ -216,9 +242,28 @@ class MemoryPage(ProjectPage):
             "within": within,
             "between": found.between,
             "explained": list(found.explained),
+            "projection": found.projection.value,
         }
         pictures = {"map": self.scatter.grab().toImage(), "distances": self.trend.grab().toImage()}
         return Export("memory", pictures, rows, facts)
+
+
+PROJECTIONS: Mapping[Projection, tuple[str, str]] = {
+    Projection.PRINCIPAL: (
+        "Principal components",
+        "The plane beside which all memory vectors lie; distances on it mean something.",
+    ),
+    Projection.NEIGHBOURHOODS: (
+        "Neighbourhoods (UMAP)",
+        "What is alike lies together; how far groups are apart means nothing.",
+    ),
+}
+
+
+def _about(now: MemoryMapped) -> str:
+    if now.projection is Projection.NEIGHBOURHOODS:
+        return "near dots are alike, far distances mean nothing"
+    return f"this plane shows {sum(now.explained):.0%} of the differences".replace("%", " %")
 
 
 def _key(stroke: StrokeDot) -> tuple[str, int, int, int]:

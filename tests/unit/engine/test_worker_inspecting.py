@@ -112,7 +112,7 @@ def test_every_network_of_the_catalog_answers(tmp_path: Path, spec: ModelSpec) -
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("spec", [IDRNET, MCIBI, MCIBIPP], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [IDRNET, MCIBI, MCIBIPP, SPGNET], ids=lambda spec: spec.name)
 def test_what_if_changes_the_answer_and_nothing_else(tmp_path: Path, spec: ModelSpec) -> None:
     desk = desk_of(tmp_path, spec, steps=4)
     before = weights(desk)
@@ -155,6 +155,31 @@ def test_contributions_by_deletion_are_changes_of_the_margin(tmp_path: Path) -> 
     assert pixel.remainder == 0
     assert pixel.influence is not None
     assert 0 <= pixel.influence.min() <= pixel.influence.max() == 1
+
+
+def test_gates_are_explained_by_deletion_once_that_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.worker.inspecting._PATIENCE_S", float("inf"))
+    desk = desk_of(tmp_path, SPGNET)
+    look(desk)
+    first, last = desk.heard.of(InspectionReady)
+    assert first.request_id == last.request_id
+    assert first.explains.startswith("By gates")
+    assert last.explains.startswith("By deletion")
+    pixel = explain(desk, 10, 10)
+    assert pixel.method is Method.DELETION
+    assert "left neutral" in pixel.sentence
+
+
+def test_nobody_waits_for_slow_deletions_that_nobody_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.worker.inspecting._PATIENCE_S", -1.0)
+    desk = desk_of(tmp_path, SPGNET)
+    assert look(desk).can_delete
+    assert len(desk.heard.of(InspectionReady)) == 1
+    assert explain(desk, 10, 10).method is Method.WEIGHTS
 
 
 @pytest.mark.parametrize("kind", [OverlayKind.ENTROPY, OverlayKind.MARGIN, OverlayKind.AUGMENTATION])

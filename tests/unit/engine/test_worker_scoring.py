@@ -14,8 +14,9 @@ from engine.messages import (
     PredictedAhead,
     ScoreImages,
 )
+from models.catalog import MODELS
 from tests.support.learning import make_project
-from tests.support.worker_desk import Desk
+from tests.support.worker_desk import QUIET, Desk
 
 
 @pytest.fixture
@@ -77,3 +78,23 @@ def test_an_image_that_cannot_be_read_is_passed_over_in_silence(desk: Desk) -> N
     desk.work_until(AllScored)
     assert len(desk.heard.of(ImageScored)) == len(desk.project.items) - 1
     assert not desk.heard.of(CommandFailed)
+
+
+@pytest.mark.parametrize(("name", "has_stages"), [("idrnet", True), ("fcn", False)])
+def test_first_guesses_of_every_image_are_compared_where_there_are_any(
+    tmp_path: Path, name: str, has_stages: bool
+) -> None:
+    desk = Desk(make_project(tmp_path))
+    desk.open(network=next(spec for spec in MODELS if spec.name == name).tiny())
+    desk.start(replace(QUIET, max_steps=2))
+    for _ in range(200):
+        if not desk.loop._work.is_busy:
+            break
+        desk.work()
+    first, *others = (item.image_id for item in desk.project.items)
+    desk.heard.clear()
+    desk.give(wish(desk, describe=(), score=(first,), ahead=(), survey=tuple(others)))
+    desk.work_until(AllScored)
+    found = {event.image_id: event.disputed for event in desk.heard.of(ImageScored)}
+    assert set(found) == ({first, *others} if has_stages else {first})
+    assert all(share is not None and 0 <= share <= 1 for share in found.values()) is has_stages
