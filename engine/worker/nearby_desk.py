@@ -133,13 +133,17 @@ class NearbyDesk:
         """Return what the quick model says of a box."""
         label_map = np.full((box.height, box.width), UNLABELLED, np.uint8)
         confidence = np.zeros(label_map.shape, np.float32)
-        for part in self._quick.predict(image, wanted):
+        missing = box.area
+        for part in self._quick.predict(image, replace(wanted, visible=box)):
             shared = part.box.intersect(box)
             if shared.is_empty:
                 continue
+            missing -= shared.area
             there = shared.shifted(-box.top, -box.left).slices
             here = shared.shifted(-part.box.top, -part.box.left).slices
             label_map[there], confidence[there] = part.label_map[here], part.confidence[here]
+            if missing <= 0:
+                break  # bands do not overlap, and the nearest come first
         return label_map, confidence
 
     def _follow(self, network: LiveNetwork) -> None:
