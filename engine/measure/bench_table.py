@@ -19,7 +19,9 @@ _COLUMNS = (
 )
 _PAPER, _INK, _FAINT = (250, 250, 248), (40, 44, 52), (214, 216, 218)
 _BARS = ((0, 114, 178), (230, 159, 0))
-_ROW, _LEFT, _WIDTH, _TOP = 44, 330, 440, 92
+_BAND = (242, 243, 243)
+_ROW, _BAR, _LEFT, _WIDTH, _TOP = 44, 18, 330, 400, 88
+_NARROWEST = 900
 
 
 def as_text(rows: Sequence[Measured]) -> str:
@@ -58,30 +60,49 @@ def draw_table(rows: Sequence[Measured], title: str) -> NDArray[np.uint8]:
     """
     shown = _shown_columns(rows)
     height = _TOP + _ROW * max(1, len(rows)) + 24
-    sheet = np.full((height, _LEFT + _WIDTH * len(shown), 3), _PAPER, np.uint8)
+    sheet = np.full((height, max(_LEFT + _WIDTH * len(shown), _NARROWEST), 3), _PAPER, np.uint8)
     _write(sheet, (16, 34), title, 0.8)
+    if any(_pair(row, name)[1] is not None for row in rows for name, _, _ in shown):
+        _legend(sheet)
     for place, row in enumerate(rows):
-        _write(sheet, (16, _TOP + place * _ROW + 24), row.title, 0.55)
+        top = _TOP + place * _ROW
+        if place % 2:
+            cv2.rectangle(sheet, (0, top), (sheet.shape[1], top + _ROW - 1), _BAND, -1)
+        _write(sheet, (16, top + 27), row.title, 0.55)
     for column, (name, heading, form) in enumerate(shown):
         left = _LEFT + column * _WIDTH
-        _write(sheet, (left, 70), heading, 0.6)
+        _write(sheet, (left, 74), heading, 0.6)
         _bars(sheet, rows, left, name, form)
+    cv2.line(sheet, (16, _TOP - 2), (sheet.shape[1] - 17, _TOP - 2), _FAINT, 1)
     return sheet
 
 
-def _bars(sheet: NDArray[np.uint8], rows: Sequence[Measured], left: int, name: str, form: str) -> None:
+def _legend(sheet: NDArray[np.uint8]) -> None:
+    """Says above the titles which bars are whose."""
+    for place, words in enumerate(("ours", "published")):
+        left = 16 + 90 * place
+        cv2.rectangle(sheet, (left, 63), (left + 12, 75), _BARS[place], -1)
+        _write(sheet, (left + 19, 74), words, 0.5)
+
+
+def _pair(row: Measured, name: str) -> tuple[float | None, float | None]:
+    """Returns our figure and the published one where both can be compared."""
     comparable = name in ("parameters", "operations")
-    pairs = [(getattr(row, name), getattr(row.published, name) if comparable else None) for row in rows]
+    return getattr(row, name), getattr(row.published, name) if comparable else None
+
+
+def _bars(sheet: NDArray[np.uint8], rows: Sequence[Measured], left: int, name: str, form: str) -> None:
+    pairs = [_pair(row, name) for row in rows]
     most = max((value for pair in pairs for value in pair if value is not None), default=1.0) or 1.0
     for place, pair in enumerate(pairs):
-        top = _TOP + place * _ROW
-        cv2.line(sheet, (left, top - 4), (left + _WIDTH - 20, top - 4), _FAINT, 1)
-        for line, value in enumerate(pair):
-            if value is None:
-                continue
-            y, length = top + 2 + 17 * line, round((_WIDTH - 150) * value / most)
-            cv2.rectangle(sheet, (left, y), (left + max(1, length), y + 13), _BARS[line], -1)
-            _write(sheet, (left + length + 8, y + 12), form.format(value), 0.45)
+        values = [(line, value) for line, value in enumerate(pair) if value is not None]
+        # One bar stands in the middle of its row, two stand around it.
+        first = _TOP + place * _ROW + (_ROW - _BAR * len(values)) // 2
+        for number, (line, value) in enumerate(values):
+            y, length = first + _BAR * number, max(1, round((_WIDTH - 130) * value / most))
+            cv2.rectangle(sheet, (left, y + 2), (left + length, y + _BAR - 3), _BARS[line], -1)
+            text = form.format(value) if line == 0 else f"{value:g}"
+            _write(sheet, (left + length + 8, y + 13), text, 0.45)
 
 
 def _write(sheet: NDArray[np.uint8], place: tuple[int, int], text: str, size: float) -> None:

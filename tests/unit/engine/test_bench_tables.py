@@ -95,3 +95,13 @@ def test_the_picture_shows_every_row() -> None:
     assert blue.sum() > orange.sum() > 0
     assert draw_table((*ROWS, *ROWS), "Modules").shape[0] > picture.shape[0]
     assert draw_table((), "Nothing").shape[2] == 3
+
+
+def test_a_picture_of_our_figures_alone_has_no_published_bars_and_one_bar_in_the_middle() -> None:
+    picture = draw_table((Measured(title="C", milliseconds=3.0),), "Losses")
+    assert not (picture == (230, 159, 0)).all(axis=2).any()
+    (rows,) = np.nonzero((picture == (0, 114, 178)).all(axis=2).any(axis=1))
+    both = draw_table(ROWS[:1], "Modules")
+    (around,) = np.nonzero((both == (230, 159, 0)).all(axis=2)[:, 330:].any(axis=1))
+    assert rows.max() < around.max()
+    assert rows.max() - rows.min() == around.max() - around.min()
