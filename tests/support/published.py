@@ -1,6 +1,7 @@
 """Published checkpoints made from networks of ours: names and order of channels translated back."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -111,14 +112,17 @@ def published_state(model: SegmentationModel[Any], family: str) -> dict[str, Ten
     for name, values in model.state_dict().items():
         if name == "memory.draws":
             continue  # never stored
-        for pattern, theirs in rules:
-            renamed = re.sub(pattern, theirs, name)
-            if renamed != name and not pattern.startswith(r"\b"):
-                name = renamed  # noqa: PLW2901 - the first beginning that fits
-                break
-            name = renamed  # noqa: PLW2901
-        found[name] = values.clone()
+        found[_renamed(name, rules)] = values.clone()
     return found
+
+
+def _renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
+    """Returns a name by the rules: every one of a part, and the first of a beginning that fits."""
+    for pattern, theirs in rules:
+        before, name = name, re.sub(pattern, theirs, name)
+        if name != before and not pattern.startswith(r"\b"):
+            break
+    return name
 
 
 def names_of(config: BackboneConfig) -> dict[str, Tensor]:
@@ -127,21 +131,24 @@ def names_of(config: BackboneConfig) -> dict[str, Tensor]:
         return build_backbone(config).state_dict()
 
 
+def _published(config: BackboneConfig, name: str) -> str:
+    parts = name.split(".")
+    match config:
+        case ResNestConfig() if parts[0] in {"conv1", "bn1"}:
+            return ".".join(["stem", "7" if parts[0] == "bn1" else parts[1], parts[-1]])
+        case VitConfig():
+            return _vit(parts)
+        case SwinConfig():
+            return _swin(parts)
+        case _:
+            return name
+
+
 def published_names(config: BackboneConfig) -> dict[str, Tensor]:
     """Returns the tensors of a backbone by published name, as the files' authors named them."""
     found: dict[str, Tensor] = {}
     for name, values in names_of(config).items():
-        parts = name.split(".")
-        match config:
-            case ResNestConfig() if parts[0] in {"conv1", "bn1"}:
-                name = ".".join(["stem", "7" if parts[0] == "bn1" else parts[1], parts[-1]])  # noqa: PLW2901
-            case VitConfig():
-                name = _vit(parts)  # noqa: PLW2901
-            case SwinConfig():
-                name = _swin(parts)  # noqa: PLW2901
-            case _:
-                pass
-        found[name] = values
+        found[_published(config, name)] = values
     if isinstance(config, SwinConfig):
         for name in [name for name in found if name.endswith("bias_table")]:
             found[name.replace("bias_table", "index")] = torch.zeros(144, 144, device="meta")

@@ -53,7 +53,7 @@ def test_a_file_of_the_published_layout_finds_its_network_without_rest(name: str
 def test_every_backbone_of_mcibis_files_has_a_home(
     backbone: BackboneConfig, channels: tuple[int, ...], package: str
 ) -> None:
-    pytest.importorskip(package)
+    pytest.importorskip(package, reason="the backbone is built by this optional package")
     supervised = isinstance(backbone, ResNestConfig)
     state = layout(mcibi(channels, 150, auxiliary=supervised))
     state |= {f"backbone_net.{name}": values for name, values in published_names(backbone).items()}
