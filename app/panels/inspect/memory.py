@@ -49,13 +49,15 @@ class MemoryPage(ProjectPage):
         self.play = link("Before and after", self._play, "Show how the map moved since the last one.")
         self.projection = QComboBox()
         self.projection.setAccessibleName("How the map is laid out")
+        # Its longest entry must not make the tab wider than the dock.
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.projection.setSizeAdjustPolicy(policy)
         for projection, (title, tip) in PROJECTIONS.items():
             self.projection.addItem(title, projection)
             self.projection.setItemData(self.projection.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.projection.setToolTip("Where squares and dots are put; which dots are ringed does not change.")
         self.trouble = wrapped("", kind="muted")
         top = QHBoxLayout()
-        top.addWidget(self.projection)
         top.addWidget(self.map_button)
         top.addWidget(self.play)
         top.addStretch(1)
@@ -63,6 +65,7 @@ class MemoryPage(ProjectPage):
         self.about = wrapped("", kind="muted")
         self.body.addWidget(self.scatter)
         self.body.addWidget(self.about)
+        self.body.addWidget(self.projection)
         self.body.addLayout(top)
         self.body.addWidget(self.trouble)
         section(self.body, "Strokes that look like another class")
@@ -263,7 +266,7 @@ PROJECTIONS: Mapping[Projection, tuple[str, str]] = {
 def _about(now: MemoryMapped) -> str:
     if now.projection is Projection.NEIGHBOURHOODS:
         return "near dots are alike, far distances mean nothing"
-    return f"this plane shows {sum(now.explained):.0%} of the differences".replace("%", " %")
+    return f"this plane shows {sum(now.explained):.0%} of the differences".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _key(stroke: StrokeDot) -> tuple[str, int, int, int]:
