@@ -3,14 +3,16 @@
 import argparse
 import dataclasses
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.arguments import add_checkpoint, add_device
+from engine.cli.arguments import add_checkpoint, add_device, positive
 from engine.cli.console import Bar, complain, say
 
 if TYPE_CHECKING:
+    from engine.cli.networks import LoadedNetwork
     from engine.exchange.mask_import import ImportPreview
     from engine.learn.evaluator import EvaluationResult, EvaluationSample
 
@@ -42,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the confusion matrix there, as confusion.csv and confusion.png",
     )
+    parser.add_argument(
+        "--crf",
+        type=positive,
+        metavar="N",
+        help="for comparison: also measure what N rounds of a dense CRF make of every prediction (slow)",
+    )
     add_device(parser)
 
 
@@ -61,14 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
     preview = preview_masks(arguments.images, arguments.masks, network.classes, arguments.classes)
     for problem in preview.problems:
         complain(problem.message)
+    start = time.perf_counter()
     with Bar("Evaluating", len(preview.matched)) as bar:
         samples = _samples(arguments.images, preview)
         result = evaluate(network.predictor, samples, preview.classes, progress=bar.update, detailed=True)
+    seconds = time.perf_counter() - start
     scores = {**figures(result, preview.classes.names), "step": network.about.step}
     say(table(result.iou_per_class))
     say(f"{'mIoU':<24} {_percent(result.miou)}   {result.images} images, {result.pixels:,} pixels")
     for title, key in _SHOWN:
         say(f"{title:<24} {_percent(scores[key])}")
+    if arguments.crf is not None:
+        scores["crf"] = _with_crf(arguments, network, preview, seconds)
     if arguments.confusion is not None:
         _write_confusion(arguments.confusion, result, preview.classes.names)
     if arguments.json is not None:
@@ -76,6 +88,35 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.json, (json.dumps(scores, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
         )
     return 0
+
+
+def _with_crf(
+    arguments: argparse.Namespace, network: "LoadedNetwork", preview: "ImportPreview", seconds: float
+) -> dict[str, Any]:
+    """Measure once more with a dense CRF after the network; print the row, return its figures."""
+    from engine.learn.evaluator import evaluate
+    from engine.measure.dense_crf import CrfConfig, refined
+
+    config = CrfConfig(iterations=arguments.crf)
+    predictor = network.predictor.refined_by(
+        lambda image, probabilities: refined(image, probabilities, config)
+    )
+    start = time.perf_counter()
+    with Bar("With a dense CRF", len(preview.matched)) as bar:
+        samples = _samples(arguments.images, preview)
+        result = evaluate(predictor, samples, preview.classes, progress=bar.update, detailed=True)
+    own = time.perf_counter() - start
+    images = max(1, result.images)
+    say(
+        f"{f'mIoU, dense CRF, {arguments.crf}':<24} {_percent(result.miou)}   "
+        f"{own / images:.2f} s an image instead of {seconds / images:.2f}"
+    )
+    return {
+        "iterations": arguments.crf,
+        **figures(result, preview.classes.names),
+        "seconds_per_image": own / images,
+        "seconds_per_image_without": seconds / images,
+    }
 
 
 def figures(result: "EvaluationResult", names: Sequence[str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_training_writes_a_checkpoint(trained: Path) -> None:
 def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores_file = tmp_path / "scores.json"
     folders = ["--images", str(trained / "val/images"), "--masks", str(trained / "val/masks")]
-    out = ["--json", str(scores_file), "--confusion", str(tmp_path / "matrix")]
+    out = ["--json", str(scores_file), "--confusion", str(tmp_path / "matrix"), "--crf", "2"]
     code = run(["evaluate", "--checkpoint", str(trained / "net.pt"), *folders, *out])
     assert code == 0
     scores = json.loads(scores_file.read_text("utf-8"))
@@ -71,7 +71,12 @@ def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert scores["miou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
     assert 0.0 <= scores["pixel_accuracy"] <= 1.0
     assert scores["pixels"] == 2 * 47 * 64
-    assert "mIoU" in capsys.readouterr().out
+    assert scores["crf"]["iterations"] == 2
+    assert scores["crf"]["pixels"] == scores["pixels"]
+    assert 0.0 <= scores["crf"]["miou"] <= 1.0
+    shown = capsys.readouterr().out
+    assert "mIoU  " in shown
+    assert "mIoU, dense CRF, 2" in shown
 
 
 def test_predict_writes_ids(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

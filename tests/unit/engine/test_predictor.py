@@ -146,3 +146,20 @@ def test_predicting_leaves_the_network_in_evaluation_mode_and_without_gradients(
     _predictor(model).predict_whole(picture(0)[0])
     assert not model.training
     assert model.scale.grad is None
+
+
+def test_something_else_can_have_the_last_word_on_probabilities() -> None:
+    """It sees every tile and its probabilities; the network's own predictor stays as it is."""
+    image = _image((64, 96))
+    seen = []
+
+    def turned(tile: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        seen.append((tile.shape, probabilities.shape))
+        return np.ascontiguousarray(probabilities[::-1])
+
+    own = _predictor(ByColour(), single_tile_megapixels=0.0, tile=64, overlap=32)
+    labels, _ = own.refined_by(turned).predict_whole(image)
+    assert seen == [((64, 64, 3), (3, 64, 64))] * 2
+    expected = np.array([BOX, GROUND, SKY], np.uint8)[image.argmax(-1)]
+    assert (labels == expected).all()
+    assert (own.predict_whole(image)[0] == _truth(image)).all()
