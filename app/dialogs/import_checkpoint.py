@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QWidget
 
+from app.dialogs.checkpoint_settings import CheckpointSettings
 from app.dialogs.frame import PlainDialog
 from app.dialogs.question import Question
 from app.widgets.marks import label
@@ -50,7 +51,15 @@ class ImportCheckpointDialog(PlainDialog):
         safe = label(
             "The project goes over to this network. Your labels and older checkpoints stay.", kind="muted"
         )
-        for widget in (self.summary, self.waiting, self.details, self.take_classes, safe):
+        self.settings = CheckpointSettings(file)
+        self.settings.asked.connect(self.read_again)
+        self.settings.changed.connect(self._outdate)
+        self.settings.hide()
+        self.show_settings = QCheckBox("Say what the file does not tell: published name, classes, settings")
+        self.show_settings.toggled.connect(self.settings.setVisible)
+        for widget in (self.summary, self.waiting, self.details, self.show_settings, self.settings):
+            self.body.addWidget(widget)
+        for widget in (self.take_classes, safe):
             self.body.addWidget(widget)
         self.accept_button.setEnabled(False)
         self.resize(680, 560)
@@ -69,6 +78,25 @@ class ImportCheckpointDialog(PlainDialog):
             return self._classes
         return _joined(self._classes, self.imported.report.classes)
 
+    def read_again(self) -> None:
+        """Read the file once more, with what the person said about it."""
+        self.imported = None
+        self.accept_button.setEnabled(False)
+        self.settings.again.setEnabled(False)
+        self.waiting.show()
+        self.summary.setText(f"Reading “{self._file.name}”…")
+        file, said = self._file, self.settings
+        name, classes, network = said.published_name(), said.classes, said.network()
+        self._question = Question(
+            "checkpoint-import", lambda: _read(file, name, classes, network), self._show
+        )
+
+    def _outdate(self) -> None:
+        """What was read does not hold any more: it waits for the next reading."""
+        self.imported = None
+        self.accept_button.setEnabled(False)
+        self.summary.setText("“Read again” takes over what you changed.")
+
     def _save(self) -> None:
         if self.imported is not None:
             self.accept_button.setEnabled(False)
@@ -81,12 +109,14 @@ class ImportCheckpointDialog(PlainDialog):
     def _show(self, answer: object, problem: str) -> None:
         self._question.join()
         self.waiting.hide()
+        self.settings.again.setEnabled(True)
         self.imported = imported = cast("Imported | None", answer)
+        self.details.setVisible(imported is not None)
         if imported is None:
             self.summary.setText(problem)
-            self.details.hide()
             return
         report = imported.report
+        self.settings.show_network(report.network)
         self.summary.setText(report.summary())
         self.details.setPlainText("\n".join(_lines(report)))
         self.take_classes.setText(f"Add the {len(report.classes)} classes of the checkpoint to this project")
@@ -112,11 +142,20 @@ class ImportCheckpointDialog(PlainDialog):
         self.accept()
 
 
-def _read(file: Path) -> Imported:
-    """Read the file; on a thread of its own, because torch and the file take their time."""
+def _read(file: Path, name: str = "", classes: ClassTable | None = None, network: Any = None) -> Imported:
+    """Read the file; on a thread of its own, because torch and the file take their time.
+
+    Args:
+        file: Published checkpoint.
+        name: What its authors called it; "" for its own name.
+        classes: Its classes, or None for those of the data set in its name.
+        network: Its configuration, or None for what tensors and name tell.
+    """
     from engine.learn.released import read_released
 
-    return read_released(file)
+    return read_released(
+        file, classes=classes, published_name=name, change=lambda told: told if network is None else network
+    )
 
 
 def _write(imported: Imported, folder: Path, name: str) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from app.actions import Act
@@ -14,6 +15,7 @@ from app.dialogs.import_checkpoint import ImportCheckpointDialog
 from app.window.asking import Asking
 from engine.annotate.classes import ClassTable
 from engine.learn.checkpoint import read_checkpoint
+from models.idrnet_configs import IdrnetConfig
 from tests.support.fake_session import CLASSES
 from tests.support.published import published_state, small_network
 from tests.support.window import MakeDesk
@@ -51,6 +53,68 @@ def test_the_dialog_reports_and_writes(qtbot: QtBot, file: Path, tmp_path: Path)
     assert dialog.written is not None
     assert dialog.written.parent == tmp_path / "checkpoints"
     assert len(read_checkpoint(dialog.written).about.classes) == 19
+
+
+def test_what_the_file_does_not_tell_can_be_said(
+    qtbot: QtBot, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = file.rename(tmp_path / "best.pth")
+    dialog = dialog_on(qtbot, renamed, tmp_path / "checkpoints", CLASSES)
+    assert dialog.imported is not None
+    assert dialog.imported.report.classes.names[0] == "class 1"
+    assert dialog.settings.isHidden()
+    dialog.show_settings.setChecked(True)
+    settings = dialog.settings
+    assert settings.isVisible()
+
+    settings.name.clear()
+    QTest.keyClicks(settings.name, "idrnet_ppm_resnet50os8_cityscapes.pth")
+    # Nothing is imported that was read with something else in mind.
+    assert not dialog.accept_button.isEnabled()
+    assert dialog.imported is None
+    read_again(qtbot, dialog)
+    report = dialog.imported.report
+    assert report.classes.names[0] == "road"
+    assert isinstance(report.network, IdrnetConfig)
+    assert report.network.coarse_from_features
+
+    assert settings.form is not None
+    line = settings.form.fields["dilations"]
+    assert isinstance(line, QLineEdit)
+    line.clear()
+    QTest.keyClicks(line, "1, 0")
+    settings.again.click()
+    assert settings.problem.text() == "Dilations must be between 1 and 64 cells."
+    line.clear()
+    QTest.keyClicks(line, "1, 6, 12")
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"thing {number}" for number in range(19)), "utf-8")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(names), ""))
+    settings.list_button.click()
+    read_again(qtbot, dialog)
+    report = dialog.imported.report
+    assert isinstance(report.network, IdrnetConfig)
+    assert report.network.dilations == (1, 6, 12)
+    assert report.classes.names[:2] == ("thing 0", "thing 1")
+
+    assert dialog.accept_button.isEnabled()
+
+    # A list that does not fit is said to be; what was said can be corrected.
+    names.write_text("only one", "utf-8")
+    settings.list_button.click()
+    settings.again.click()
+    qtbot.waitUntil(dialog.waiting.isHidden, timeout=60_000)
+    assert "1 classes" in dialog.summary.text()
+    assert dialog.imported is None
+    assert not dialog.accept_button.isEnabled()
+    assert settings.again.isEnabled()
+
+
+def read_again(qtbot: QtBot, dialog: ImportCheckpointDialog) -> None:
+    """Reads the file with what was said, and waits for it."""
+    dialog.settings.again.click()
+    qtbot.waitUntil(dialog.waiting.isHidden, timeout=60_000)
+    assert dialog.imported is not None, dialog.summary.text()
 
 
 def test_a_project_without_classes_takes_those_of_the_checkpoint(
