@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from models.configs import NormKind
 from models.joint_norm import joint_batch_norm
+from models.pointwise import PointConv
 from models.processes import are_several, process_count
+from models.wide_conv import WideConv
 
 MINIMUM_SIZE = 32
 """Smaller images are padded to this edge before they enter a network."""
@@ -93,6 +95,10 @@ def conv_norm_act(
     The convolution pads so that stride 1 keeps the size. The three are a list, not a module, so that several
     of them in one sequence have the flat names 0, 1, 3, 4, ... of published checkpoints.
     """
+    if kernel == stride == groups == 1:
+        return [PointConv(channels, width, bias=False), norm(kind, width), nn.ReLU(inplace=True)]
+    if kernel == 3 and stride == dilation == groups == 1:
+        return [WideConv(channels, width), norm(kind, width), nn.ReLU(inplace=True)]
     padding = kernel // 2 * dilation
     convolution = nn.Conv2d(
         channels, width, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=False

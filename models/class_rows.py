@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.pointwise import PointConv
+
 Sources = Sequence[int | None]
 """For each new channel the old channel whose state it takes over, or None for a class never seen."""
 
@@ -42,11 +44,11 @@ class FollowsClasses(nn.Module):
         """Called after the tensors were replaced; for modules that store the number of classes."""
 
 
-class Classifier(FollowsClasses, nn.Conv2d):
+class Classifier(FollowsClasses, PointConv):
     """1 x 1 convolution from features (B, C, h, w) to logits (B, K, h, w); named like `nn.Conv2d`."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
-        super().__init__(channels, num_classes, 1)
+        super().__init__(channels, num_classes)
 
     def class_tensors(self) -> tuple[ClassTensor, ...]:
         """Returns weight and bias, which start as torch starts a convolution."""

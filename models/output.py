@@ -5,10 +5,12 @@ B batch, K classes, H W image size, h w feature size.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.blocks import resize
 from models.explanation import Explanation
 from models.inspection import InspectionKind
 
@@ -48,12 +50,43 @@ class InspectionView:
     values: Tensor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enlarged:
+    """Logits that nobody has enlarged yet: in training, losses that do so band by band need no others.
+
+    Attributes:
+        small: (B, K, h, w) float.
+        size: (H, W), to which they are enlarged bilinearly.
+    """
+
+    small: Tensor
+    size: tuple[int, int]
+
+    def made(self) -> Tensor:
+        """Returns (B, K, H, W)."""
+        return resize(self.small, self.size)
+
+
+class _Logits:
+    """The attribute `SegmentationOutput.logits`: as given, or enlarged by whoever reads it."""
+
+    def __get__(self, output: Any, _: type | None = None) -> Tensor:
+        if output is None:
+            raise AttributeError("logits have no default")
+        given: Tensor | Enlarged = output.__dict__["_logits"]
+        return given.made() if isinstance(given, Enlarged) else given
+
+    def __set__(self, output: Any, given: Tensor | Enlarged) -> None:
+        output.__dict__["_logits"] = given
+
+
 @dataclass(frozen=True, kw_only=True)
 class SegmentationOutput:
     """What every network returns; a network subclasses it with fields of its own for its `observe`.
 
     Attributes:
-        logits: (B, K, H, W) float, before softmax, at the full size of the image given.
+        logits: (B, K, H, W) float, before softmax, at the full size of the image given. A network may give
+            them as `Enlarged`; they are then made anew whenever they are read.
         auxiliary_logits: logits of deeply supervised stages by name, (B, K, h, w) at any size; may be empty
             in evaluation.
         inspection: views by name; empty unless asked for.
@@ -63,11 +96,15 @@ class SegmentationOutput:
             that a loss may enlarge them band by band; None where a network does not say.
     """
 
-    logits: Tensor
+    logits: _Logits = _Logits()
     auxiliary_logits: Mapping[str, Tensor] = field(default_factory=dict)
     inspection: Mapping[str, InspectionView] = field(default_factory=dict)
     explanation: Explanation | None = None
     small_logits: Tensor | None = None
+
+    def for_pixels(self) -> Tensor:
+        """Returns small logits where there are any, else full ones, for losses that enlarge them."""
+        return self.logits if self.small_logits is None else self.small_logits
 
 
 def check_view(view: InspectionView, num_classes: int) -> None:

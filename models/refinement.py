@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.attention import AttentionBlock
 from models.grouping import Groups, masked_softmax, spread
+from models.pointwise import pointwise
 
 
 class PixelRefiner(nn.Module):
@@ -31,7 +32,7 @@ class PixelRefiner(nn.Module):
             vectors: G, (B, K, C).
         """
         del vectors
-        return F.conv2d(features, self.attention.first_weight()[:, : self.width])
+        return pointwise(features, self.attention.first_weight()[:, : self.width])
 
     def forward(self, prepared: Tensor, vectors: Tensor, groups: Groups, kept: Tensor) -> Tensor:
         """Returns refined context (B, C, h, w).

@@ -19,6 +19,7 @@ from models.precision import as_given
 
 _BAND_BYTES = {"cpu": 4 * 2**20}
 _ELSEWHERE = 256 * 2**20
+_LEAST_EXPONENT = -85.0
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -30,20 +31,16 @@ class _WeightedSum(torch.autograd.Function):
         sweep = _Sweep(logits, target)
         rows_of_weights = weights.to(logits.dtype).transpose(0, 1)
         total = logits.new_zeros(())
-        gradient = torch.zeros_like(sweep.wide) if ctx.needs_input_grad[0] else None
+        gradient = torch.zeros_like(sweep.wide)
         for rows, cells, shares, scores in sweep.bands():
             weight = rows_of_weights[rows, :, None]
             places = sweep.target[rows, :, None]
-            total += (scores.gather(2, places) * weight).sum()
-            if gradient is None:
-                continue
-            # The minus of the loss is left to the end, so: one-hot minus probability.
-            change = scores.exp_().neg_()
-            change.scatter_add_(2, places, torch.ones_like(weight)).mul_(weight)
+            losses, parts, whole = _losses(scores, places)
+            total += (losses * weight).sum()
+            change = parts.mul_(weight / whole).scatter_add_(2, places, -weight)
             gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
-        if gradient is not None:
-            ctx.save_for_backward((gradient @ sweep.across).permute(1, 2, 0, 3).neg_())
-        return -total
+        ctx.save_for_backward((gradient @ sweep.across).permute(1, 2, 0, 3))
+        return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
@@ -53,7 +50,7 @@ class _WeightedSum(torch.autograd.Function):
 
 
 class _Sweep:
-    """Log-probabilities of enlarged logits, band by band."""
+    """Enlarged logits, band by band."""
 
     def __init__(self, logits: Tensor, target: Tensor) -> None:
         self._size = (target.shape[1], logits.shape[2])
@@ -68,7 +65,7 @@ class _Sweep:
         self._rows = max(1, _BAND_BYTES.get(logits.device.type, _ELSEWHERE) // max(1, row_bytes))
 
     def bands(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Yields rows, the cells they come from, weights (rows, cells), log-probabilities (rows, B, K, W)."""
+        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, B, K, W)."""
         height, cells = self._size
         for start in range(0, height, self._rows):
             stop = min(height, start + self._rows)
@@ -77,7 +74,21 @@ class _Sweep:
             last = min(cells, int((stop - 0.5) * cells / height - 0.5) + 3)
             shares = self._down[start:stop, first:last]
             values = (shares @ self.wide[first:last].flatten(1)).unflatten(1, self.wide.shape[1:])
-            yield slice(start, stop), slice(first, last), shares, values.log_softmax(dim=2)
+            yield slice(start, stop), slice(first, last), shares, values
+
+
+def _losses(logits: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns cross-entropies (rows, B, 1, W), and probabilities before and by what they are divided.
+
+    Args:
+        logits: (rows, B, K, W), overwritten by the probabilities.
+        places: (rows, B, 1, W) int64, the target.
+    """
+    highest, chosen = logits.amax(dim=2, keepdim=True), logits.gather(2, places)
+    # Exponentials that underflow are ten times slower; as small as this they count for nothing.
+    shares = logits.sub_(highest).clamp_(min=_LEAST_EXPONENT).exp_()
+    total = shares.sum(dim=2, keepdim=True)
+    return total.log() + highest - chosen, shares, total
 
 
 def enlarged_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -105,7 +116,5 @@ def enlarged_losses(logits: Tensor, target: Tensor) -> Tensor:
         logits = logits.float()
     with as_given(logits):
         sweep = _Sweep(logits, target)
-        found = [
-            scores.gather(2, sweep.target[rows, :, None])[:, :, 0] for rows, _, _, scores in sweep.bands()
-        ]
-        return -torch.cat(found).transpose(0, 1) * (target < logits.shape[1])
+        found = [_losses(scores, sweep.target[rows, :, None])[0] for rows, _, _, scores in sweep.bands()]
+        return torch.cat(found)[:, :, 0].transpose(0, 1) * (target < logits.shape[1])

@@ -93,9 +93,7 @@ class TotalLoss(nn.Module):
 
 
 def _logits_for(loss: nn.Module, output: SegmentationOutput) -> Tensor:
-    """Returns small logits for a cross-entropy, which enlarges them cheaply itself, else full ones."""
-    small = output.small_logits if isinstance(loss, CrossEntropy) else None
-    return output.logits if small is None else small
+    return output.for_pixels() if isinstance(loss, CrossEntropy) else output.logits
 
 
 def _sized_for(loss: nn.Module, logits: Tensor, target: Tensor) -> Tensor:

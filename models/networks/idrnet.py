@@ -23,7 +23,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import AttentionBlock
@@ -38,7 +37,8 @@ from models.grouping import Groups, group, group_vectors, spread
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
 from models.inspection import InspectionKind
 from models.losses.enlarged_entropy import enlarged_losses
-from models.output import InspectionView, SegmentationOutput
+from models.output import Enlarged, InspectionView, SegmentationOutput
+from models.pointwise import pointwise
 from models.refinement import ClassRefiner, PixelRefiner
 from models.relation import ClassRelations
 from models.views import relation_views
@@ -216,14 +216,15 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             with torch.no_grad():
                 deleted = self.draw(present)
                 without = self._without(prepared, fixed, mask, deleted)
-        final = full_size(logits, padded, image)
+        small = logits if self.training and padded is image else None
+        size = (image.shape[2], image.shape[3])
         return IdrnetOutput(
-            logits=final,
+            logits=full_size(logits, padded, image) if small is None else Enlarged(small=small, size=size),
             auxiliary_logits=self._auxiliary(stages[2], prepared.coarse, padded, image),
             inspection=self._views(prepared, logits) if inspect else {},
             explanation=self._explanation(read, padded, prepared, fixed, mask) if inspect else None,
             features=prepared.features.detach(),
-            small_logits=logits if self.training and padded is image else None,
+            small_logits=small,
             deleted=deleted,
             logits_without=without,
         )
@@ -253,8 +254,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         labels = pad_target(target)
         if output.deleted is not None and output.logits_without is not None:
             without = enlarged_losses(output.logits_without, labels)[..., : size[0], : size[1]]
-            final = output.logits if output.small_logits is None else output.small_logits
-            relations.update(output.deleted, target, enlarged_losses(final, target), without)
+            relations.update(output.deleted, target, enlarged_losses(output.for_pixels(), target), without)
         relations.update_vectors(output.features, labels)
 
     def _auxiliary(self, stage: Tensor, coarse: Tensor, padded: Tensor, image: Tensor) -> dict[str, Tensor]:
@@ -273,11 +273,11 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         A 1 x 1 convolution and a bilinear enlargement may change places, so R is convolved at its own size.
         """
         width, weight = self.config.width, self._first_weight()
-        result = F.conv2d(prepared.features, weight[:, :width])
+        result = pointwise(prepared.features, weight[:, :width])
         if prepared.within is None:
             return result
         within = prepared.within
-        return resize(result, within.shape[-2:]) + F.conv2d(within, weight[:, 2 * width :])
+        return resize(result, within.shape[-2:]) + pointwise(within, weight[:, 2 * width :])
 
     def _first_weight(self) -> Tensor:
         """Returns (C, 2C + channels of the context within the image, 1, 1): inputs R, context, within."""
@@ -292,7 +292,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
     def _read(self, fixed: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """Returns what the last convolution reads, (B, C, h', w')."""
         width = self.config.width
-        given = F.conv2d(context, self._first_weight()[:, width : 2 * width])
+        given = pointwise(context, self._first_weight()[:, width : 2 * width])
         features: Tensor = self.decoder[1:3](fixed + resize(given, fixed.shape[-2:]))
         return features * mask if self.training else features
 

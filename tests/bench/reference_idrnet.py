@@ -3,23 +3,27 @@
 Written from the description of the published code, in its manner: loops over images and classes with boolean
 masks, vectors written to pixels one class at a time, attention with its full P x P map, the whole context
 computed anew with a class deleted, features enlarged to the size of the target, cross-entropies from one-hot
-maps. It runs with the weights of an `Idrnet` without context within the image that refines among pixels;
-tests compare with it, benchmarks measure against it.
+maps, and torch's own convolutions. It runs with the weights of an `Idrnet` without context within the image
+that refines among pixels; tests compare with it, benchmarks measure against it.
 
 B batch, K classes, C width, H W size of the target, h w size of the features, P = h * w.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models import pointwise
 from models.attention import AttentionBlock
 from models.networks.idrnet import Idrnet
 from models.refinement import PixelRefiner
+from models.wide_conv import WideConv
 
 IGNORED = 255
 FORBIDDEN = -1e16
@@ -41,6 +45,16 @@ class ReferenceStep:
     losses: dict[str, Tensor]
     logits: Tensor
     deleted: list[int]
+
+
+@contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Lets the modules of a network convolve as torch does by itself, backward too."""
+    with (
+        patch.object(WideConv, "_gains", return_value=False),
+        patch.object(pointwise, "_by_products", return_value=False),
+    ):
+        yield
 
 
 def balanced_choice(present: list[list[int]], counter: list[float]) -> list[int]:

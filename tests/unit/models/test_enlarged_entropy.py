@@ -49,6 +49,17 @@ def test_values_and_gradients_are_those_of_enlarging_first(
     torch.testing.assert_close(enlarged_losses(logits, target), each.detach(), rtol=1e-5, atol=1e-6)
 
 
+def test_logits_far_apart_give_finite_losses_and_gradients() -> None:
+    logits, target = example((5, 7), (40, 56))
+    far = (1e5 * logits.detach()).float().requires_grad_()
+    found = CrossEntropy()(far, target)
+    expected = CrossEntropy()(resize(far, (40, 56)), target)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    gradients = [torch.autograd.grad(value, far)[0] for value in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(enlarged_losses(far, target).isfinite().all(), torch.tensor(True))
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_takes_small_logits(name: str, trusted: bool) -> None:
