@@ -6,6 +6,7 @@ another class table.
 """
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +31,8 @@ from models.base import SegmentationModel
 from models.build import build_model
 from models.catalog import MODELS, ModelSpec
 from models.class_rows import FollowsClasses
-from models.configs import NetworkConfig
+from models.configs import NetworkConfig, RmiConfig
+from models.networks.spgnet import Excitation
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, SmallProject, make_project
 from tests.support.worker_desk import QUIET, Desk
 
@@ -49,6 +51,7 @@ WITH_TREE = CLASSES.add("tree")
 CHANGES = {
     "added": WITH_TREE,
     "removed": CLASSES.remove(GROUND),
+    "merged": CLASSES.remove(BOX),  # its pixels are another's from now on
     "reordered": CLASSES.move(BOX, 0),
     "all at once": WITH_TREE.move(BOX, 0).remove(SKY).add("road"),
     "renamed and recoloured": CLASSES.rename(SKY, "heaven").recolor(BOX, (9, 9, 9)),
@@ -222,6 +225,34 @@ def test_training_moves_the_class_state_that_these_tests_watch(project: SmallPro
         key[0].rsplit(".", 1)[-1] for key, values in fresh.items() if not torch.equal(values, moved[key])
     }
     assert STATEFUL[name] - {"draws"} <= changed
+
+
+@pytest.mark.parametrize("name", ["idrnet", "mcibi", "spgnet"])
+def test_regions_are_learned_on_while_classes_come_and_go(project: SmallProject, name: str) -> None:
+    """The loss over regions keeps nothing per class; weights of classes go with their class."""
+    (spec,) = (spec for spec in MODELS if spec.name == name)
+    desk = opened(project, spec, loss=RmiConfig(factor=2, only_labelled=True))
+    learn(desk, steps=2)
+    table = CLASSES
+    for change in (*CHANGES.values(), CLASSES):
+        before = class_state(trained_network_of(desk), table)
+        desk.give(ClassesChanged(classes=change))
+        check_kept(before, class_state(trained_network_of(desk), change), table, change)
+        table = change
+        learn(desk, steps=1)
+        losses = desk.heard.of(StepsDone)[-1].losses
+        assert any("regions" in part for part in losses)
+        assert all(math.isfinite(value) for value in losses.values())
+
+
+def test_what_is_watched_of_spgnet_holds_its_gate(project: SmallProject) -> None:
+    (spec,) = (spec for spec in MODELS if spec.name == "spgnet")
+    model = network_of(opened(project, spec))
+    (gate,) = (name for name, module in model.named_modules() if isinstance(module, Excitation))
+    watched = class_state(model, CLASSES)
+    assert {ids for name, ids in watched if name == f"{gate}.weight"} == {
+        (index,) for index in CLASSES.indices
+    }
 
 
 def fill(model: SegmentationModel[Any]) -> None:
