@@ -271,13 +271,15 @@ def test_reset_layout_brings_panels_back(desk: Desk) -> None:
     assert not desk.window.docks["classes"].isHidden()
 
 
-def test_the_pointer_tells_place_and_class(desk: Desk) -> None:
+def test_the_pointer_tells_place_and_class(desk: Desk, qtbot: QtBot) -> None:
+    status = desk.window.status
     desk.drag(STROKE)
     desk.hover(20.5, 30.5)
-    assert desk.window.status.position.text() == "20, 30"
-    assert desk.window.status.class_name.text() == "sky"
+    # Written a little later, so that a stroke need not wait for it.
+    qtbot.waitUntil(lambda: status.position.text() == "20, 30", timeout=60_000)
+    assert status.class_name.text() == "sky"
     desk.hover(50.5, 70.5)
-    assert desk.window.status.class_name.text() == "unlabelled"
+    qtbot.waitUntil(lambda: status.class_name.text() == "unlabelled", timeout=60_000)
 
 
 def test_deleted_classes_and_imports_read_the_image_again(desk: Desk) -> None:
