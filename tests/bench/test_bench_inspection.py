@@ -8,12 +8,12 @@ of one thread on one of two cores that many others shared, so worse than on a ma
 | IDRNet among classes | 4.5 s | 14 to 24 ms (was 155) | 1 to 20 ms | nothing to do | 54 to 74 ms (was 95) |
 | MCIBI | 5.4 s | 10 to 19 ms | 3 ms | 81 to 135 ms | 135 to 207 ms (was 829 to 891) |
 | MCIBI++ | 6.1 s | 2 ms | 1 ms | 84 ms | 143 to 156 ms (was 855 to 971) |
-| SPGNet | 2.5 s | 4 ms | 4 ms | deletions, if quick | 960 to 1140 ms (there was none) |
+| SPGNet | 2.5 s | 4 ms | 4 ms | deletions, if quick | 960 to 1140 ms (was none) |
 
 MCIBI++'s places answered as 217 groups: logits off by 1.3e-6 where the deletion moved them by 4.6e-4, and no
-pixel another class. A picture of 4000 x 3000 is looked at as 1182 x 887 pixels: what-if of IDRNet 54 to 66 ms,
-of MCIBI 135 to 180 ms, the counts of all 12 million pixels included; the look takes 290 MiB at most beyond
-the process before it, the what-if no more.
+pixel of another class. A picture of 4000 x 3000 is looked at as 1182 x 887 pixels: what-if of IDRNet 54 to
+66 ms, of MCIBI 135 to 180 ms, the counts of all 12 million pixels included; the look takes 290 MiB at most
+beyond the process before it, the what-if no more.
 """
 
 import statistics

@@ -47,8 +47,9 @@ def test_places_are_grouped_by_their_shares(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_single_places_are_those_of_the_whole_head() -> None:
+    tiny: Any = SPECS["idrnet"].tiny()
     config: Any = replace(
-        SPECS["idrnet"].tiny(),
+        tiny,
         refinement=Refinement.CLASSES,
         context=ContextKind.NONE,
         pyramid=PyramidPlace.NONE,
