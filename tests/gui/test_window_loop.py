@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
 
 from app.panels.queue_model import PROBLEM_ROLE
 from engine.annotate.classes import UNLABELLED, ClassTable
@@ -256,12 +257,12 @@ def test_images_that_can_be_read_again_are_shown_again(desk: Desk) -> None:
     assert model.data(model.index(1), PROBLEM_ROLE) == ""
 
 
-def test_the_class_under_a_resting_pointer_follows_the_prediction(desk: Desk) -> None:
+def test_the_class_under_a_resting_pointer_follows_the_prediction(desk: Desk, qtbot: QtBot) -> None:
     desk.hover(20.5, 20.5)
-    assert desk.window.status.class_name.text() == "unlabelled"
+    status = desk.window.status
+    qtbot.waitUntil(lambda: status.class_name.text() == "unlabelled", timeout=60_000)
     desk.session.predict("image_00.png", np.full((60, 80), 3, np.uint8))
-    desk.settle()
-    assert desk.window.status.class_name.text() == "tree"
+    qtbot.waitUntil(lambda: status.class_name.text() == "tree", timeout=60_000)
 
 
 def test_painting_what_is_hidden_says_so(desk: Desk) -> None:

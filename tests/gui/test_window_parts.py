@@ -117,7 +117,7 @@ def test_a_locked_folder_that_nobody_wants_to_look_at_is_no_error(make_desk: Mak
     assert desk.window.notices.notices == ()
 
 
-def test_what_is_under_the_pointer_is_named_in_a_read_only_project(make_desk: MakeDesk) -> None:
+def test_what_is_under_the_pointer_is_named_in_a_read_only_project(make_desk: MakeDesk, qtbot: QtBot) -> None:
     desk = make_desk()
     session = desk.open()
     desk.key(Qt.Key.Key_3)
@@ -128,7 +128,7 @@ def test_what_is_under_the_pointer_is_named_in_a_read_only_project(make_desk: Ma
     desk.bridge.show("image_00.png")
     desk.settle()
     desk.hover(20.5, 20.5)
-    assert desk.window.status.class_name.text() == "road"
+    qtbot.waitUntil(lambda: desk.window.status.class_name.text() == "road", timeout=60_000)
     assert "nothing can be changed" in desk.window.status.hint.text()
 
 
