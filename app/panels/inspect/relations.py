@@ -200,7 +200,7 @@ class RelationsPage(Page):
         if ready is None:
             return
         if not ready.can_delete:
-            self.probe.said.emit("This network cannot leave a class out. IDRNet and MCIBI can.")
+            self.probe.said.emit("This network cannot leave a class out. IDRNet, MCIBI and SPGNet can.")
             return
         self._delete(self.deleted ^ {ready.classes[channel]})
 
@@ -221,7 +221,7 @@ class RelationsPage(Page):
         if self.picker.isVisibleTo(self.content):
             self._fill_picker(ready)
         if not ready.can_delete:
-            self.without.setText("This network cannot leave a class out. IDRNet and MCIBI can.")
+            self.without.setText("This network cannot leave a class out. IDRNet, MCIBI and SPGNet can.")
             self.changes.set_bars(())
             return
         fits = answer is not None and frozenset(answer.deleted) == self.deleted and bool(self.deleted)
