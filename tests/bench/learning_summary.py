@@ -145,6 +145,17 @@ def claims(runs: Runs) -> list[str]:
     return lines
 
 
+def over_first_stage(runs: Runs) -> list[str]:
+    """Return by how much networks of two stages beat their own first one, inside the same run."""
+    lines = ["| network | over its own first stage, points of mIoU at the cells | |", "|---|---|---|"]
+    for name, row in ROWS.items():
+        stages = [run.get("first_stage") for (n, _, _), run in sorted(runs.items()) if n == name]
+        gains = [stage["last"] - stage["first"] for stage in stages if stage]
+        if gains:
+            lines.append(f"| {row.title} | {interval(gains)} | {interval(gains).verdict} |")
+    return lines if len(lines) > 2 else []
+
+
 def by_class(runs: Runs) -> list[str]:
     """Return mean IoU of every class by row and loss."""
     names = list(next(iter(runs.values()))["iou"])
@@ -180,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("no runs there")
     steps = sorted({run["steps"] for run in runs.values()})
     print(f"{len(runs)} runs of {steps} steps")
-    for part in (table, claims, by_class, machinery):
+    for part in (table, claims, over_first_stage, by_class, machinery):
         print("\n" + "\n".join(part(runs)))
 
 

@@ -14,7 +14,7 @@ pool, augmentation, trainer with `extra_losses` and `observe`, averaged weights,
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from engine.config import (
 from engine.learn.evaluator import EvaluationSample, evaluate
 from engine.learn.pool import Layers, Pool
 from engine.learn.trainer import Trainer
+from engine.measure.metrics import ConfusionMatrix
 from engine.messages import PoolItem
 from engine.opencv import cv2
 from engine.predict.predictor import Predictor
@@ -152,8 +153,35 @@ def run(row: Row, loss: str, seed: int, steps: int, folder: Path) -> dict[str, A
         "losses": dict(report.losses) if report is not None else {},
         "training_seconds": seconds,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "first_stage": first_stage(predictor, samples(folder), classes),
         "statistics": statistics(model, folder),
     }
+
+
+def first_stage(
+    predictor: Predictor, images: Iterable[EvaluationSample], classes: ClassTable
+) -> dict[str, float | None]:
+    """Return the mIoU of the first stage and of the whole network where both are known: at the cells.
+
+    The coarse prediction is made by the very network that makes the final one, from the same crops and first
+    weights: their difference says what a method adds more exactly than two networks do. Empty for networks
+    of one stage.
+    """
+    channel_of = classes.channel_of()
+    found = {"first": ConfusionMatrix(len(classes)), "last": ConfusionMatrix(len(classes))}
+    for sample in images:
+        last, _, first = predictor.predict_stages(sample.image)
+        if first is None:
+            return {}
+        places = [
+            np.minimum(((np.arange(cells) + 0.5) * pixels / cells).astype(int), pixels - 1)
+            for cells, pixels in zip(first.shape, last.shape, strict=True)
+        ]
+        at_cells = np.ix_(*places)
+        target = channel_of[sample.label_map[at_cells]]
+        found["first"].update(channel_of[first], target)
+        found["last"].update(channel_of[last[at_cells]], target)
+    return {name: matrix.miou() for name, matrix in found.items()}
 
 
 def statistics(model: SegmentationModel[Any], folder: Path) -> dict[str, float]:
