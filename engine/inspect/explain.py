@@ -8,7 +8,7 @@ belong to classes (MCIBI's memory, SPGNet's guidance), these are shown. Worker t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ from torch import Tensor
 from engine.inspect.look import Look, at
 from engine.messages import Contribution, Method, PixelExplained
 from models.explanation import Explanation
+
+_LITTLE = 0.1
+"""Share of the margin below which deleting a class explains nothing worth naming."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,25 +115,45 @@ def _by_deletion(look: Look, pixel: _Pixel) -> _Why:
     for channel in look.present():
         logits = look.without_at(channel, pixel.place)
         values[channel] = pixel.margin - float(logits[pixel.label] - logits[pixel.second])
+    gated = look.explanation is not None and bool(look.explanation.gates)
     return _Why(
         method=Method.DELETION,
         values=values,
         remainder=0.0,
-        sentence=_said_by_deletion(look, pixel, _most(look, values.items())),
+        sentence=said_by_deletion(
+            look.classes.names, values, pixel.margin, (pixel.label, pixel.second), gated=gated
+        ),
     )
 
 
-def _said_by_deletion(look: Look, pixel: _Pixel, most: str) -> str:
-    if not most:
+def said_by_deletion(
+    names: Sequence[str], values: Mapping[int, float], margin: float, best: tuple[int, int], *, gated: bool
+) -> str:
+    """Say what the largest part of a margin is worth: a large part of next to nothing explains nothing.
+
+    Args:
+        names: Of the classes, by channel.
+        values: What each deleted channel takes from the margin.
+        margin: Lead of the label, logits >= 0.
+        best: Channels of the label and of the runner-up.
+        gated: Whether a class is deleted by leaving the channels it opens neutral.
+    """
+    if not values:
         return "No class tells the others anything here."
-    gated = look.explanation is not None and bool(look.explanation.gates)
-    gone = (
-        f"With the channels that {most} opens left neutral"
-        if gated
-        else f"Without what {most} tells the others"
-    )
-    lead = f"the lead of {_name(look, pixel.label)} would change most"
-    return f"{gone}, {lead}; each class was deleted alone."
+    most, value = max(values.items(), key=lambda item: abs(item[1]))
+    share = abs(value) / max(margin, 1e-9)
+    label, second, named = (f"“{names[channel]}”" for channel in (*best, most))
+    if share < _LITTLE:
+        alone = "the channels any one class opens left neutral" if gated else "any one class deleted"
+        return (
+            f"Classes say little to each other here: with {alone}, {label} leads by {share:.0%} more or less."
+        )
+    gone = f"With the channels that {named} opens left neutral"
+    gone = gone if gated else f"Without what {named} tells the others"
+    if value > margin:
+        return f"{gone}, {second} would overtake {label}; each class was deleted alone."
+    way = "shrink" if value > 0 else "grow"
+    return f"{gone}, the lead of {label} would {way} most, by {share:.0%}; each class was deleted alone."
 
 
 def _by_weights(look: Look, pixel: _Pixel, weights: Tensor) -> _Why:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.inspect.explain import said_by_deletion
 from engine.messages import (
     CalibrationFitted,
     Command,
@@ -155,6 +156,22 @@ def test_contributions_by_deletion_are_changes_of_the_margin(tmp_path: Path) -> 
     assert pixel.remainder == 0
     assert pixel.influence is not None
     assert 0 <= pixel.influence.min() <= pixel.influence.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "anything here"),
+        ({0: 0.05, 2: -0.02}, "“car” leads by 5% more or less"),
+        ({0: 0.5, 2: -0.2}, "“sky” tells the others, the lead of “car” would shrink most, by 50%"),
+        ({0: 0.5, 2: -0.75}, "“road” tells the others, the lead of “car” would grow most, by 75%"),
+        ({0: 0.5, 2: 1.5}, "“road” would overtake “car”"),
+    ],
+)
+def test_a_card_says_what_a_deletion_is_worth_beside_the_margin(values: dict[int, float], said: str) -> None:
+    assert said in said_by_deletion(("sky", "car", "road"), values, 1.0, (1, 2), gated=False)
+    if values:
+        assert "left neutral" in said_by_deletion(("sky", "car", "road"), values, 1.0, (1, 2), gated=True)
 
 
 def test_gates_are_explained_by_deletion_once_that_was_measured(
