@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from models.backbone_configs import (
     BackboneConfig,
     ConvNextConfig,
-    EfficientNetLiteConfig,
     HrNetConfig,
     MobileNetConfig,
     ResNestConfig,
@@ -65,12 +64,6 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         title="MobileNetV3",
         paper="Howard et al.: Searching for MobileNetV3. ICCV 2019.",
         default=MobileNetConfig(),
-    ),
-    BackboneSpec(
-        name="efficientnet-lite",
-        title="EfficientNet-Lite0",
-        paper="Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML 2019.",
-        default=EfficientNetLiteConfig(),
     ),
     BackboneSpec(
         name="vit",

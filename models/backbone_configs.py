@@ -180,21 +180,6 @@ class MobileNetConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EfficientNetLiteConfig:
-    """EfficientNet-Lite0 (Tan, Le 2019): light, and its ImageNet weights come with the program."""
-
-    output_stride: OutputStride = described(
-        OutputStride.STRIDE16, help="How much smaller the last features are; 8 is finest and slowest."
-    )
-    pretrained: bool = described(
-        True, help="Start from ImageNet weights; they are installed with the program, nothing is downloaded."
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VitConfig:
     """Vision transformer (Dosovitskiy et al. 2021): attention over the whole image."""
 
@@ -281,7 +266,6 @@ BackboneConfig = (
     | SwinConfig
     | ConvNextConfig
     | MobileNetConfig
-    | EfficientNetLiteConfig
     | VitConfig
     | ResNestConfig
     | HrNetConfig

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.backbones import base as backbones
 from models.backbones.base import Backbone
 from models.class_rows import Sources, follow
 from models.configs import BackboneConfig
@@ -19,8 +18,11 @@ from models.output import SegmentationOutput
 IGNORE_INDEX = 255
 """Target value of pixels about which nobody said anything."""
 
-MEAN, STD = backbones.MEAN, backbones.STD
-"""What images are normalised by, for every network and backbone alike."""
+MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet in RGB order, range 0..1."""
+
+STD = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet in RGB order, range 0..1."""
 
 OutputT = TypeVar("OutputT", bound=SegmentationOutput)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from models.backbone_configs import EfficientNetLiteConfig
 from models.baseline_presets import (
     ann_resnet50,
     ccnet_resnet50,
@@ -64,11 +63,6 @@ def tiny_fcn() -> FcnConfig:
 def fcn_resnet18() -> FcnConfig:
     """Returns an FCN on ResNet-18 with a narrow head."""
     return FcnConfig(backbone=ResNetConfig(depth=ResNetDepth.RESNET18), width=128)
-
-
-def fcn_lite() -> FcnConfig:
-    """Returns an FCN with a narrow head on EfficientNet-Lite0, whose weights come with the program."""
-    return FcnConfig(backbone=EfficientNetLiteConfig(), width=128)
 
 
 def fcn_resnet50() -> FcnConfig:
@@ -205,13 +199,6 @@ PRESETS: tuple[Preset, ...] = (
         title="Tiny",
         help="Learns on any computer within a minute; needs no download.",
         network=tiny(),
-        loss=CrossEntropyConfig(),
-    ),
-    Preset(
-        name="fcn-lite",
-        title="FCN, EfficientNet-Lite0",
-        help="Starts from ImageNet weights that come with the program; for a GPU, or a patient CPU.",
-        network=fcn_lite(),
         loss=CrossEntropyConfig(),
     ),
     Preset(

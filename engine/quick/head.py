@@ -28,7 +28,7 @@ from engine.quick.features import FEATURES, FeatureGrid, neighbours
 
 _HIDDEN = 512
 _SPREAD = 2.0
-_RIDGE = 0.3
+_RIDGE = 0.1
 _SMALLEST_SPREAD = 0.02
 _FARTHEST = 6.0
 """A feature this many deviations away says no more than that."""

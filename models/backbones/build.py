@@ -5,7 +5,6 @@ from typing import assert_never
 from models.backbone_configs import (
     BackboneConfig,
     ConvNextConfig,
-    EfficientNetLiteConfig,
     HrNetConfig,
     MobileNetConfig,
     ResNestConfig,
@@ -15,7 +14,6 @@ from models.backbone_configs import (
     VitConfig,
 )
 from models.backbones.base import Backbone
-from models.backbones.efficientnet_lite import EfficientNetLiteBackbone
 from models.backbones.optional import HrNetBackbone, ResNestBackbone
 from models.backbones.pretrained import Notice, Progress
 from models.backbones.resnet import ResNetBackbone
@@ -50,7 +48,7 @@ def build_backbone(
 
 
 def _with_weights(
-    config: ResNetConfig | SwinConfig | ConvNextConfig | MobileNetConfig | EfficientNetLiteConfig | VitConfig,
+    config: ResNetConfig | SwinConfig | ConvNextConfig | MobileNetConfig | VitConfig,
     progress: Progress | None,
     notice: Notice | None,
 ) -> Backbone:
@@ -63,8 +61,6 @@ def _with_weights(
             return ConvNextBackbone(config, progress=progress, notice=notice)
         case MobileNetConfig():
             return MobileNetBackbone(config, progress=progress, notice=notice)
-        case EfficientNetLiteConfig():
-            return EfficientNetLiteBackbone(config, notice=notice)
         case VitConfig():
             return VitBackbone(config, progress=progress, notice=notice)
         case _ as never:

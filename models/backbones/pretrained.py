@@ -5,7 +5,6 @@ because looking up a host name knows no timeout.
 """
 
 import hashlib
-import importlib.util
 import os
 import tempfile
 import threading
@@ -76,62 +75,8 @@ def start_from(
         progress: as in `load_published`.
         notice: called with the sentence; the backbone is then untrained.
     """
-    _start(module, lambda: own(load_published(url, progress=progress)), notice)
-
-
-def start_from_package(
-    module: nn.Module,
-    package: str,
-    inside: str,
-    *,
-    own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
-    notice: Notice | None = None,
-) -> None:
-    """Loads weights that are installed as a package of data; says in one sentence if they are not there.
-
-    Args:
-        module: as in `start_from`.
-        package: as in `load_packaged`.
-        inside: as in `load_packaged`.
-        own: as in `start_from`.
-        notice: as in `start_from`.
-    """
-    _start(module, lambda: own(load_packaged(package, inside)), notice)
-
-
-def load_packaged(package: str, inside: str) -> Mapping[str, Tensor]:
-    """Returns the tensors of a weights file in an installed package, on the CPU; runs none of its code.
-
-    Args:
-        package: import name.
-        inside: path of the file in the package; its name ends as in `load_published`.
-
-    Raises:
-        PretrainedUnavailableError: the package is not installed, or its file is not the one it should be.
-    """
-    path = packaged_path(package, inside)
-    if path is None:
-        raise PretrainedUnavailableError(
-            f"{Path(inside).name} is not on this computer: the package {package} is not installed."
-        )
-    if not _intact(path):
-        raise PretrainedUnavailableError(f"{path.name} in the package {package} is damaged.")
-    read = torch.load  # noqa: TID251 - nothing of the engine is known here; only this very file, whole, is read
-    state: Mapping[str, Tensor] = read(path, map_location="cpu", weights_only=True)
-    return state
-
-
-def packaged_path(package: str, inside: str) -> Path | None:
-    """Returns where a file of an installed package lies; None without package or file."""
-    spec = importlib.util.find_spec(package)
-    folders = spec.submodule_search_locations if spec is not None else None
-    found = (Path(folder) / inside for folder in folders or ())
-    return next((path for path in found if path.is_file()), None)
-
-
-def _start(module: nn.Module, read: Callable[[], Mapping[str, Tensor]], notice: Notice | None) -> None:
     try:
-        state = read()
+        state = own(load_published(url, progress=progress))
     except PretrainedUnavailableError as error:
         if notice is not None:
             notice(f"{error} The network starts untrained and needs more corrections.")
@@ -144,6 +89,11 @@ def _start(module: nn.Module, read: Callable[[], Mapping[str, Tensor]], notice: 
 def cached_path(url: str) -> Path:
     """Returns where torch keeps the file of this address."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+
+
+def is_cached(url: str) -> bool:
+    """Returns whether the file of this address lies whole on this computer; asks no server."""
+    return _intact(cached_path(url))
 
 
 def _intact(path: Path) -> bool:

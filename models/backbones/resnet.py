@@ -26,7 +26,7 @@ from torchvision.models import (
 
 from models.backbone_configs import OutputStride, ResNetConfig, ResNetDepth, ResNetStem
 from models.backbones.base import Backbone, Features
-from models.backbones.pretrained import Notice, Progress, start_from
+from models.backbones.pretrained import Notice, Progress, is_cached, start_from
 from models.blocks import BatchNorm, conv_norm_act
 
 _BLOCKS: dict[ResNetDepth, tuple[type[resnet.BasicBlock | resnet.Bottleneck], tuple[int, ...]]] = {
@@ -110,6 +110,11 @@ class ResNetBackbone(Backbone):
             return {name: v for name, v in state.items() if not name.startswith(left_out)} | stem
 
         start_from(self, _url(config.depth), own=own, progress=progress, notice=notice)
+
+
+def has_weights(depth: ResNetDepth) -> bool:
+    """Returns whether the published weights of this depth are on this computer."""
+    return is_cached(_url(depth))
 
 
 def _url(depth: ResNetDepth) -> str:
