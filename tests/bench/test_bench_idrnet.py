@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 CHANNELS = (8, 8, 1024, 2048)
 ROUNDS = 2
-LEAST_RATIO = 2.0
+LEAST_RATIO = 2.5
 """Of the whole step; what limits it is in DECISIONS.md."""
 FORMS = {
     "by pixel": IdrnetConfig(),
