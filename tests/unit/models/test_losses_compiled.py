@@ -72,6 +72,7 @@ def test_losses_can_be_compiled(name: str, small: bool) -> None:
     torch.testing.assert_close(found, total(loss(output, target)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.parametrize("name", ["idrnet", "mcibi", "mcibi++", "spgnet"])
 def test_the_methods_can_be_compiled_while_they_train(name: str) -> None:
