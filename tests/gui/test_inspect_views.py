@@ -201,6 +201,6 @@ def test_images_whose_first_guess_was_overruled_are_a_filter_of_the_queue(desk: 
     queue = desk.window.queue
     queue.filter.setCurrentIndex(list(Shown).index(Shown.DISPUTED))
     assert queue.model.rowCount() == 0
-    assert "INSPECT" in queue._empty.text()
+    assert "several stages" in queue._empty.text()
     opened(desk, "stages")
     assert [queue.model.image_at(row) for row in range(queue.model.rowCount())] == ["image_00.png"]
