@@ -19,7 +19,7 @@ from models.precision import as_given
 
 _BAND_BYTES = {"cpu": 4 * 2**20}
 _ELSEWHERE = 256 * 2**20
-_LEAST_EXPONENT = -85.0
+_LEAST_EXPONENT = -60.0
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -85,7 +85,8 @@ def _losses(logits: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         places: (rows, B, 1, W) int64, the target.
     """
     highest, chosen = logits.amax(dim=2, keepdim=True), logits.gather(2, places)
-    # Exponentials that underflow are ten times slower; as small as this they count for nothing.
+    # Numbers that underflow are ten times slower to reckon with, and a gradient is such an exponential by the
+    # number of pixels; as small as this they count for nothing.
     shares = logits.sub_(highest).clamp_(min=_LEAST_EXPONENT).exp_()
     total = shares.sum(dim=2, keepdim=True)
     return total.log() + highest - chosen, shares, total
