@@ -9,6 +9,7 @@ from engine.inspect.calibration import (
     cross_fitted,
     fit_curve,
     reliability,
+    representative,
 )
 
 
@@ -69,3 +70,17 @@ def test_the_expected_share_of_wrong_pixels_comes_true() -> None:
     kept = confidence > 0.8
     assert curve.expected_wrong(confidence[kept]) == pytest.approx(1.0 - right[kept].mean(), abs=0.01)
     assert curve.expected_wrong(np.empty(0)) == 0.0
+
+
+def test_strokes_stand_for_whole_images() -> None:
+    """Half of the strokes are poles, always missed; in the images one pixel in a hundred is a pole."""
+    labels = np.repeat([0, 1], 1000)
+    drawn = representative(labels, np.array([0.99, 0.01, 0.0]))
+    assert drawn.shape == labels.shape
+    assert (labels[drawn] == 1).mean() == pytest.approx(0.01, abs=0.01)
+    right = labels == 0
+    confidence = np.full(len(labels), 0.9)
+    assert fit_curve(confidence, right).expected_wrong(confidence) > 0.4
+    curve = fit_curve(confidence[drawn], right[drawn])
+    assert curve.expected_wrong(confidence) == pytest.approx(0.01, abs=0.02)
+    assert np.array_equal(representative(labels, np.zeros(3)), np.arange(len(labels)))
