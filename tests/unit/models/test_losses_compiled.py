@@ -77,12 +77,12 @@ def test_losses_can_be_compiled(name: str, small: bool) -> None:
 @pytest.mark.parametrize("name", ["idrnet", "mcibi", "mcibi++", "spgnet"])
 def test_the_methods_can_be_compiled_while_they_train(name: str) -> None:
     """Same seed, same logits, same gradients as without compiling; random draws included."""
-    (spec,) = (spec for spec in MODELS if spec.name == name)
+    config: Any = next(spec for spec in MODELS if spec.name == name).tiny()
     image = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
     target = torch.randint(0, 4, (2, 64, 64), generator=torch.manual_seed(1))
     runs: list[tuple[Tensor, dict[str, Tensor]]] = []
     for compiled in (False, True):
-        model: Any = build_model(spec.tiny(), 4, seed=2)  # type: ignore[arg-type]  # one of the choices
+        model: Any = build_model(config, 4, seed=2)
         model.train()
         torch._dynamo.reset()
         forward = torch.compile(model, backend="eager") if compiled else model

@@ -228,7 +228,7 @@ class Widths(Backbone):
     strides = (4, 8, 8, 8)
 
     def forward(self, image: Tensor) -> Features:
-        raise NotImplementedError
+        pytest.fail("nobody looks at an image here: only sizes are asked")
 
 
 def widths(_: BackboneConfig) -> Backbone:
