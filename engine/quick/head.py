@@ -34,8 +34,8 @@ _FARTHEST = 6.0
 """A feature this many deviations away says no more than that."""
 _STEPS, _PAST = 40, 8
 """Steps of L-BFGS, and how many of them it remembers."""
-_BLOCK = 1024
-"""Cells lifted at once: few enough for a processor's cache."""
+_BLOCK = 8192
+"""Cells lifted at once: 16 MB of numbers."""
 _SEED = 20
 
 
@@ -78,12 +78,13 @@ class Readout:
 
     def _scores(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
         """Return (n, K) of (n, F) features, or of the first ones of them."""
-        scores = np.empty((len(values), len(self.classes)), np.float32)
-        lifts = len(self.matrix) == FEATURES + _HIDDEN
-        for start in range(0, len(values), _BLOCK):
-            x = values[start : start + _BLOCK].astype(np.float32)
-            x = _lifted(x) if lifts else x
-            scores[start : start + _BLOCK] = _product(x, self.matrix[: x.shape[1]])
+        if len(self.matrix) == FEATURES + _HIDDEN:
+            scores = _scores_of_lifted(values, self.matrix)
+        else:
+            scores = np.empty((len(values), len(self.classes)), np.float32)
+            for start in range(0, len(values), _BLOCK):
+                x = values[start : start + _BLOCK].astype(np.float32)
+                scores[start : start + _BLOCK] = _product(x, self.matrix[: x.shape[1]])
         scores += self.offsets
         return scores
 
@@ -178,6 +179,27 @@ def _lifted(x: NDArray[np.float32]) -> NDArray[np.float32]:
     hidden += _OFFSETS
     np.maximum(hidden, 0, out=lifted[:, FEATURES:])
     return lifted
+
+
+def _scores_of_lifted(values: NDArray[np.float16], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, K) scores of (n, FEATURES) features, lifted by blocks and never kept.
+
+    All of it in a few calls of torch, which lets go of Python's lock in each: the window paints meanwhile.
+    """
+    import torch
+
+    by_hand, hidden = torch.from_numpy(matrix[:FEATURES]), torch.from_numpy(matrix[FEATURES:])
+    directions, offsets = torch.from_numpy(_DIRECTIONS), torch.from_numpy(_OFFSETS)
+    scores = torch.empty(len(values), matrix.shape[1])
+    room = torch.empty(min(_BLOCK, len(values)), _HIDDEN)
+    with torch.no_grad():
+        for start in range(0, len(values), _BLOCK):
+            x = torch.from_numpy(values[start : start + _BLOCK].astype(np.float32))
+            lifted = torch.addmm(offsets, x, directions, out=room[: len(x)]).relu_()
+            part = scores[start : start + _BLOCK]
+            torch.mm(x, by_hand, out=part)
+            part.addmm_(lifted, hidden)
+    return scores.numpy()
 
 
 def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
