@@ -9,7 +9,6 @@ strokes begin anew: training has learnt from the old ones.
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from engine.messages import PoolItem, PredictionSource
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
 from engine.quick.samples import Cells, cell_middles
+from engine.worker.fresh_strokes import FreshStrokes
 from engine.worker.network import LiveNetwork
 from models.base import normalise
 from models.instant_memory import ClassSums, RemembersClasses, class_sums, together
@@ -34,9 +34,7 @@ class MemoryDesk:
     """Strokes made since the present weights are shown, as sums of the network's own features."""
 
     def __init__(self) -> None:
-        self._key: tuple[object, ...] = ()
-        self._network: weakref.ref[LiveNetwork] | None = None
-        self._before: dict[str, Cells | None] = {}
+        self._fresh = FreshStrokes()
         self._said: dict[str, ClassSums] = {}
         self._features: tuple[str, Tensor] | None = None
 
@@ -54,7 +52,7 @@ class MemoryDesk:
             cells: All its painted cells, None without any.
         """
         self._follow(network)
-        self._before.setdefault(image_id, cells)
+        self._fresh.look(image_id, cells)
         return PredictionSource.NETWORK if self.is_empty else PredictionSource.MEMORY
 
     def corrected(self, network: LiveNetwork, item: PoolItem, image: ImageArray, cells: Cells) -> bool:
@@ -72,10 +70,10 @@ class MemoryDesk:
             return False
         if image.shape[:2] != item.size:
             return False  # the file is another image now; the pool tells
-        if item.image_id not in self._before:
-            self._before[item.image_id] = cells
+        if item.image_id not in self._fresh:
+            self._fresh.look(item.image_id, cells)
             return False
-        new = cells.new_since(self._before[item.image_id])
+        new = self._fresh.among(item.image_id, cells)
         import torch
 
         channel_of = {index: channel for channel, index in enumerate(network.classes.indices)}
@@ -103,7 +101,7 @@ class MemoryDesk:
     def applied(self, network: LiveNetwork) -> Iterator[None]:
         """Let the memory read as if it knew the strokes, as long as this lasts."""
         model: Any = network.model
-        if self.is_empty or self._is_other(network) or not isinstance(model, RemembersClasses):
+        if self.is_empty or not self._fresh.are_of(network) or not isinstance(model, RemembersClasses):
             yield
             return
         memory = model.memory
@@ -117,12 +115,8 @@ class MemoryDesk:
             memory.memory = base
 
     def _follow(self, network: LiveNetwork) -> None:
-        if self._is_other(network):
-            self._key, self._network = _key(network), weakref.ref(network)
-            self._before, self._said, self._features = {}, {}, None
-
-    def _is_other(self, network: LiveNetwork) -> bool:
-        return self._network is None or self._network() is not network or self._key != _key(network)
+        if self._fresh.follow(network):
+            self._said, self._features = {}, None
 
     def _seen(
         self, network: LiveNetwork, model: RemembersClasses, image_id: str, image: ImageArray
@@ -139,8 +133,3 @@ class MemoryDesk:
             features = model.memory_features(normalise(pixels.to(network.device.device))).float().cpu()
         self._features = image_id, features
         return features
-
-
-def _key(network: LiveNetwork) -> tuple[object, ...]:
-    """Return what changes when other weights are shown or classes change."""
-    return network.shown_step, network.classes.indices

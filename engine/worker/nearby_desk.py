@@ -8,7 +8,6 @@ has learnt from the old ones. Exports, checkpoints and judging know nothing of w
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from engine.project.images import ImageArray
 from engine.quick.nearby import Answer, box_around, corrected, painted_in
 from engine.quick.samples import Cells
 from engine.worker.assembly import MOST_PIXELS, Assembly
+from engine.worker.fresh_strokes import FreshStrokes
 from engine.worker.network import LiveNetwork
 from engine.worker.quick_desk import QuickDesk
 from models.instant_memory import RemembersClasses
@@ -36,9 +36,7 @@ class NearbyDesk:
 
     def __init__(self, quick: QuickDesk) -> None:
         self._quick = quick
-        self._key: tuple[object, ...] = ()
-        self._network: weakref.ref[LiveNetwork] | None = None
-        self._before: dict[str, Cells | None] = {}
+        self._fresh = FreshStrokes()
         self._said: dict[str, Cells] = {}
         self._base: tuple[Predict, PredictedPart] | None = None
         self._dirty: Box | None = None
@@ -52,7 +50,7 @@ class NearbyDesk:
             cells: All its painted cells, None without any.
         """
         self._follow(network)
-        self._before.setdefault(image_id, cells)
+        self._fresh.look(image_id, cells)
 
     def corrected(self, network: LiveNetwork, item: PoolItem, cells: Cells, wanted: Predict) -> bool:
         """Take in an annotation as it is now; return whether the image on screen looks different by it.
@@ -66,10 +64,10 @@ class NearbyDesk:
             wanted: What is on screen.
         """
         self._follow(network)
-        if isinstance(network.model, RemembersClasses) or item.image_id not in self._before:
+        if isinstance(network.model, RemembersClasses) or item.image_id not in self._fresh:
             return False
         old = box_around(self._said.get(item.image_id, Cells.none()), item.size)
-        self._said[item.image_id] = cells.new_since(self._before[item.image_id])
+        self._said[item.image_id] = self._fresh.among(item.image_id, cells)
         new = box_around(self._said[item.image_id], item.size)
         self._dirty = _both(self._dirty, _both(old, new))
         return self._dirty is not None and self._answer_to(wanted) is not None
@@ -147,10 +145,8 @@ class NearbyDesk:
         return label_map, confidence
 
     def _follow(self, network: LiveNetwork) -> None:
-        key = network.shown_step, network.classes.indices
-        if self._network is None or self._network() is not network or self._key != key:
-            self._key, self._network = key, weakref.ref(network)
-            self._before, self._said, self._base, self._dirty = {}, {}, None, None
+        if self._fresh.follow(network):
+            self._said, self._base, self._dirty = {}, None, None
 
 
 def _both(one: Box | None, other: Box | None) -> Box | None:

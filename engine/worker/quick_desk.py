@@ -29,6 +29,9 @@ from engine.quick.samples import Cells, labelled_cells
 MOST_IMAGES = 64
 """Images learnt from; the one changed longest ago makes room."""
 
+_Asked = tuple[int, tuple[int, ...], frozenset[str]]
+"""What a fit without some images depends on: the model's version, the classes, the images left out."""
+
 
 class QuickDesk:
     """The quick model of the open project and what it has still to learn."""
@@ -41,6 +44,7 @@ class QuickDesk:
         self._cells: dict[str, Cells] = {}
         self._read_layers: Callable[[PoolItem], Layers] | None = None
         self._readout: Readout | None = None
+        self._other: tuple[_Asked, Readout | None] | None = None
         self._is_old = False
         self.version = 0
         """Counts the changes of the model."""
@@ -59,7 +63,7 @@ class QuickDesk:
         self._items.clear()
         self._waiting.clear()
         self._cells.clear()
-        self._readout, self._is_old, self._read_layers = None, False, None
+        self._readout, self._other, self._is_old, self._read_layers = None, None, False, None
 
     def follow(self, request: OpenNetwork) -> None:
         """Follow a changed class table; where classes are gone, their pixels may be others now."""
@@ -178,10 +182,20 @@ class QuickDesk:
         """
         if self._request is None:
             return None
-        readout = self._model.readout(self._request.classes.indices, without=unseen)
+        readout = self._readout_without(self._request.classes.indices, unseen)
         if readout is None:
             return None
         return readout.labels(self._model.grid(item.image_id, read).at(cells.places))
+
+    def _readout_without(self, classes: tuple[int, ...], unseen: Sequence[str]) -> Readout | None:
+        """Return the model without some images; it is fitted once for all questions of a kind."""
+        learnt = frozenset(unseen).intersection(self._model.images)
+        if not learnt:
+            return self.readout()
+        asked = self.version, classes, learnt
+        if self._other is None or self._other[0] != asked:
+            self._other = asked, self._model.readout(classes, without=learnt)
+        return self._other[1]
 
     def readout(self) -> Readout | None:
         """Return the model of now; None while it is off or fewer than two classes are painted."""

@@ -99,8 +99,13 @@ class MemoryPage(ProjectPage):
         self.trouble.hide()
         self.probe.ask(self.question.answer, lambda inspection: inspection.map_memory(chosen))
 
-    def nothing(self) -> str:
-        """Return why there is no map; a layout that cannot be had gives way to the plain one."""
+    def _changed(self) -> None:
+        if self.is_watched:
+            self._show_trouble()
+        super()._changed()
+
+    def _show_trouble(self) -> None:
+        """Say why a layout cannot be had; it gives way to the plain one, and the old map stays."""
         trouble = "" if self.is_waiting else self.probe.trouble(self.question.answer)
         if trouble and self.projection.currentIndex() > 0:
             self.projection.blockSignals(True)
@@ -109,7 +114,6 @@ class MemoryPage(ProjectPage):
         if trouble:
             self.trouble.setText(trouble)
         self.trouble.setVisible(bool(trouble))
-        return super().nothing()
 
     def refresh(self) -> None:
         """Show another map; the same one costs nothing."""

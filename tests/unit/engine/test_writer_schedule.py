@@ -80,6 +80,19 @@ def test_snapshot_asked_for_while_one_is_written_is_not_lost(tmp_path: Path) -> 
     assert schedule.count == 1
 
 
+def test_snapshot_asked_for_while_one_is_written_waits_as_long_as_any_other(tmp_path: Path) -> None:
+    schedule, store = Schedule(2.0), AnnotationStore(tmp_path)
+    schedule.add_snapshot(0.0, store, "a.png", SIZE)
+    for now in (1.0, 3.0, 5.0, 7.0, 9.0):  # the hand hardly rests, until the longest wait is over
+        schedule.add_snapshot(now, store, "a.png", SIZE)
+    job = schedule.next_job(10.0, at_once=False)
+    assert isinstance(job, Snapshot)
+    schedule.add_snapshot(10.5, store, "a.png", SIZE)
+    schedule.succeeded(11.0, job)
+    assert schedule.next_job(12.9, at_once=False) is None
+    assert isinstance(schedule.next_job(13.0, at_once=False), Snapshot)
+
+
 def test_manifest_changed_while_one_is_written_is_not_lost(tmp_path: Path) -> None:
     schedule = Schedule(0.0)
     schedule.add_manifest(0.0, tmp_path / "project.json", tmp_path, Manifest())
