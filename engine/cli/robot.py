@@ -102,6 +102,11 @@ def _add_person(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--measure-at", type=moments, metavar="T,T", help="seconds at which to measure, beside the end"
     )
+    group.add_argument(
+        "--every-model",
+        action="store_true",
+        help="measure every newer model too, in no user time: counts all that are worse than the one before",
+    )
 
 
 def _add_tool(group: "argparse._ArgumentGroup") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.annotate.classes import UNLABELLED, ClassTable
+from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.cli.console import complain
 from engine.cli.masks import preview_masks
 from engine.errors import ExchangeError
@@ -37,6 +37,11 @@ def open_material(arguments: argparse.Namespace) -> Material:
     if len(classes) < 2:
         raise ExchangeError(
             f"The masks in “{arguments.masks}” tell fewer than two classes apart.", hint="Check --classes."
+        )
+    if arguments.ignore not in {None, VOID, UNLABELLED, *classes.indices}:
+        known = ", ".join(f"{spec.index} {spec.name}" for spec in classes.classes)
+        raise ExchangeError(
+            f"--ignore {arguments.ignore} is no class of the masks.", hint=f"They are: {known}."
         )
     names = [match.image_id for match in preview.matched]
     sources = {match.image_id: (preview, match.path) for match in preview.matched}

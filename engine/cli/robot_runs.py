@@ -80,6 +80,7 @@ def robot_plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
         seed=seed,
         sync=arguments.sync,
         measured_at=arguments.measure_at or MEASURED_AT,
+        every_model=arguments.every_model,
         delivered=arguments.test_limit if arguments.folder_limit is None else arguments.folder_limit,
     )
 

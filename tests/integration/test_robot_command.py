@@ -134,6 +134,7 @@ def test_a_result_without_a_run_cannot_be_compared(
         (["--training", "crop.size=1"], 1, "crop.size=1"),
         (["--baseline", "rf", "--network", "tiny"], 1, "--baseline measures another method"),
         (["--baseline", "rf", "--weights", "x.pt"], 1, "--weights belongs to"),
+        (["--ignore", "999"], 1, "--ignore 999 is no class of the masks. They are: 0 ground, 1 car"),
         (["--test-images", "x"], 2, "--test-masks"),
         (["--seeds", "x"], 2, "--seeds"),
         (["--user", "tired"], 2, "--user"),

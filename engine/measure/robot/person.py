@@ -206,6 +206,9 @@ class _Robot:
         if not isinstance(action, Leave):
             self._actions_at.append(self._now)
         self._journal(type(action).__name__.lower(), action.seconds, **_told(action))
+        measured = self._curve[-1].updates if self._curve else 0
+        if self._plan.every_model and self._tool.updates != measured:
+            self._measure(self._now)
 
     def _remember(self, image_id: str, annotation: LabelMap) -> None:
         """Keep what was said: what is delivered, and on the first images whether later models forget it."""

@@ -41,6 +41,7 @@ class RobotPlan:
         seed: permutation, hand, and the tool's chance.
         sync: learn to the end between two images, in no time, instead of alongside.
         measured_at: user times of measurements.
+        every_model: measure in addition whenever a newer model is seen, so that none that is worse is missed.
         delivered: measure the masks of so many images of the folder, evenly spread; ``None``: of all.
     """
 
@@ -52,6 +53,7 @@ class RobotPlan:
     seed: int = 0
     sync: bool = False
     measured_at: tuple[float, ...] = MEASURED_AT
+    every_model: bool = False
     delivered: int | None = None
 
 

@@ -13,7 +13,7 @@ from engine.cli.robot import add_arguments
 from engine.cli.robot_runs import robot_plan
 from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
 from engine.measure.baselines.lane import LaneTool
-from engine.measure.baselines.learner import Guess
+from engine.measure.baselines.learner import Guess, Model
 from engine.measure.costs import T_KEY, T_LOOK
 from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.person import run_robot
@@ -188,6 +188,35 @@ def test_a_model_is_seen_when_its_computing_is_over_on_the_persons_clock(materia
     assert strokes_before.strokes + strokes_before.clicks >= 2
     assert min(result.latencies) <= 10.0
     assert result.seconds_to(0.5) is not None
+
+
+class _TurningLearner(KnowingLearner):
+    """Knows everything at first and nothing from its second model on, and again from its third."""
+
+    count = 0
+
+    def work(self) -> Model | None:
+        model, self.count = super().work(), self.count + 1
+        return model if self.count != 2 else self._wrong
+
+    def _wrong(self, image_id: str, image: np.ndarray) -> Guess:
+        found = self._model(image_id, image)
+        return dataclasses.replace(found, label_map=(found.label_map + np.uint8(1)) % np.uint8(4))
+
+
+def test_a_worse_model_between_two_measurements_is_counted_if_every_model_is_measured(
+    material: Material,
+) -> None:
+    def session(*, every_model: bool) -> RunResult:
+        clock = Hands()
+        tool = LaneTool(_TurningLearner(material, clock, 4.0), material, clock=clock)
+        once = dataclasses.replace(plan(seconds=60.0), measured_at=(1.0,), every_model=every_model)
+        return run_robot(once, tool, material)
+
+    assert session(every_model=False).worse == 0
+    watched = session(every_model=True)
+    assert watched.worse == 1
+    assert [point.miou for point in watched.curve][1:4] == [1.0, pytest.approx(0.0, abs=0.2), 1.0]
 
 
 def test_what_is_not_ready_is_not_shown(material: Material) -> None:
