@@ -2,13 +2,16 @@
 
 Enlarged logits of many classes are the largest tensors of a training step: written, read and kept for the
 backward pass several times over. Here they are made band by band, and the gradient with respect to the small
-logits is summed up in the same sweep, so that no more than a band ever exists. Values and gradients are those
-of bilinear enlargement (half-pixel centres) followed by cross-entropy, up to rounding.
+logits is summed up in the same sweep, so that no more than a band ever exists. On CPUs a band is small enough
+to stay in the cache from its first operation to its last. Values and gradients are those of bilinear
+enlargement (half-pixel centres) followed by cross-entropy, up to rounding.
 
 B batch, K classes, H W size of the target, h w size of the logits. Inside, rows come first: (h, B, K, w).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import floor
 from typing import Any
 
 import torch
@@ -17,7 +20,7 @@ from torch import Tensor
 from models.enlarged import weights_along
 from models.precision import as_given
 
-_BAND_BYTES = {"cpu": 4 * 2**20}
+_BAND_BYTES = {"cpu": 5 * 2**18}
 _ELSEWHERE = 256 * 2**20
 _LEAST_EXPONENT = -60.0
 
@@ -28,18 +31,19 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
         """Returns a scalar of the logits' precision."""
-        sweep = _Sweep(logits, target)
-        rows_of_weights = weights.to(logits.dtype).transpose(0, 1)
         total = logits.new_zeros(())
-        gradient = torch.zeros_like(sweep.wide)
-        for rows, cells, shares, scores in sweep.bands():
-            weight = rows_of_weights[rows, :, None]
-            places = sweep.target[rows, :, None]
-            losses, parts, whole = _losses(scores, places)
-            total += (losses * weight).sum()
-            change = parts.mul_(weight / whole).scatter_add_(2, places, -weight)
-            gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
-        ctx.save_for_backward((gradient @ sweep.across).permute(1, 2, 0, 3))
+        found = torch.zeros_like(logits)
+        for strip in _strips(logits, target):
+            counts = strip.part(weights).to(logits.dtype)
+            gradient = torch.zeros_like(strip.wide)
+            for rows, cells, shares, scores in strip.bands():
+                weight, places = counts[rows, :, None], strip.target[rows, :, None]
+                losses, parts, whole = _losses(scores, places)
+                total += (losses * weight).sum()
+                change = parts.mul_(weight / whole).scatter_add_(2, places, -weight)
+                gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
+            found[strip.images, ..., strip.cells] += (gradient @ strip.across).permute(1, 2, 0, 3)
+        ctx.save_for_backward(found)
         return total
 
     @staticmethod
@@ -49,32 +53,88 @@ class _WeightedSum(torch.autograd.Function):
         return gradients[0] * found, None, None
 
 
-class _Sweep:
-    """Enlarged logits, band by band."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Strip:
+    """Some columns of some images.
 
-    def __init__(self, logits: Tensor, target: Tensor) -> None:
-        self._size = (target.shape[1], logits.shape[2])
-        self._down = weights_along(target.shape[1], logits.shape[2], logits)
-        self.across = weights_along(target.shape[2], logits.shape[3], logits)
-        """(W, w) weights of the columns."""
-        self.wide = logits.permute(2, 0, 1, 3).contiguous() @ self.across.T
-        """(h, B, K, W) logits, enlarged along the rows."""
-        self.target = torch.where(target < logits.shape[1], target, 0).transpose(0, 1)
-        """(H, B, W) int64, any class where nothing is known."""
-        row_bytes = self.wide[0].numel() * self.wide.element_size()
-        self._rows = max(1, _BAND_BYTES.get(logits.device.type, _ELSEWHERE) // max(1, row_bytes))
+    Attributes:
+        images: which.
+        columns: of the target.
+        cells: columns of the small logits that make them.
+        across: (columns, cells) weights.
+        down: (H, h) weights.
+        wide: (h, images, K, columns) logits, enlarged along the rows.
+        target: (H, images, columns) int64, any class where nothing is known.
+        height: rows at once.
+    """
+
+    images: slice
+    columns: slice
+    cells: slice
+    across: Tensor
+    down: Tensor
+    wide: Tensor
+    target: Tensor
+    height: int
+
+    def part(self, values: Tensor) -> Tensor:
+        """Returns (H, images, columns) of (B, H, W)."""
+        return values[self.images, :, self.columns].transpose(0, 1)
 
     def bands(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, B, K, W)."""
-        height, cells = self._size
-        for start in range(0, height, self._rows):
-            stop = min(height, start + self._rows)
-            # One cell more on both sides than the centres of first and last row need.
-            first = max(0, int((start + 0.5) * cells / height - 0.5) - 1)
-            last = min(cells, int((stop - 0.5) * cells / height - 0.5) + 3)
-            shares = self._down[start:stop, first:last]
-            values = (shares @ self.wide[first:last].flatten(1)).unflatten(1, self.wide.shape[1:])
-            yield slice(start, stop), slice(first, last), shares, values
+        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, images, K, columns)."""
+        for rows in _pieces(len(self.down), self.height):
+            cells = _cells(rows, *self.down.shape)
+            shares = self.down[rows, cells]
+            values = (shares @ self.wide[cells].flatten(1)).unflatten(1, self.wide.shape[1:])
+            yield rows, cells, shares, values
+
+
+def _strips(logits: Tensor, target: Tensor) -> Iterator[_Strip]:
+    """Yields images and columns so few that the rows between two cells make one band.
+
+    Args:
+        logits: (B, K, h, w).
+        target: (B, H, W) int64, 0..K-1; other values where nothing is known.
+    """
+    (batch, classes, height, width), size = logits.shape, target.shape[1:]
+    known = torch.where(target < classes, target, 0)
+    down, across = weights_along(size[0], height, logits), weights_along(size[1], width, logits)
+    least = -(-size[0] // height)
+    budget = _ELSEWHERE if torch.compiler.is_compiling() else _BAND_BYTES.get(logits.device.type, _ELSEWHERE)
+    pixels = max(1, budget // (classes * logits.element_size()))
+    columns = max(1, min(size[1], pixels // least))
+    images = max(1, min(batch, pixels // (least * columns)))
+    for some in _pieces(batch, images):
+        rows_first = logits[some].permute(2, 0, 1, 3)
+        for few in _pieces(size[1], columns):
+            cells = _cells(few, size[1], width)
+            shares = across[few, cells]
+            wide = rows_first[..., cells] @ shares.T
+            yield _Strip(
+                images=some,
+                columns=few,
+                cells=cells,
+                across=shares,
+                down=down,
+                wide=wide,
+                target=known[some, :, few].transpose(0, 1),
+                height=max(1, pixels // (wide.shape[1] * wide.shape[3])),
+            )
+
+
+def _pieces(length: int, most: int) -> Iterator[slice]:
+    """Cuts an axis into pieces of about equal length, none longer than `most`."""
+    count = -(-length // most)
+    for piece in range(count):
+        yield slice(piece * length // count, (piece + 1) * length // count)
+
+
+def _cells(pixels: slice, length: int, cells: int) -> slice:
+    """Returns the cells from which some pixels of an axis are made."""
+    first, last = ((pixel + 0.5) * cells / length - 0.5 for pixel in (pixels.start, pixels.stop - 1))
+    # A centre right on a cell may fall to either side of it once it is rounded to float32.
+    return slice(max(0, floor(first - 1e-3)), min(cells, floor(last + 1e-3) + 2))
 
 
 def _losses(logits: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,6 +176,9 @@ def enlarged_losses(logits: Tensor, target: Tensor) -> Tensor:
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     with as_given(logits):
-        sweep = _Sweep(logits, target)
-        found = [_losses(scores, sweep.target[rows, :, None])[0] for rows, _, _, scores in sweep.bands()]
-        return torch.cat(found)[:, :, 0].transpose(0, 1) * (target < logits.shape[1])
+        found = logits.new_empty(target.shape)
+        for strip in _strips(logits, target):
+            there = strip.part(found)
+            for rows, _, _, scores in strip.bands():
+                there[rows] = _losses(scores, strip.target[rows, :, None])[0][:, :, 0]
+        return found * (target < logits.shape[1])
