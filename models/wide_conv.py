@@ -3,23 +3,30 @@
 The two convolutions on a backbone's features are half of a head's training step. Lavin, Gray: Fast Algorithms
 for Convolutional Neural Networks, CVPR 2016: 4 x 4 outputs follow from 36 products per pair of channels
 instead of 144 (section 4.1), because input tiles, filters and outputs are transformed by small matrices
-before and after. All of it is matrix products here, so that autograd derives both gradients by itself, and
-with the same saving.
+before and after. All of it is matrix products here, and so are both gradients, with the same saving.
 
 Rounding grows: 3e-6 of the output's norm, where the plain convolution has 3e-7. Prediction therefore keeps
-the plain one, which is as fast there: only the backward pass gains, from what forward has transformed.
+the plain one.
 
 B batch, C channels of the input, O channels of the output, h w size of a feature map, t = ceil(h / 4) and
 u = ceil(w / 4) tiles along an axis.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _EDGE, _REACH = 4, 6
 """Edge of a tile's output, and of the input it depends on."""
+_COUNT = _REACH * _REACH
+_BYTES = 20 * 2**20
+"""Of the tiles made at once; beyond 32 MiB, the C library fetches memory from the system anew each time."""
+_LEAST_STEP = 64
+"""Channels; products of fewer are slow."""
 _LEAST_CHANNELS = 512
 _LEAST_TILES = 256
 """Below, the transforms cost what the products save."""
@@ -77,25 +84,109 @@ def wide_convolution(values: Tensor, weight: Tensor) -> Tensor:
         values: (B, C, h, w) floating point.
         weight: (O, C, 3, 3).
     """
-    batch, channels, height, width = values.shape
-    outputs, count = len(weight), _REACH * _REACH
-    (down, up), (right, left) = (_transforms(length, values.dtype) for length in (height, width))
-    rows, columns = len(down) // _REACH, len(right) // _REACH
+    result: Tensor = _WideConvolution.apply(values, weight)
+    return result
 
+
+class _WideConvolution(torch.autograd.Function):
+    """Some channels of the input at a time.
+
+    Tiles hold more than twice as many numbers as what they are made of. A few channels' are made in memory
+    that the last few have left, and made once more for the backward pass, which costs less than fetching
+    memory for all of them and keeping them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor) -> Tensor:
+        """Arguments and result as in `wide_convolution`."""
+        ctx.save_for_backward(values, weight)
+        (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
+        products = values.new_empty(_COUNT, len(weight), _tile_count(values))
+        for some in _channels(values):
+            tiles = _tiles(values[:, some], to_rows, to_columns)
+            products.baddbmm_(_filters(weight[:, some]), tiles, beta=int(some.start > 0))
+        return _maps(products, len(values), from_rows, from_columns)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Returns the gradients of both arguments, as far as they are needed."""
+        values, weight = ctx.saved_tensors
+        of_values, of_weight = ctx.needs_input_grad
+        (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
+        change = _all_tiles(gradients[0], from_rows.T, from_columns.T)
+        by_values = torch.empty_like(values) if of_values else None
+        by_weight = torch.empty_like(weight) if of_weight else None
+        for some in _channels(values):
+            if by_values is not None:
+                tiles = _filters(weight[:, some]).transpose(1, 2) @ change
+                by_values[:, some] = _maps(tiles, len(values), to_rows.T, to_columns.T)
+            if by_weight is not None:
+                tiles = _tiles(values[:, some], to_rows, to_columns)
+                filters = (change @ tiles.transpose(1, 2)).flatten(1).T @ _by_filter(weight)
+                by_weight[:, some] = filters.view(len(weight), -1, *weight.shape[2:])
+        return by_values, by_weight
+
+
+def _channels(values: Tensor) -> Iterator[slice]:
+    """Cuts the channels of (B, C, h, w) into pieces of a power of two, whose tiles take `_BYTES` at most."""
+    channel = _COUNT * _tile_count(values) * values.element_size()
+    step = max(_LEAST_STEP, 1 << (max(1, _BYTES // channel).bit_length() - 1))
+    for start in range(0, values.shape[1], step):
+        yield slice(start, min(values.shape[1], start + step))
+
+
+def _tile_count(values: Tensor) -> int:
+    batch, _, height, width = values.shape
+    return batch * -(-height // _EDGE) * -(-width // _EDGE)
+
+
+def _tiles(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Returns (36, C, B * t * u) of (B, C, h, w), transformed by (6t, h) and (6u, w) matrices."""
+    batch, channels = values.shape[:2]
     # Expanded by hand: left to itself, torch.matmul would copy the features to turn them over.
-    wide = (values @ right.T).flatten(0, 1)
-    tiles = torch.bmm(down.expand(len(wide), -1, -1), wide)
-    tiles = tiles.view(batch, channels, _REACH, rows, _REACH, columns)
-    tiles = tiles.permute(2, 4, 1, 0, 3, 5).reshape(count, channels, batch * rows * columns)
+    wide = (values @ columns.T).flatten(0, 1)
+    tiles = torch.bmm(rows.expand(len(wide), -1, -1), wide)
+    tiles = tiles.view(batch, channels, _REACH, len(rows) // _REACH, _REACH, len(columns) // _REACH)
+    return tiles.permute(2, 4, 1, 0, 3, 5).reshape(_COUNT, channels, -1)
 
-    by_filter = torch.tensor(_FILTER, dtype=torch.float64)
-    by_filter = torch.kron(by_filter, by_filter).to(values.dtype)
-    filters = (by_filter @ weight.reshape(outputs * channels, 9).T).view(count, outputs, channels)
 
-    products = torch.bmm(filters, tiles).view(_REACH, _REACH, outputs, batch, rows, columns)
-    products = products.permute(3, 2, 0, 4, 1, 5).reshape(batch * outputs, _REACH * rows, _REACH * columns)
-    result = torch.bmm(up.expand(len(products), -1, -1), products) @ left.T
-    return result.view(batch, outputs, height, width)
+def _all_tiles(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Returns what `_tiles` returns, made from some channels after the others."""
+    result = values.new_empty(_COUNT, values.shape[1], _tile_count(values))
+    for some in _channels(values):
+        result[:, some] = _tiles(values[:, some], rows, columns)
+    return result
+
+
+def _maps(tiles: Tensor, batch: int, rows: Tensor, columns: Tensor) -> Tensor:
+    """Returns (B, O, h, w) of (36, O, B * t * u), transformed by (h, 6t) and (w, 6u) matrices."""
+    outputs = tiles.shape[1]
+    tall, wide = rows.shape[1] // _REACH, columns.shape[1] // _REACH
+    result = tiles.new_empty(batch, outputs, len(rows), len(columns))
+    for some in _channels(result):
+        part = tiles[:, some].unflatten(2, (batch, tall, wide)).unflatten(0, (_REACH, _REACH))
+        part = part.permute(3, 2, 0, 4, 1, 5).reshape(-1, _REACH * tall, _REACH * wide)
+        maps = torch.bmm(rows.expand(len(part), -1, -1), part) @ columns.T
+        result[:, some] = maps.unflatten(0, (batch, -1))
+    return result
+
+
+def _filters(weight: Tensor) -> Tensor:
+    """Returns (36, O, C) of (O, C, 3, 3)."""
+    filters = _by_filter(weight) @ weight.reshape(-1, _by_filter(weight).shape[1]).T
+    return filters.view(_COUNT, *weight.shape[:2])
+
+
+def _by_filter(like: Tensor) -> Tensor:
+    """Returns (36, 9): both axes of a filter at once, in the precision of `like`."""
+    matrix = torch.tensor(_FILTER, dtype=torch.float64)
+    return torch.kron(matrix, matrix).to(like.dtype)
+
+
+def _of_axes(values: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Returns the transforms to tiles and from tiles of the rows, and of the columns, of (B, C, h, w)."""
+    return _transforms(values.shape[2], values.dtype), _transforms(values.shape[3], values.dtype)
 
 
 @lru_cache(maxsize=32)
