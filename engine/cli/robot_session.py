@@ -316,22 +316,24 @@ class SessionTool:
         self.session.worker.ask(Evaluate(items=()))
         self._wait_for(lambda event: isinstance(event, EvaluationDone))
 
-    def predict(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
+    def predict(
+        self, image_ids: Sequence[str], *, alone: bool = False
+    ) -> Iterator[tuple[str, LabelMap | None]]:
         """Predict images while the clock and the worker's learning stand still."""
         if not self._models and self._step == 0:
             yield from ((name, None) for name in image_ids)
             return
         began = self._clock()
-        yield from self._answers(image_ids)
+        yield from self._answers(image_ids, alone=alone)
         self.session.request_prediction()
         self._origin += self._clock() - began
 
-    def _answers(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
+    def _answers(self, image_ids: Sequence[str], *, alone: bool) -> Iterator[tuple[str, LabelMap | None]]:
         """Ask the worker for images one after the other."""
         self._gate.is_measuring = True
         held = False
         for name in image_ids:
-            request = self.session.worker.predict(name, None)
+            request = self.session.worker.predict(name, None, alone=alone)
             if held:
                 self._gate.release()
             self._answer(request)

@@ -73,10 +73,16 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
-    yield "person's pixels flipped, at worst", f"{100 * max(flips):.2f} %" if flips else "–"
+    yield "person's pixels flipped by the model alone, at worst", _worst(flips)
+    shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]
+    yield "person's pixels flipped in what is shown, at worst", _worst(shown)
     yield "later models that were worse", str(sum(run.worse for run in runs))
     yield "stroke to renewed picture, p50 / p95", f"{_s(latency(runs, 50))} / {_s(latency(runs, 95))}"
     yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
+
+
+def _worst(flips: Sequence[float]) -> str:
+    return f"{100 * max(flips):.2f} %" if flips else "–"
 
 
 def areas(runs: Sequence[RunResult]) -> Iterator[tuple[str, Interval | None]]:

@@ -80,14 +80,17 @@ class _DemoTool(SessionTool):
             self._training_since = self._elapsed()
         return waited
 
-    def predict(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
+    def predict(
+        self, image_ids: Sequence[str], *, alone: bool = False
+    ) -> Iterator[tuple[str, LabelMap | None]]:
         """As in the parent; keeps what the held-out images get."""
         found = {}
-        for name, label_map in super().predict(image_ids):
+        for name, label_map in super().predict(image_ids, alone=alone):
             if label_map is not None and name in self._held_out:
                 found[name] = label_map
             yield name, label_map
-        self.seen.append(_Seen(found=found, step=self._step))
+        if not alone:
+            self.seen.append(_Seen(found=found, step=self._step))
 
     def close(self) -> Mapping[str, object]:
         """Stop training, measure a last time, save, export, close."""

@@ -82,6 +82,8 @@ class Predict:
         request_id: Comes back in every `PredictionReady` of this request.
         visible: Box of the image on screen, or None for no preference.
         inspect: Ask the network for its inner state as well.
+        alone: What the model says by itself, also where people said something; for measuring. Otherwise their
+            word stands in what is shown.
     """
 
     image_id: str
@@ -89,6 +91,7 @@ class Predict:
     request_id: int
     visible: Box | None = None
     inspect: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

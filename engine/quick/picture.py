@@ -17,6 +17,7 @@ from engine.annotate.geometry import Box
 from engine.opencv import cv2
 from engine.quick.features import LIGHTNESS, FeatureGrid, working_size
 from engine.quick.head import Readout
+from engine.quick.samples import Cells
 
 _STRIP_CELLS = 2**16
 """Cells predicted at once: about a tenth of a second."""
@@ -42,17 +43,30 @@ class Part:
     complete: bool
 
 
-def parts(grid: FeatureGrid, readout: Readout, visible: Box | None) -> Iterator[Part]:
+def parts(
+    grid: FeatureGrid, readout: Readout, visible: Box | None, said: Cells | None = None
+) -> Iterator[Part]:
     """Yield an image in bands of rows, those on screen first.
 
     Args:
         grid: Features of the image.
         readout: The model.
         visible: Box on screen, or None.
+        said: Labelled cells of this image that stand as they are, and draw what is like them around them.
     """
     bands = _bands(grid, visible)
+    seeds = None if said is None else _seeds(grid, readout, said)
     for number, (top, bottom) in enumerate(bands):
-        yield _band(grid, readout, top, bottom, complete=number == len(bands) - 1)
+        yield _band(grid, readout, (top, bottom), seeds, complete=number == len(bands) - 1)
+
+
+def _seeds(grid: FeatureGrid, readout: Readout, said: Cells) -> NDArray[np.int16]:
+    """Return (h, w) int16: the channel of every labelled cell, -1 elsewhere."""
+    channel_of = np.full(256, -1, np.int16)
+    channel_of[readout.classes] = np.arange(len(readout.classes))
+    seeds = np.full(grid.cells, -1, np.int16)
+    seeds.reshape(-1)[said.places] = channel_of[said.labels]
+    return seeds
 
 
 def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
@@ -67,12 +81,25 @@ def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
     return sorted(bands, key=lambda band: abs((band[0] + band[1]) / 2 - middle))
 
 
-def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complete: bool) -> Part:
+def _band(
+    grid: FeatureGrid,
+    readout: Readout,
+    rows_of_cells: tuple[int, int],
+    seeds: NDArray[np.int16] | None,
+    *,
+    complete: bool,
+) -> Part:
+    top, bottom = rows_of_cells
     height = grid.cells[0]
     # More rows on both sides: cells are smoothed with their neighbours, so that bands fit together.
     first, last = max(0, top - _HALO), min(height, bottom + _HALO)
     light = grid.values[first:last, :, LIGHTNESS].astype(np.float32)
-    probabilities = _smoothed(readout.over(grid, first, last), light)
+    probabilities = readout.over(grid, first, last)
+    if seeds is not None:
+        _sow(probabilities, seeds[first:last])
+    probabilities = _smoothed(probabilities, light)
+    if seeds is not None:
+        _sow(probabilities, seeds[first:last])
     working = working_size(grid.size)
     start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
     channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)
@@ -88,6 +115,13 @@ def _band(grid: FeatureGrid, readout: Readout, top: int, bottom: int, *, complet
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return Part(box, label_map, confidence, complete)
+
+
+def _sow(probabilities: NDArray[np.float32], seeds: NDArray[np.int16]) -> None:
+    """Make (h, w, K) probabilities certain at the (h, w) seeds, in place."""
+    rows, columns = np.nonzero(seeds >= 0)
+    probabilities[rows, columns] = 0
+    probabilities[rows, columns, seeds[rows, columns]] = 1
 
 
 def _smoothed(probabilities: NDArray[np.float32], light: NDArray[np.float32]) -> NDArray[np.float32]:

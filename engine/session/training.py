@@ -178,8 +178,14 @@ class TrainingControl:
         elif len(classes):
             self._post(ClassesChanged(classes=classes))
 
-    def predict(self, image_id: str, visible: Box | None) -> int:
-        """Ask for a prediction of an image, visible part first; return the request id. The newest wins."""
+    def predict(self, image_id: str, visible: Box | None, *, alone: bool = False) -> int:
+        """Ask for a prediction of an image, visible part first; return the request id. The newest wins.
+
+        Args:
+            image_id: The image.
+            visible: Box on screen, or None.
+            alone: Ask for what the model says by itself, see `Predict`.
+        """
         self.ensure_started()
         self._request_id += 1
         # Kept for a worker that cannot start yet: the first class makes it answer.
@@ -189,6 +195,7 @@ class TrainingControl:
             request_id=self._request_id,
             visible=visible,
             inspect=False,
+            alone=alone,
         )
         record = self._project.manifest.images.get(image_id)
         if record is not None and record.labelled and image_id not in self._told:

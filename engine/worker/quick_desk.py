@@ -42,6 +42,7 @@ class QuickDesk:
         self._items: dict[str, PoolItem] = {}
         self._waiting: dict[str, PoolItem] = {}
         self._cells: dict[str, Cells] = {}
+        self._newest: tuple[str, NDArray[np.uint8]] | None = None
         self._read_layers: Callable[[PoolItem], Layers] | None = None
         self._readout: Readout | None = None
         self._other: tuple[_Asked, Readout | None] | None = None
@@ -64,6 +65,7 @@ class QuickDesk:
         self._waiting.clear()
         self._cells.clear()
         self._readout, self._other, self._is_old, self._read_layers = None, None, False, None
+        self._newest = None
 
     def follow(self, request: OpenNetwork) -> None:
         """Follow a changed class table; where classes are gone, their pixels may be others now."""
@@ -134,7 +136,9 @@ class QuickDesk:
     def _take(self, item: PoolItem, store_folder: str) -> bool:
         if self._read_layers is None:
             self._read_layers = store_reader(store_folder)
-        cells = labelled_cells(*self._read_layers(item))
+        layers = self._read_layers(item)
+        self._newest = item.image_id, layers[0]
+        cells = labelled_cells(*layers)
         if not self.is_on:
             before = self._cells.get(item.image_id)
             self._items[item.image_id], self._cells[item.image_id] = item, cells
@@ -165,6 +169,23 @@ class QuickDesk:
     def cells(self, image_id: str) -> Cells | None:
         """Return the labelled cells of an image as they were learnt last; None of an unknown one."""
         return self._cells.get(image_id)
+
+    def said(self, image_id: str) -> NDArray[np.uint8] | None:
+        """Return the label map of an image as it was learnt from or noted last, (H, W) uint8.
+
+        None where nothing is known of it, or where it cannot be read now. The one changed last is at hand,
+        others are read again.
+        """
+        if self._newest is not None and self._newest[0] == image_id:
+            return self._newest[1]
+        item = self._items.get(image_id)
+        if item is None or self._read_layers is None:
+            return None
+        try:
+            self._newest = image_id, self._read_layers(item)[0]
+        except EngineError:
+            return None
+        return self._newest[1]
 
     def labels_without(
         self, item: PoolItem, read: Callable[[], ImageArray], cells: Cells, unseen: Sequence[str]
@@ -208,6 +229,9 @@ class QuickDesk:
     def predict(self, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:
         """Predict an image with the model of now, bands on screen first.
 
+        Its own labelled cells stand, and draw what is like them around them; not where the model alone is
+        wanted.
+
         Args:
             image: (H, W, 3) uint8 RGB.
             wanted: Which image it is and what is visible of it.
@@ -215,7 +239,9 @@ class QuickDesk:
         readout = self.readout()
         if readout is None:
             return
-        yield from _predicted(self._model.grid(wanted.image_id, lambda: image), readout, wanted.visible)
+        grid = self._model.grid(wanted.image_id, lambda: image)
+        said = None if wanted.alone else self._cells.get(wanted.image_id)
+        yield from _predicted(grid, readout, wanted.visible, said)
 
 
 class QuickPredictor:
@@ -233,8 +259,10 @@ class QuickPredictor:
         return _predicted(feature_grid(image), self._readout, None)
 
 
-def _predicted(grid: FeatureGrid, readout: Readout, visible: Box | None) -> Iterator[PredictedPart]:
-    for part in parts(grid, readout, visible):
+def _predicted(
+    grid: FeatureGrid, readout: Readout, visible: Box | None, said: Cells | None = None
+) -> Iterator[PredictedPart]:
+    for part in parts(grid, readout, visible, said):
         yield PredictedPart(
             box=part.box, label_map=part.label_map, confidence=part.confidence, complete=part.complete
         )

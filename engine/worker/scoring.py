@@ -33,6 +33,7 @@ from engine.predict.predictor import PredictedPart
 from engine.project.images import probe, read_image, thumbnail
 from engine.quick.features import feature_grid
 from engine.quick.likeness import descriptor
+from engine.worker.honour import honoured
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock, Pace
 from engine.worker.views import ScreenPrediction
@@ -301,6 +302,7 @@ class ScoringDesk:
             self._ahead = None
             self._ahead_done[name] = ahead.version, self._clock()
         if part is not None:
+            part = honoured(part, self._screen.quick.said(name))
             self._emit(PredictedAhead(prediction=_prediction(ahead, part, network), complete=part.complete))
 
     def _begin_ahead(self, name: str, network: LiveNetwork) -> _Ahead | None:

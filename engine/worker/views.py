@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.config import PromotionConfig
 from engine.errors import EngineError
@@ -16,6 +20,7 @@ from engine.quick.samples import Cells
 from engine.worker.assembly import MOST_PIXELS, Assembly
 from engine.worker.contest import Contest
 from engine.worker.exporting import filling_predictor
+from engine.worker.honour import honoured
 from engine.worker.memory_desk import MemoryDesk
 from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
@@ -45,6 +50,7 @@ class ScreenPrediction:
         self._assembly: Assembly | None = None
         self._size = (0, 0)
         self._visible_left = 0
+        self._said: NDArray[np.uint8] | None = None
         self.wanted: Predict | None = None
 
     @property
@@ -151,11 +157,15 @@ class ScreenPrediction:
             raise
         self._size = (int(image.shape[0]), int(image.shape[1]))
         self._visible_left = 1
+        self._said = None if self.wanted.alone else self.quick.said(self.wanted.image_id)
         if is_quick:
             self._source = PredictionSource.QUICK
             self._parts = self.quick.predict(image, self.wanted)
             if self._size[0] * self._size[1] <= MOST_PIXELS:
                 self._assembly = Assembly(self._size)
+        elif self.wanted.alone:
+            self._source = PredictionSource.NETWORK
+            self._parts = network.predictor().predict(image, visible=self.wanted.visible)
         else:
             painted = self._painted()
             self._source = self._memory.look(network, self.wanted.image_id, painted)
@@ -170,7 +180,7 @@ class ScreenPrediction:
         """
         if self._parts is None or self.wanted is None:
             return True
-        with self._memory.applied(network):
+        with contextlib.nullcontext() if self.wanted.alone else self._memory.applied(network):
             part = next(self._parts, None)
         if part is not None and self._assembly is not None:
             part = self._assembly.add(part)
@@ -179,6 +189,7 @@ class ScreenPrediction:
         if part is None:
             self._parts = self._assembly = None
             return True
+        part = honoured(part, self._said)
         visible = self.wanted.visible
         # Tiles on screen come first; the first one that is not ends the hurry.
         self._visible_left = int(visible is None or touches(part.box, visible))

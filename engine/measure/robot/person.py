@@ -102,6 +102,7 @@ class _Robot:
         self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
         self._said: dict[str, LabelMap] = {}
         self._agreed: dict[str, LabelMap] = {}
+        self._agreed_shown: dict[str, LabelMap] = {}
         self._delivered = DeliveredMasks(material, plan.delivered)
 
     # --- the whole ----------------------------------------------------------------------------------------
@@ -255,12 +256,15 @@ class _Robot:
         classes = self._material.classes
         matrix = ConfusionMatrix(len(classes))
         channel_of = classes.channel_of()
-        agreement = _Agreement(self._said, self._agreed)
+        alone = _Agreement(self._said, self._agreed)
+        for name, found in self._tool.predict(list(self._said), alone=True):
+            alone.add(name, found)
+        shown_too = _Agreement(self._said, self._agreed_shown)
         names = dict.fromkeys([*self._material.held_out, *self._said, *self._delivered.begin()])
         for name, found in self._tool.predict(list(names)):
             self._delivered.add(name, found)
             if name in self._said:
-                agreement.add(name, found)
+                shown_too.add(name, found)
             if name not in self._material.held_out:
                 continue
             truth = self._material.read_truth(name)
@@ -275,8 +279,9 @@ class _Robot:
                 strokes=self._strokes,
                 images=len(self._visits),
                 updates=self._tool.updates,
-                agreement=agreement.share,
-                flipped=agreement.flipped,
+                agreement=alone.share,
+                flipped=alone.flipped,
+                shown_flipped=shown_too.flipped,
                 delivered_miou=self._delivered.miou,
                 delivered_accuracy=self._delivered.pixel_accuracy,
             )
@@ -284,7 +289,7 @@ class _Robot:
 
 
 class _Agreement:
-    """How much of what the person said the model alone would say too."""
+    """How much of what the person said a prediction says too."""
 
     def __init__(self, said: dict[str, LabelMap], agreed: dict[str, LabelMap]) -> None:
         self._said = said

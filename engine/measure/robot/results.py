@@ -28,6 +28,7 @@ class Measured:
         agreement: share of the person's pixels, on the first images of the session, that the visible model
             alone gets as the person said; None before there are any.
         flipped: share of those that an earlier measurement found in agreement and this one does not.
+        shown_flipped: the same of what is shown, in which a tool may let the person's word stand.
         delivered_miou: of the masks the folder's images have now, visited or not: the person's word, and the
             model's where there is none; None where they are not measured.
         delivered_accuracy: share of right pixels of these masks; None where they are not measured.
@@ -42,6 +43,7 @@ class Measured:
     updates: int
     agreement: float | None = None
     flipped: float | None = None
+    shown_flipped: float | None = None
     delivered_miou: float | None = None
     delivered_accuracy: float | None = None
 

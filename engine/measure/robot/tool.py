@@ -76,8 +76,15 @@ class AnnotatedTool(Protocol):
         """Let user time pass while the tool learns; return the seconds it blocked in addition."""
         ...
 
-    def predict(self, image_ids: Sequence[str]) -> Iterator[tuple[str, LabelMap | None]]:
-        """Predict images with the model that is visible now; user time and learning stand still."""
+    def predict(
+        self, image_ids: Sequence[str], *, alone: bool = False
+    ) -> Iterator[tuple[str, LabelMap | None]]:
+        """Predict images as they would be shown now; user time and learning stand still.
+
+        Args:
+            image_ids: Which.
+            alone: What the visible model says by itself, also where the person said something.
+        """
         ...
 
     def suggest(self, candidates: Sequence[str]) -> str | None:
