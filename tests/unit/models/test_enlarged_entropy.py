@@ -8,7 +8,7 @@ from torch import Tensor
 from models.blocks import resize
 from models.losses import enlarged_entropy
 from models.losses.cross_entropy import CrossEntropy
-from models.losses.enlarged_entropy import enlarged_cross_entropy, enlarged_losses
+from models.losses.enlarged_entropy import _Reach, enlarged_cross_entropy, enlarged_losses
 
 SIZES = [((5, 7), (40, 56)), ((4, 4), (33, 29)), ((1, 3), (32, 17)), ((6, 6), (9, 13))]
 VARIANTS = {
@@ -47,6 +47,32 @@ def test_values_and_gradients_are_those_of_enlarging_first(
     (gradient,) = torch.autograd.grad(3 * found, logits)
     torch.testing.assert_close(gradient, torch.autograd.grad(3 * expected, logits)[0], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(enlarged_losses(logits, target), each.detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "far", "reach"),
+    [(3.0, 0.0, _Reach.NEAR), (3.0, 1e6, _Reach.SOME_FAR), (3.0, 50.0, _Reach.ANY), (30.0, 0.0, _Reach.ANY)],
+)
+def test_however_far_logits_reach(scale: float, far: float, reach: _Reach) -> None:
+    """Also where the target is a class that is out of the question."""
+    generator = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(2, 9, 5, 7, generator=generator).clamp(-2.5, 2.5)
+    logits[:, 6:] -= far
+    logits.requires_grad_()
+    target = torch.randint(0, 9, (2, 40, 56), generator=generator)
+    assert enlarged_entropy._settled(logits.detach())[1] is reach
+    found = enlarged_cross_entropy(logits, target, torch.ones(target.shape))
+    each = F.cross_entropy(resize(logits.double(), (40, 56)), target, reduction="none")
+    torch.testing.assert_close(found.double(), each.sum(), rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(found, logits)
+    torch.testing.assert_close(gradient, torch.autograd.grad(each.sum(), logits)[0], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(enlarged_losses(logits, target).double(), each, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_those_of_differences() -> None:
+    logits, target = example((3, 2), (11, 9))
+    weights = torch.rand(target.shape, dtype=torch.float64) * (target != 255)
+    assert torch.autograd.gradcheck(lambda values: enlarged_cross_entropy(values, target, weights), logits)
 
 
 def test_logits_far_apart_give_finite_losses_and_gradients() -> None:
