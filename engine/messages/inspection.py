@@ -242,10 +242,13 @@ class CalibrationFitted:
         request_id: Of the `FitCalibration`.
         pixels: Held-out pixels measured.
         temperature: Divisor of the logits that fits best.
-        ece: Expected calibration error after the temperature, in [0, 1].
+        ece: Expected calibration error in [0, 1] of curves fitted on half of the images, on the other half.
         ece_before: The same before it.
         bins: (mean confidence, share right, share of pixels) for each bin with pixels.
         shift: Added to the log-odds after the temperature; see `engine.inspect.calibration.Curve`.
+        knots: (confidence, share right) of the curve's rising line; see there.
+        chance: The error that chance alone would give a perfect curve on so few places.
+        images: How many whole images the labels are of; 0 where they are strokes.
     """
 
     request_id: int
@@ -255,6 +258,9 @@ class CalibrationFitted:
     ece_before: float
     bins: tuple[tuple[float, float, float], ...]
     shift: float = 0.0
+    knots: tuple[tuple[float, float], ...] = ()
+    chance: float = 0.0
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 from engine.errors import AnnotationError, EngineError, StorageError
-from engine.inspect.calibration import MIN_PIXELS, cross_fitted, fit_curve, reliability, representative
 from engine.inspect.effect import effect, learnt_layer, present_layer, to_learn
+from engine.inspect.judged import Judged, calibration, evidence, judged
 from engine.inspect.labelled import (
-    LabelledImage,
     Stroke,
     labelled_image,
     memory_of,
@@ -29,7 +27,6 @@ from engine.inspect.snapshot import Snapshot
 from engine.inspect.uncertainty import FlickerHistory
 from engine.learn.pool import store_reader
 from engine.messages import (
-    CalibrationFitted,
     Effect,
     EffectPreviewed,
     Event,
@@ -47,15 +44,8 @@ from engine.messages import (
 from engine.project.images import read_image
 from engine.project.manifest import Split
 from engine.worker.network import LiveNetwork
-from models.base import IGNORE_INDEX
 
 Layers = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-_MOST_PIXELS = 20_000
-"""Labelled pixels of one image that calibration is fitted on."""
-
-_COVERED = 0.5
-"""Share of an image from which its labels tell how frequent classes are."""
 
 _MOST_STROKES = 4000
 """Strokes that are compared with each other, largest first."""
@@ -200,21 +190,14 @@ class Survey:
         Raises:
             EngineError: Too few pixels are labelled.
         """
-        judged: dict[Split, list[_Judged]] = {}
+        found: dict[Split, list[Judged]] = {}
         for done, item in enumerate(command.items, start=1):
             image = labelled_image(snapshot, item, _reader(network))
             if image is not None:
-                judged.setdefault(item.split, []).append(_judged(image))
+                found.setdefault(item.split, []).append(judged(image))
             self._emit(Progress(task="Calibration", done=done, total=len(command.items)))
             yield None
-        held_out = sum(len(part.right) for part in judged.get(Split.VAL, []))
-        chosen = [Split.VAL] if held_out >= MIN_PIXELS else [Split.VAL, Split.TRAIN]
-        parts = [part for split in chosen for part in judged.get(split, [])]
-        if sum(len(part.right) for part in parts) < MIN_PIXELS:
-            raise EngineError(
-                f"Calibration needs {MIN_PIXELS} labelled pixels.", "Paint a little more, best held out."
-            )
-        self._emit(_calibration(command.request_id, parts))
+        self._emit(calibration(command.request_id, evidence(found)))
 
     # --- effect -------------------------------------------------------------------------------------------
 
@@ -278,59 +261,3 @@ def _undone(network: LiveNetwork, look: Look, command: MakeOverlay) -> NDArray[n
     )
     newest = look_at(candidate, look.image_id, read_image(Path(command.image_path)))
     return undone(look, newest, annotation)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Judged:
-    """Labelled pixels of one image, N of them.
-
-    Attributes:
-        confidence: (N,) float64.
-        right: (N,) bool, whether the prediction is what people said.
-        labels: (N,) int64 channels people said.
-        shares: (K,) float64, how much of the whole image each class is: by the labels where they cover half
-            of it, else as the network believes.
-    """
-
-    confidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    labels: NDArray[np.int64]
-    shares: NDArray[np.float64]
-
-
-def _judged(image: LabelledImage) -> _Judged:
-    rows, columns = np.nonzero(image.channels != IGNORE_INDEX)
-    chosen = np.random.default_rng(0).permutation(len(rows))[:_MOST_PIXELS]
-    rows, columns = rows[chosen], columns[chosen]
-    probabilities = image.look.probabilities(max(image.channels.shape))
-    here = probabilities[:, rows, columns]
-    labels = image.channels[rows, columns]
-    shares = probabilities.mean(axis=(1, 2), dtype=np.float64)
-    if (image.channels != IGNORE_INDEX).mean() >= _COVERED:
-        shares = np.bincount(labels, minlength=len(shares)) / len(labels)
-    return _Judged(
-        confidence=here.max(axis=0).astype(np.float64),
-        right=here.argmax(axis=0) == labels,
-        labels=labels,
-        shares=shares,
-    )
-
-
-def _calibration(request_id: int, parts: Sequence[_Judged]) -> CalibrationFitted:
-    groups = np.concatenate([np.full(len(part.right), number) for number, part in enumerate(parts)])
-    confidence = np.concatenate([part.confidence for part in parts])
-    correct = np.concatenate([part.right for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    drawn = representative(labels, np.mean([part.shares for part in parts], axis=0))
-    groups, confidence, correct = groups[drawn], confidence[drawn], correct[drawn]
-    after = reliability(cross_fitted(confidence, correct, groups), correct)
-    curve = fit_curve(confidence, correct)
-    return CalibrationFitted(
-        request_id=request_id,
-        pixels=len(correct),
-        temperature=curve.temperature,
-        shift=curve.shift,
-        ece=after.ece,
-        ece_before=reliability(confidence, correct).ece,
-        bins=after.bins,
-    )

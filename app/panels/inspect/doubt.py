@@ -26,7 +26,7 @@ from app.theme.ramps import SEQUENTIAL
 from app.widgets.color_bar import ColorBar, short
 from app.widgets.picture import stride_for
 from app.widgets.trend import ReliabilityChart
-from engine.inspect.calibration import Curve
+from engine.inspect.calibration import WHOLE_IMAGES, Curve
 from engine.messages import CalibrationFitted, OverlayKind, OverlayReady
 
 KINDS = {
@@ -171,7 +171,7 @@ class DoubtPage(Page):
         elif fitted is None:
             self.wrong.setText("Fit the calibration below to learn how many would be wrong.")
         else:
-            curve = Curve(fitted.temperature, fitted.shift)
+            curve = Curve(fitted.temperature, fitted.shift, fitted.knots)
             self.wrong.setText(f"Expected wrong pixels if accepted: {percent(curve.expected_wrong(surer))}")
 
     def _confidence_below(
@@ -240,6 +240,9 @@ class DoubtPage(Page):
                 "pixels": fitted.pixels,
                 "temperature": fitted.temperature,
                 "shift": fitted.shift,
+                "knots": [list(each) for each in fitted.knots],
+                "ece_of_chance": fitted.chance,
+                "whole_images": fitted.images,
                 "ece": fitted.ece,
                 "ece_before": fitted.ece_before,
                 "bins": [list(each) for each in fitted.bins],
@@ -249,9 +252,18 @@ class DoubtPage(Page):
 
 def calibration_text(fitted: CalibrationFitted) -> str:
     """Return what a calibration found, for people."""
+    where = f"the {fitted.pixels:,} pixels of {fitted.images} whole images"
+    if not fitted.images:
+        where = f"{fitted.pixels:,} labelled pixels"
+    text = (
+        f"On {where} confidence misses the truth by {percent(fitted.ece_before)} on average (ECE), "
+        f"{percent(fitted.ece)} after calibration; chance alone gives {percent(fitted.chance)}."
+    )
+    if fitted.images:
+        return text
     return (
-        f"On {fitted.pixels:,} labelled pixels confidence misses the truth by {percent(fitted.ece_before)} "
-        f"on average (ECE), {percent(fitted.ece)} after calibration."
+        f"{text} Strokes tell more of errors than of what is right: review {WHOLE_IMAGES} held-out images "
+        "whole for an answer that holds."
     )
 
 

@@ -6,10 +6,12 @@ import pytest
 from engine.inspect.calibration import (
     MIN_PIXELS,
     Curve,
+    chance_error,
     cross_fitted,
     fit_curve,
     reliability,
     representative,
+    votes_of,
 )
 
 
@@ -84,3 +86,28 @@ def test_strokes_stand_for_whole_images() -> None:
     curve = fit_curve(confidence[drawn], right[drawn])
     assert curve.expected_wrong(confidence) == pytest.approx(0.01, abs=0.02)
     assert np.array_equal(representative(labels, np.zeros(3)), np.arange(len(labels)))
+
+
+def test_few_votes_leave_the_logistic_curve() -> None:
+    confidence, right = _pixels(Curve(2.0, 0.3), count=2000)
+    places = np.linspace(0.35, 0.99, 30)
+    few, many = (fit_curve(confidence, right, votes) for votes in (1.0, 1e6))
+    logistic = Curve(few.temperature, few.shift)
+    assert np.abs(few(places) - logistic(places)).max() < 0.03
+    assert np.abs(many(places) - logistic(places)).max() > np.abs(few(places) - logistic(places)).max()
+    assert (np.diff(many(places)) >= 0).all()
+
+
+def test_pixels_of_one_place_share_a_vote() -> None:
+    rows, columns = np.nonzero(np.ones((120, 160), bool))
+    assert votes_of(rows, columns, (120, 160)) == 16 * 12
+    dab = (rows < 10) & (columns < 10)
+    assert votes_of(rows[dab], columns[dab], (120, 160)) == 1
+
+
+def test_chance_explains_what_a_perfect_curve_seems_to_miss() -> None:
+    draw = np.random.default_rng(3)
+    confidence = draw.uniform(0.5, 1.0, 300)
+    seen = [reliability(confidence, draw.random(300) < confidence) for _ in range(60)]
+    foreseen = np.mean([chance_error(each, 300) for each in seen])
+    assert foreseen == pytest.approx(np.mean([each.ece for each in seen]), rel=0.25)
