@@ -97,12 +97,17 @@ class _Strip:
         return values[self.images, :, self.columns].transpose(0, 1)
 
     def bands(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, images, K, columns)."""
+        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, images, K, columns).
+
+        All bands' logits are made in the same place, which is in the cache.
+        """
+        wide = self.wide.flatten(1)
+        place = wide.new_empty(min(self.height, len(self.down)), wide.shape[1])
         for rows in _pieces(len(self.down), self.height):
             cells = _cells(rows, *self.down.shape)
             shares = self.down[rows, cells]
-            values = (shares @ self.wide[cells].flatten(1)).unflatten(1, self.wide.shape[1:])
-            yield rows, cells, shares, values
+            values = torch.mm(shares, wide[cells], out=place[: len(shares)])
+            yield rows, cells, shares, values.view(-1, *self.wide.shape[1:])
 
 
 def _strips(logits: Tensor, target: Tensor) -> Iterator[_Strip]:
