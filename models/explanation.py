@@ -8,6 +8,7 @@ B batch, K classes, M slots per class, C channels, H W size of the padded image,
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,14 @@ class Representations(ABC):
         Args:
             deleted: (K,) bool; all False gives the logits of the whole network.
         """
+
+    def in_pieces(self, deleted: Tensor) -> Iterator[Tensor | None]:
+        """Yields None after pieces of work that are over soon, at last what `without` returns.
+
+        Args:
+            deleted: (K,) bool.
+        """
+        yield self.without(deleted)
 
     def relearnt(self, memory: Tensor) -> Tensor | None:
         """Returns logits (B, K, h, w) of the head rerun with another memory (K, M, D).

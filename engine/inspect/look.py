@@ -5,6 +5,7 @@ K classes, H W size of the whole image, (h, w) size of the working image or of a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,19 +128,37 @@ class Look:
         Raises:
             LookupError: The network has no representations of classes.
         """
+        *_, logits = self.without_in_pieces(channels)
+        if logits is None:
+            raise LookupError("the last piece gives the logits")
+        return logits
+
+    def without_in_pieces(self, channels: frozenset[int]) -> Iterator[Tensor | None]:
+        """Do the work of `without` in pieces, and yield its answer with the last.
+
+        Raises:
+            LookupError: The network has no representations of classes.
+        """
         known = self.representations
         if known is None:
             raise LookupError("the network keeps no representations of classes")
         only = next(iter(channels)) if len(channels) == 1 else None
         if only is not None and only in self._deletions:
-            return self._deletions[only].float()
+            yield self._deletions[only].float()
+            return
         deleted = torch.zeros(len(self.logits), dtype=torch.bool, device=self.logits.device)
         deleted[list(channels)] = True
-        with torch.inference_mode():
-            logits = known.without(deleted)[0].float()
+        pieces = known.in_pieces(deleted)
+        while True:
+            with torch.inference_mode():
+                found = next(pieces)
+            if found is not None:
+                break
+            yield None
+        logits = found[0].float()
         if only is not None and (len(self._deletions) + 1) * logits.numel() * 4 <= _DELETIONS_BYTES:
             self._deletions[only] = logits
-        return logits
+        yield logits
 
     def without_at(self, channel: int, place: tuple[int, int]) -> Tensor:
         """Return the logits of one pixel of the frame without a class, (K,) float64 on the processor.

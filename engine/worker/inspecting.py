@@ -38,7 +38,10 @@ from engine.worker.network import LiveNetwork
 from engine.worker.surveying import PredictionNotes, Survey, annotation_of
 
 _PATIENCE_S = 0.4
-"""Longest deletion that is made before anybody asks: nobody's training or stroke waits for more."""
+"""Longest piece of a deletion that is made before anybody asks: no training step or stroke waits for more."""
+
+_AHEAD_S = 30.0
+"""Longest time for all of them."""
 
 
 class InspectionDesk:
@@ -149,16 +152,23 @@ class InspectionDesk:
             self._pieces[Inspect] = self._get_ready(command, look)
 
     def _get_ready(self, command: Inspect, look: Look) -> Iterator[object]:
-        """Compute what questions will need; gates are measured by deletion too where that is quick."""
+        """Compute what questions will need; gates are measured by deletion too where time suffices."""
         look.prepare()
         if look.explanation is None or not look.explanation.gates:
             return
+        spent = 0.0
         for channel in look.present():
-            yield None
-            began = time.monotonic()
-            look.without(frozenset({channel}))
-            if time.monotonic() - began > _PATIENCE_S:
-                return
+            pieces = look.without_in_pieces(frozenset({channel}))
+            while True:
+                yield None
+                began = time.monotonic()
+                found = next(pieces)
+                took = time.monotonic() - began
+                spent += took
+                if took > _PATIENCE_S or spent > _AHEAD_S:
+                    return
+                if found is not None:
+                    break
         if look.is_measured:
             self._emit(_ready(command.request_id, look, ()))
 

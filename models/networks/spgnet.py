@@ -8,7 +8,7 @@ B batch, K classes, H W image size, C width of the decoders, h w size of the fin
 numbered from the finest, E and D are features of encoder and decoder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +21,9 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier, ClassTensor, FollowsClasses
 from models.explanation import Gate, Representations, explained
-from models.inspection import InspectionKind
+from models.gate_views import view_of_classes, views_of_aggregation, views_of_guidance
 from models.output import InspectionView, SegmentationOutput
 from models.spgnet_configs import Aggregation, SpgNetConfig
-from models.views import probability_view
-
-_CHANNEL_EDGE = 96
-"""Longest edge at which single channels of a gate are shown: hundreds of maps, looked at one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +74,23 @@ class Decoder(nn.Module):
 
     def forward(self, features: Features) -> tuple[Tensor, Features]:
         """Returns the finest features (B, C, h, w) and those of all levels, finest first."""
-        top = self.top(features[3]) + self.image_level(features[3])
-        levels = [top]
+        levels = [self.coarsest(features)]
         for level in (2, 1, 0):
-            fine = self.lateral[level](features[level])
-            # To the size of the encoder's map, not by a factor: odd sizes lose no row.
-            coarse = resize(levels[0], fine.shape[-2:])
-            levels.insert(0, self.fuse[level](torch.cat([fine, coarse], dim=1)))
+            levels.insert(0, self.finer(level, levels[0], features))
         first, second, third, fourth = levels
         return self.last(first), (first, second, third, fourth)
+
+    def coarsest(self, features: Features) -> Tensor:
+        """Returns the features of the coarsest level."""
+        top: Tensor = self.top(features[3]) + self.image_level(features[3])
+        return top
+
+    def finer(self, level: int, coarse: Tensor, features: Features) -> Tensor:
+        """Returns the features of a level, made of those of the next coarser one."""
+        fine = self.lateral[level](features[level])
+        # To the size of the encoder's map, not by a factor: odd sizes lose no row.
+        fused: Tensor = self.fuse[level](torch.cat([fine, resize(coarse, fine.shape[-2:])], dim=1))
+        return fused
 
 
 class Excitation(FollowsClasses, nn.Conv2d):
@@ -190,13 +194,50 @@ class LaterStage(nn.Module):
         def aggregate(level: int, features: Tensor) -> Tensor:
             if level == 0 or not len(self.from_decoder):
                 return features
-            own, other = self.from_encoder[level - 1], self.from_decoder[level - 1]
-            taken.append(own(before[level]) + other(decoded[level]))
+            taken.append(self._taken(level, before, decoded))
             return F.relu(features + taken[-1], inplace=True)
 
         encoded = self.encoder(self.entry(guided), aggregate)
         finest, levels = self.decoder(encoded)
         return finest, encoded, levels, tuple(taken)
+
+    def _taken(self, level: int, before: Features, decoded: Features) -> Tensor:
+        """Returns what is taken over at a level from the stage before."""
+        own, other = self.from_encoder[level - 1], self.from_decoder[level - 1]
+        taken: Tensor = own(before[level]) + other(decoded[level])
+        return taken
+
+    def in_pieces(
+        self, guided: Tensor, before: Features, decoded: Features
+    ) -> Generator[None, None, tuple[Tensor, Features, Features]]:
+        """Runs the stage level by level, with the same result but for what was taken over.
+
+        Args:
+            guided: see `forward`, as are the others.
+            before: features of the encoder before.
+            decoded: features of the decoder before.
+
+        Yields:
+            Nothing, after each level.
+
+        Returns:
+            finest features (B, C, h, w), features of encoder and decoder by level.
+        """
+        features: list[Tensor] = []
+        current = self.entry(guided)
+        for level, part in enumerate(self.encoder.stages):
+            current = part(current)
+            if level and len(self.from_decoder):
+                current = F.relu(current + self._taken(level, before, decoded), inplace=True)
+            features.append(current)
+            yield
+        encoded: Features = (features[0], features[1], features[2], features[3])
+        levels = [self.decoder.coarsest(encoded)]
+        for level in (2, 1, 0):
+            yield
+            levels.insert(0, self.decoder.finer(level, levels[0], encoded))
+        first, second, third, fourth = levels
+        return self.decoder.last(first), encoded, (first, second, third, fourth)
 
 
 class SpgNet(SegmentationModel[SpgNetOutput]):
@@ -239,11 +280,11 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             finest, encoded, decoded, taken = stage(guided, encoded, decoded)
             if inspect:
                 kept.append(Gate(stage=number, values=gate.detach(), opened_by=opened_by(guidance)))
-                views |= _views_of_guidance(number, logits, kept[-1], self.num_classes)
-                views |= _views_of_aggregation(number + 1, taken, encoded, self.backbone.strides)
+                views |= views_of_guidance(number, logits, kept[-1], self.num_classes)
+                views |= views_of_aggregation(number + 1, taken, encoded, self.backbone.strides)
         stage_logits.append(self.classifier(finest))
         if inspect:
-            views |= _view_of_classes(stage_logits[-1])
+            views |= view_of_classes(stage_logits[-1])
         auxiliary: Mapping[str, Tensor] = {}
         if self.training and self.supervised:
             auxiliary = {
@@ -267,20 +308,27 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             gates=tuple(gates),
         )
 
-    def reguided(self, finest: Tensor, encoded: Features, decoded: Features, silent: Tensor) -> Tensor:
-        """Returns logits (B, K, h, w) of all stages after the first, with some classes guiding nothing.
+    def reguided(
+        self, finest: Tensor, encoded: Features, decoded: Features, silent: Tensor
+    ) -> Iterator[Tensor | None]:
+        """Runs all stages after the first with some classes guiding nothing, in pieces.
 
         Args:
             finest: (B, C, h, w) of the first stage, as are the others.
             encoded: features of its encoder.
             decoded: features of its decoder.
             silent: (K,) bool, classes whose channels are gated as if the predictions said nothing.
+
+        Yields:
+            None after each piece, at last the logits (B, K, h, w).
         """
         for guidance, stage in zip(self.guidance, self.later, strict=True):
+            if not isinstance(stage, LaterStage):
+                raise TypeError(f"{type(stage).__name__} is no later stage")
             _, _, guided = guidance(finest, silent)
-            finest, encoded, decoded, _ = stage(guided, encoded, decoded)
-        logits: Tensor = self.classifier(finest)
-        return logits
+            yield None
+            finest, encoded, decoded = yield from stage.in_pieces(guided, encoded, decoded)
+        yield self.classifier(finest)
 
 
 class GuidedChannels(Representations):
@@ -302,68 +350,16 @@ class GuidedChannels(Representations):
 
     def without(self, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h, w) with classes (K,) bool guiding nothing."""
+        *_, logits = self.in_pieces(deleted)
+        if logits is None:
+            raise RuntimeError("the last piece gives the logits")
+        return logits
+
+    def in_pieces(self, deleted: Tensor) -> Iterator[Tensor | None]:
+        """Yields None while levels of the stages run again, at last what `without` returns."""
         return self._network.reguided(*self._kept, deleted)
 
 
 def _conv_norm(channels: int, width: int) -> list[nn.Module]:
     """Returns a 1 x 1 convolution without bias and its normalisation."""
     return [nn.Conv2d(channels, width, 1, bias=False), BatchNorm(width)]
-
-
-def _views_of_guidance(
-    number: int, logits: Tensor, kept: Gate, num_classes: int
-) -> dict[str, InspectionView]:
-    gate = kept.values.float()
-    small = min(gate.shape[-2], _CHANNEL_EDGE), min(gate.shape[-1], _CHANNEL_EDGE)
-    return {
-        f"prediction_stage{number}": InspectionView(
-            kind=InspectionKind.LABEL_MAP,
-            title=f"Prediction of stage {number}",
-            explanation=f"What stage {number} took each place for; it guides the stage after it.",
-            values=logits.detach().argmax(dim=1),
-        ),
-        f"gate_stage{number}": InspectionView(
-            kind=InspectionKind.HEATMAP,
-            title=f"Guided attention, stage {number} to {number + 1}",
-            explanation="How far the prediction opens each place for the next stage, averaged over channels.",
-            values=gate.mean(dim=1),
-        ),
-        f"gate_classes_stage{number}": InspectionView(
-            kind=InspectionKind.CLASS_HEATMAPS,
-            title=f"Guided attention by class, stage {number} to {number + 1}",
-            explanation="How far the channels that each class opens most are open at each place.",
-            values=kept.by_class(num_classes).float(),
-        ),
-        f"gate_channels_stage{number}": InspectionView(
-            kind=InspectionKind.CHANNEL_HEATMAPS,
-            title=f"Guided attention by channel, stage {number} to {number + 1}",
-            explanation="How far each single channel is open at each place, reduced in size.",
-            values=F.adaptive_avg_pool2d(gate, small),
-        ),
-    }
-
-
-def _views_of_aggregation(
-    number: int, taken: tuple[Tensor, ...], encoded: Features, strides: tuple[int, ...]
-) -> dict[str, InspectionView]:
-    """Returns for every level how much of the encoder's features came from the stage before."""
-    views = {}
-    for level, values in enumerate(taken, start=1):
-        stride = strides[level]
-        foreign = values.detach().float().abs().mean(dim=1)
-        all_of_it = encoded[level].detach().float().abs().mean(dim=1)
-        views[f"taken_stage{number}_level{level}"] = InspectionView(
-            kind=InspectionKind.HEATMAP,
-            title=f"Taken over by stage {number}, 1/{stride} of the size",
-            explanation=f"Share of the features at each place of stage {number} that the stage before gave.",
-            values=foreign / (foreign + all_of_it).clamp(min=1e-6),
-        )
-    return views
-
-
-def _view_of_classes(logits: Tensor) -> dict[str, InspectionView]:
-    return {
-        "classes": probability_view(
-            logits, "How probable the last stage finds each class, at the size of its finest features."
-        )
-    }

@@ -187,3 +187,19 @@ def test_later_stages_learn_at_the_rate_of_a_backbone() -> None:
     encoder = next(model.later[0].encoder.parameters())
     assert rates[id(encoder)] == pytest.approx(0.1)
     assert rates[id(model.classifier.weight)] == pytest.approx(1.0)
+
+
+def test_a_deletion_in_pieces_is_the_network_without_it() -> None:
+    """With nothing deleted the pieces end in the logits of the whole network; pieces are many and short."""
+    torch.manual_seed(0)
+    model = build_model(tiny_spgnet(), 4, seed=0).eval()
+    with torch.inference_mode():
+        output = model(torch.randn(1, 3, 40, 56), inspect=True)
+        known = output.explanation.representations
+        pieces = list(known.in_pieces(torch.zeros(4, dtype=torch.bool)))
+        deleted = torch.arange(4) == int(known.present[0].nonzero()[0])
+        *_, without = known.in_pieces(deleted)
+        assert torch.equal(without, known.without(deleted))
+    assert [piece is None for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert len(pieces) > 8
+    assert torch.allclose(pieces[-1], output.explanation.logits(), atol=1e-5)
