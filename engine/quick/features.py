@@ -1,13 +1,13 @@
 """What the quick model sees of an image, worked out once per image.
 
-Colour, edges, texture, surroundings and position, and what a network sees that knows ImageNet where its
-weights are installed.
+Colour, edges, texture, surroundings and position by hand, what small pieces look like
+(`engine.quick.texture`), and what a network sees that knows ImageNet where its weights are installed.
 
 An image is first reduced to at most half a megapixel, so that time and memory have a bound whatever the
 camera; the features then lie on a grid of every second pixel of the reduced image. Sums over wide windows
-are taken on smaller copies. The network's features stay on the coarser grids of its stages and are blended
-between their cells wherever they are asked for. Pure functions of the pixels: the same image gives the same
-numbers.
+are taken on smaller copies. Texture and the network's features stay on the coarser grids of their stages and
+are blended between their cells wherever they are asked for. Pure functions of the pixels: the same image
+gives the same numbers.
 
 H W size of the image, h w cells of the grid, F features.
 """
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from engine.opencv import cv2
 from engine.quick.pretrained import stage_features
+from engine.quick.texture import texture_features
 
 Plane = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ class FeatureGrid:
     Attributes:
         values: (h, w, FEATURES) float16, read-only: the hand-made ones, every number of the order of 1.
         size: (H, W) of the image.
-        stages: Of every stage of the network (C, rows, columns) float16; none without weights.
+        stages: (C, rows, columns) float16: texture, then every stage of the network where there are weights.
     """
 
     values: NDArray[np.float16]
@@ -122,7 +123,7 @@ def feature_grid(image: NDArray[np.uint8]) -> FeatureGrid:
     for number, plane in enumerate(planes):
         values[..., number] = np.clip(np.rint(plane * _GRAIN) / _GRAIN, -_LIMIT, _LIMIT)
     values.setflags(write=False)
-    return FeatureGrid(values, size, stage_features(working))
+    return FeatureGrid(values, size, (texture_features(lab), *stage_features(working)))
 
 
 def _lab(image: NDArray[np.uint8]) -> Plane:

@@ -10,25 +10,29 @@ by L-BFGS from zero (Nocedal and Wright: Numerical Optimization, 2006, chapter 7
 and sees its samples in the same order, so that what comes out depends on the annotations of now alone: what
 was taken back was never there, to the last bit. The number of samples is bounded, and with it the time.
 
-Features of the network are linear in the end: the head is applied to the coarse stages, and its scores are
-blended between their cells. Without the network, hand-made features x are lifted to (x, max(0, V x + v)) with
-fixed random V and v (Rahimi and Recht 2007; Cho and Saul 2009; Huang et al. 2006).
+Hand-made features x are lifted to (x, max(0, V x + v)) with fixed random V and v (Rahimi and Recht 2007; Cho
+and Saul 2009; Huang et al. 2006). Those of the stages, texture and network, enter as they are: so the head is
+applied to the coarse stages, and its scores are blended between their cells.
 
-F features, D of them after lifting, K classes, n samples.
+F features, D of them after lifting (hand-made, lifted, stages), K classes, n samples.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.quick.features import FEATURES, FeatureGrid, neighbours
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _HIDDEN = 512
 _SPREAD = 2.0
-_RIDGE = 0.1
+_RIDGE = 0.01
 _SMALLEST_SPREAD = 0.02
 _FARTHEST = 6.0
 """A feature this many deviations away says no more than that."""
@@ -67,7 +71,7 @@ class Readout:
         height, width = grid.cells
         by_hand = grid.values[first:last].reshape(-1, FEATURES)
         scores = self._scores(by_hand).reshape(last - first, width, -1)
-        start = FEATURES
+        start = FEATURES + _HIDDEN
         for stage in grid.stages:
             count, rows, columns = stage.shape
             flat = np.ascontiguousarray(stage.reshape(count, -1).T).astype(np.float32)
@@ -77,14 +81,12 @@ class Readout:
         return _softmax(scores)
 
     def _scores(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
-        """Return (n, K) of (n, F) features, or of the first ones of them."""
-        if len(self.matrix) == FEATURES + _HIDDEN:
-            scores = _scores_of_lifted(values, self.matrix)
-        else:
-            scores = np.empty((len(values), len(self.classes)), np.float32)
-            for start in range(0, len(values), _BLOCK):
-                x = values[start : start + _BLOCK].astype(np.float32)
-                scores[start : start + _BLOCK] = _product(x, self.matrix[: x.shape[1]])
+        """Return (n, K) of (n, F) features, or of the hand-made ones of them alone."""
+        scores = _scores_of_lifted(values[:, :FEATURES], self.matrix)
+        others = values.shape[1] - FEATURES
+        if others:
+            start = FEATURES + _HIDDEN
+            scores += _product(values[:, FEATURES:].astype(np.float32), self.matrix[start : start + others])
         scores += self.offsets
         return scores
 
@@ -102,9 +104,7 @@ def fitted(
     classes, channels = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         return None
-    x = values.astype(np.float32)
-    if x.shape[1] == FEATURES:
-        x = _lifted(x)
+    x = _lifted(values)
     share = (weights / np.bincount(channels, weights)[channels] / len(classes)).astype(np.float32)
     mean = share @ x
     x -= mean
@@ -171,13 +171,21 @@ def _random_layer() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 _DIRECTIONS, _OFFSETS = _random_layer()
 
 
-def _lifted(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, D) of (n, FEATURES) hand-made features."""
-    lifted = np.empty((len(x), FEATURES + _HIDDEN), np.float32)
-    lifted[:, :FEATURES] = x
-    hidden = _product(x, _DIRECTIONS)
-    hidden += _OFFSETS
-    np.maximum(hidden, 0, out=lifted[:, FEATURES:])
+def _hidden(by_hand: Tensor, room: Tensor | None = None) -> Tensor:
+    """Return (n, H): max(0, V x + v) of (n, FEATURES) hand-made features, into `room` where that is given."""
+    import torch
+
+    directions, offsets = torch.from_numpy(_DIRECTIONS), torch.from_numpy(_OFFSETS)
+    return torch.addmm(offsets, by_hand, directions, out=room).relu_()
+
+
+def _lifted(values: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return (n, D) of (n, F) features."""
+    import torch
+
+    x = torch.from_numpy(values.astype(np.float32))
+    by_hand = x[:, :FEATURES]
+    lifted: NDArray[np.float32] = torch.cat((by_hand, _hidden(by_hand), x[:, FEATURES:]), dim=1).numpy()
     return lifted
 
 
@@ -188,17 +196,16 @@ def _scores_of_lifted(values: NDArray[np.float16], matrix: NDArray[np.float32]) 
     """
     import torch
 
-    by_hand, hidden = torch.from_numpy(matrix[:FEATURES]), torch.from_numpy(matrix[FEATURES:])
-    directions, offsets = torch.from_numpy(_DIRECTIONS), torch.from_numpy(_OFFSETS)
+    by_hand = torch.from_numpy(matrix[:FEATURES])
+    hidden = torch.from_numpy(matrix[FEATURES : FEATURES + _HIDDEN])
     scores = torch.empty(len(values), matrix.shape[1])
     room = torch.empty(min(_BLOCK, len(values)), _HIDDEN)
     with torch.no_grad():
         for start in range(0, len(values), _BLOCK):
             x = torch.from_numpy(values[start : start + _BLOCK].astype(np.float32))
-            lifted = torch.addmm(offsets, x, directions, out=room[: len(x)]).relu_()
             part = scores[start : start + _BLOCK]
             torch.mm(x, by_hand, out=part)
-            part.addmm_(lifted, hidden)
+            part.addmm_(_hidden(x, room[: len(x)]), hidden)
     return scores.numpy()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.annotate.classes import UNLABELLED, Provenance
-from engine.quick import pretrained
+from engine.quick import head, pretrained, texture
 from engine.quick.features import FEATURES, FeatureGrid, feature_grid, neighbours
 from engine.quick.head import Readout, fitted
 from engine.quick.model import QuickModel, _limits
@@ -58,8 +58,8 @@ def agrees(model: QuickModel) -> float:
 def test_without_the_weights_hand_made_features_do() -> None:
     image, _ = picture(0)
     grid = feature_grid(image)
-    assert grid.stages == ()
-    assert grid.at(np.arange(3)).shape == (3, FEATURES)
+    assert len(grid.stages) == 1  # texture
+    assert grid.at(np.arange(3)).shape == (3, FEATURES + texture.CHANNELS)
     assert agrees(taught()) > 0.85
 
 
@@ -83,7 +83,7 @@ def test_with_weights_every_stage_is_there_and_is_learnt_from() -> None:
         assert stage.dtype == np.float16
         assert not stage.flags.writeable
     grid = feature_grid(picture(0)[0])
-    assert grid.at(np.arange(3)).shape == (3, FEATURES + sum(CHANNELS))
+    assert grid.at(np.arange(3)).shape == (3, FEATURES + texture.CHANNELS + sum(CHANNELS))
     assert agrees(taught()) > 0.85
 
 
@@ -112,7 +112,7 @@ def test_an_image_at_once_gets_what_its_cells_get() -> None:
     rng = np.random.default_rng(4)
     readout = Readout(
         np.arange(4, dtype=np.uint8),
-        rng.normal(size=(FEATURES + 8, 4)).astype(np.float32) * 0.2,
+        rng.normal(size=(FEATURES + head._HIDDEN + 8, 4)).astype(np.float32) * 0.02,
         rng.normal(size=4).astype(np.float32),
     )
     cells = np.arange(14 * 18)
