@@ -314,6 +314,9 @@ class QueuePanel(QWidget):
             self.filter.setItemText(
                 row, f"{shown.value} · {self.model.count_of(shown)}" if total else shown.value
             )
+            if shown is Shown.DISPUTED:
+                looked = f"{self.model.surveyed()} of {total} images looked at so far."
+                self.filter.setItemData(row, looked, Qt.ItemDataRole.ToolTipRole)
         self.progress.setVisible(total > 0)
         self.progress.setRange(0, max(total, 1))
         self.progress.setValue(reviewed)
@@ -330,8 +333,8 @@ class QueuePanel(QWidget):
             Shown.REVIEWED: "None reviewed yet. Enter accepts an image and goes on.",
             Shown.UNSURE: "No image stands out as unsure. Images are looked at while you work.",
             Shown.CHANGED: "No prediction has changed since you looked.",
-            Shown.DISPUTED: "None so far. Images are looked at while you work, if the network has several "
-            "stages.",
+            Shown.DISPUTED: f"None so far; {self.model.surveyed()} of {total} images looked at. The others "
+            "follow while you work, if the network has several stages.",
         }.get(self.model.shown, "")
 
     def _filter_changed(self, row: int) -> None:

@@ -273,6 +273,10 @@ class QueueModel(QAbstractListModel):
             case Shown.DISPUTED:
                 return self._disputed.get(image_id, 0.0) >= DISPUTED_FROM
 
+    def surveyed(self) -> int:
+        """Return of how many images first guess and answer were compared so far."""
+        return len(self._disputed)
+
     def count_of(self, shown: Shown) -> int:
         """Return how many images a filter would show now."""
         match shown:

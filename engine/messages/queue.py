@@ -21,13 +21,14 @@ class ScoreImages:
     that cannot be read is passed over in silence, since whoever opens it is told why.
 
     Attributes:
-        paths: Image files by image id, of every image named below.
+        paths: Image files by image id, of every image named below and perhaps of others.
         describe: Ids of the images to describe, in this order; each is read once, small.
         score: Ids of the images to predict in small, in this order, again for every model shown.
         ahead: Ids of the images to predict whole: those a person is likely to open next.
         looks: For each image a person had on screen a number that grows with every look at it.
         survey: Ids of more images to predict in small by a network with several stages, after those of
-            `score`: how far its first guess and its answer differ is worth knowing of every image.
+            `score`: how far its first guess and its answer differ is worth knowing of every image. Each once,
+            then again for a newer model as far as a minute of work goes.
     """
 
     paths: Mapping[str, str]

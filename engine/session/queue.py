@@ -79,6 +79,7 @@ class QueueControl:
         self._arranged: tuple[str, ...] = ()
         self._asked: ScoreImages | None = None
         self._spread: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._paths: dict[str, str] = {}
         self.arrange()
 
     # --- what is known ------------------------------------------------------------------------------------
@@ -188,6 +189,7 @@ class QueueControl:
                 self.wish()
             case ImagesRelinked():
                 self._asked = None
+                self._spread = ((), ())
                 self.wish()
             case _:
                 pass
@@ -201,8 +203,11 @@ class QueueControl:
     def _wanted(self) -> ScoreImages:
         images = self._images
         if self._spread[0] != (names := tuple(images)):
-            self._spread = names, order.sample(names)
-        spread = self._spread[1]
+            self._spread = names, order.sample(names, len(names))
+            # Made once for a folder: of ten thousand images this takes longer than all the rest.
+            self._paths = {name: str(self._session.project.image_path(name)) for name in names}
+        everything = self._spread[1]
+        spread = everything[: order.SAMPLE]
         known = [name for name, record in images.items() if order.is_known(record)][-order.SAMPLE :]
         describe = tuple(dict.fromkeys((*known, *spread)))
         gain = order.gains(images, self.looks)
@@ -211,14 +216,13 @@ class QueueControl:
         chosen = [name for name in ranked if name not in self._looked]
         score = tuple(dict.fromkeys((*chosen[: SCORED - len(seen)], *seen)))
         ahead = self._ahead(chosen)
-        paths = {name: str(self._session.project.image_path(name)) for name in (*describe, *score, *ahead)}
         return ScoreImages(
-            paths=paths,
+            paths=self._paths,
             describe=tuple(name for name in describe if name not in self._descriptors),
             score=score,
             ahead=ahead,
             looks={name: self._looked[name] for name in seen},
-            survey=tuple(name for name in describe if name not in score),
+            survey=tuple(dict.fromkeys((*describe, *everything))),
         )
 
     def _ahead(self, ranked: list[str]) -> tuple[str, ...]:

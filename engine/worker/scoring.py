@@ -54,6 +54,8 @@ _KEPT = 128
 _KEPT_FEATURES = 32
 """Images whose quick features are kept: about 3 MB each."""
 _SMALLEST_SHARE = 0.002
+_RENEWED_S = 60.0
+"""Seconds of work for a newer model on images that an older one has surveyed; the oldest answers go first."""
 
 Version = tuple[PredictionSource, int]
 
@@ -89,11 +91,13 @@ class ScoringDesk:
         self._images = ImageCache(_SMALL_BYTES)
         self._turn = 0
         self._is_told = True
+        self._survey: dict[str, None] = {}
         self.forget()
 
     def forget(self) -> None:
         """Forget what models said: the network is another one now, or its classes are."""
         self._scored: dict[str, Version] = {}
+        self._renewing: tuple[Version | None, float] = None, 0.0
         self._has_stages = False
         self._values: OrderedDict[str, tuple[NDArray[np.float16], tuple[int, int]]] = OrderedDict()
         self._flicker = FlickerHistory(images=_KEPT)
@@ -107,6 +111,8 @@ class ScoringDesk:
         if command.paths != self._wanted.paths:
             self._failed.clear()  # another folder, or files that came back
         self._wanted = command
+        first = frozenset(command.score)
+        self._survey = dict.fromkeys(name for name in command.survey if name not in first)
         self._is_told = False
         self._described &= set(command.paths)
         before = self._last_look
@@ -125,33 +131,48 @@ class ScoringDesk:
         """Whether to do a piece now: always while idle, a small share of the time while training."""
         return (not is_training or self._pace.is_due) and self.is_busy(network)
 
-    def _next(self, network: LiveNetwork | None) -> tuple[str | None, str | None, str | None]:
-        """Return the image to describe, to score and to predict ahead next."""
+    def _next(self, network: LiveNetwork | None) -> tuple[str | None, str | None, str | None, str | None]:
+        """Return the image to describe, to score, to predict ahead and to survey next."""
         wanted = self._wanted
         describe = next((name for name in wanted.describe if self._is_new(name)), None)
         if network is None:
-            return None, None, None
+            return None, None, None, None
         version = self._version(network)
         if version is None:
-            return describe, None, None
+            return describe, None, None, None
+        score, survey = self._to_score(version), self._to_survey(version)
         if self._ahead is not None:
-            return describe, self._to_score(version), self._ahead.image_id
+            return describe, score, self._ahead.image_id, survey
         ahead = next((name for name in wanted.ahead if self._is_stale(name, version)), None)
-        return describe, self._to_score(version), ahead
+        return describe, score, ahead, survey
 
     def _is_new(self, name: str) -> bool:
         return name not in self._described and name not in self._failed
 
     def _to_score(self, version: Version) -> str | None:
-        """Return an image never scored, else one scored by an older model."""
+        """Return an image never scored, else one scored by an older model; one of the survey at last."""
         names = [name for name in self._wanted.score if name not in self._failed]
-        more = self._to_survey() if version[0] is PredictionSource.NETWORK else ()
-        never = next((name for name in (*names, *more) if name not in self._scored), None)
-        return never or next((name for name in (*names, *more) if self._scored[name] != version), None)
+        never = next((name for name in names if name not in self._scored), None)
+        return never or next((name for name in names if self._scored[name] != version), None)
 
-    def _to_survey(self) -> tuple[str, ...]:
-        """Return further images, once the network has turned out to have several stages."""
-        return tuple(n for n in self._wanted.survey if n not in self._failed) if self._has_stages else ()
+    def _to_survey(self, version: Version) -> str | None:
+        """Return a further image, once the network has turned out to have several stages, or None.
+
+        Every image of the folder gets its turn once; newer models take another look at those whose answers
+        are oldest, for a minute of work each, or a folder of thousands would never let the computer rest.
+        """
+        if version[0] is not PredictionSource.NETWORK or not self._has_stages:
+            return None
+        never = (name for name in self._survey if name not in self._scored and name not in self._failed)
+        found = next(never, None)
+        if found is None and self._renewed(version) < _RENEWED_S:
+            old = (name for name, seen in self._scored.items() if seen != version and name in self._survey)
+            found = next((name for name in old if name not in self._failed), None)
+        return found
+
+    def _renewed(self, version: Version) -> float:
+        """Return the seconds of work spent on further images for this model."""
+        return self._renewing[1] if self._renewing[0] == version else 0.0
 
     def _is_stale(self, name: str, version: Version) -> bool:
         if name in self._failed:
@@ -176,17 +197,20 @@ class ScoringDesk:
             DeviceMemoryError: Memory is too small to predict; nothing more is predicted for this list.
         """
         self._pace.begin()
-        describe, score, ahead = self._next(network)
+        describe, score, ahead, survey = self._next(network)
         # In turns, so that neither a long folder nor a model that changes often holds up the others.
         pieces = [
             (name, do)
             for name, do in ((ahead, self._predict_ahead), (score, self._score), (describe, self._describe))
             if name is not None
         ]
-        self._is_told = not pieces
-        if not pieces:
+        if not pieces and not self._is_told:
             self._emit(AllScored())
-        else:
+            self._is_told = True
+        elif pieces or survey is not None:
+            self._is_told = not pieces
+            if survey is not None:
+                pieces.append((survey, self._look_further))
             self._turn += 1
             name, do = pieces[self._turn % len(pieces)]
             self._do(name, do, network)
@@ -209,6 +233,14 @@ class ScoringDesk:
         self._described.add(name)
         self._emit(ImageScored(image_id=name, descriptor=found))
 
+    def _look_further(self, name: str, network: LiveNetwork) -> None:
+        """Score an image of the survey, and count the time where an older model had its turn already."""
+        version, began = self._version(network), self._clock()
+        is_renewed = name in self._scored
+        self._score(name, network)
+        if is_renewed and version is not None:
+            self._renewing = version, self._renewed(version) + self._clock() - began
+
     def _score(self, name: str, network: LiveNetwork) -> None:
         version = self._version(network)
         if version is None:
@@ -220,6 +252,7 @@ class ScoringDesk:
         else:
             labels, confidence, disputed = self._network_look(name, network)
             self._has_stages = disputed is not None
+        self._scored.pop(name, None)  # the oldest answers stay in front
         self._scored[name] = version
         number = self._versions.setdefault(version, len(self._versions))
         # Of images that nobody is likely to open next only what they look like now is worth keeping.

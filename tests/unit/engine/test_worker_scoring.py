@@ -95,6 +95,35 @@ def test_first_guesses_of_every_image_are_compared_where_there_are_any(
     desk.heard.clear()
     desk.give(wish(desk, describe=(), score=(first,), ahead=(), survey=tuple(others)))
     desk.work_until(AllScored)
+    rest(desk)  # what is only surveyed keeps nobody waiting
     found = {event.image_id: event.disputed for event in desk.heard.of(ImageScored)}
     assert set(found) == ({first, *others} if has_stages else {first})
     assert all(share is not None and 0 <= share <= 1 for share in found.values()) is has_stages
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_newer_model_looks_again_as_far_as_time_goes(
+    tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.worker.scoring._RENEWED_S", seconds)
+    desk = Desk(make_project(tmp_path))
+    desk.open(network=next(spec for spec in MODELS if spec.name == "idrnet").tiny())
+    desk.start(replace(QUIET, max_steps=2))
+    rest(desk)
+    first, *others = (item.image_id for item in desk.project.items)
+    desk.give(wish(desk, describe=(), score=(first,), ahead=(), survey=tuple(others)))
+    rest(desk)
+    desk.heard.clear()
+    desk.start(replace(QUIET, max_steps=2))
+    rest(desk)
+    again = {event.image_id for event in desk.heard.of(ImageScored)}
+    assert again == ({first, *others} if seconds else {first})
+
+
+def rest(desk: Desk) -> None:
+    """Work until nothing is left to do."""
+    for _ in range(400):
+        if not desk.loop._work.is_busy:
+            return
+        desk.work()
+    raise AssertionError("the worker never rests")
