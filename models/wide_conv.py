@@ -27,6 +27,8 @@ _BYTES = 20 * 2**20
 """Of the tiles made at once; beyond 32 MiB, the C library fetches memory from the system anew each time."""
 _LEAST_STEP = 64
 """Channels; products of fewer are slow."""
+_CACHED = 2**20
+"""Bytes of the tiles that are transformed at once."""
 _LEAST_CHANNELS = 512
 _LEAST_TILES = 256
 """Below, the transforms cost what the products save."""
@@ -102,10 +104,12 @@ class _WideConvolution(torch.autograd.Function):
         ctx.save_for_backward(values, weight)
         (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
         products = values.new_empty(_COUNT, len(weight), _tile_count(values))
-        for some in _channels(values):
+        for some in _steps(values):
             tiles = _tiles(values[:, some], to_rows, to_columns)
             products.baddbmm_(_filters(weight[:, some]), tiles, beta=int(some.start > 0))
-        return _maps(products, len(values), from_rows, from_columns)
+        result = values.new_empty(len(values), len(weight), *values.shape[2:])
+        _put_maps(products, from_rows, from_columns, result)
+        return result
 
     @staticmethod
     @once_differentiable
@@ -114,13 +118,13 @@ class _WideConvolution(torch.autograd.Function):
         values, weight = ctx.saved_tensors
         of_values, of_weight = ctx.needs_input_grad
         (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
-        change = _all_tiles(gradients[0], from_rows.T, from_columns.T)
+        change = _tiles(gradients[0], from_rows.T, from_columns.T)
         by_values = torch.empty_like(values) if of_values else None
         by_weight = torch.empty_like(weight) if of_weight else None
-        for some in _channels(values):
+        for some in _steps(values):
             if by_values is not None:
                 tiles = _filters(weight[:, some]).transpose(1, 2) @ change
-                by_values[:, some] = _maps(tiles, len(values), to_rows.T, to_columns.T)
+                _put_maps(tiles, to_rows.T, to_columns.T, by_values[:, some])
             if by_weight is not None:
                 tiles = _tiles(values[:, some], to_rows, to_columns)
                 filters = (change @ tiles.transpose(1, 2)).flatten(1).T @ _by_filter(weight)
@@ -128,12 +132,16 @@ class _WideConvolution(torch.autograd.Function):
         return by_values, by_weight
 
 
-def _channels(values: Tensor) -> Iterator[slice]:
+def _steps(values: Tensor) -> Iterator[slice]:
     """Cuts the channels of (B, C, h, w) into pieces of a power of two, whose tiles take `_BYTES` at most."""
     channel = _COUNT * _tile_count(values) * values.element_size()
     step = max(_LEAST_STEP, 1 << (max(1, _BYTES // channel).bit_length() - 1))
-    for start in range(0, values.shape[1], step):
-        yield slice(start, min(values.shape[1], start + step))
+    return _pieces(values.shape[1], step)
+
+
+def _pieces(length: int, step: int) -> Iterator[slice]:
+    for start in range(0, length, step):
+        yield slice(start, min(length, start + step))
 
 
 def _tile_count(values: Tensor) -> int:
@@ -143,33 +151,38 @@ def _tile_count(values: Tensor) -> int:
 
 def _tiles(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Returns (36, C, B * t * u) of (B, C, h, w), transformed by (6t, h) and (6u, w) matrices."""
-    batch, channels = values.shape[:2]
-    # Expanded by hand: left to itself, torch.matmul would copy the features to turn them over.
-    wide = (values @ columns.T).flatten(0, 1)
-    tiles = torch.bmm(rows.expand(len(wide), -1, -1), wide)
-    tiles = tiles.view(batch, channels, _REACH, len(rows) // _REACH, _REACH, len(columns) // _REACH)
-    return tiles.permute(2, 4, 1, 0, 3, 5).reshape(_COUNT, channels, -1)
+    tall, wide = len(rows) // _REACH, len(columns) // _REACH
+    shape = (_REACH, _REACH, values.shape[1], len(values), tall, wide)
+    result = values.new_empty(shape)
+    for image, some in _cached(result):
+        maps = _transformed(values[image, some], rows, columns)
+        part = maps.view(-1, _REACH, tall, _REACH, wide).permute(1, 3, 0, 2, 4)
+        result[:, :, some, image] = part
+    return result.view(_COUNT, values.shape[1], -1)
 
 
-def _all_tiles(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Returns what `_tiles` returns, made from some channels after the others."""
-    result = values.new_empty(_COUNT, values.shape[1], _tile_count(values))
-    for some in _channels(values):
-        result[:, some] = _tiles(values[:, some], rows, columns)
-    return result
-
-
-def _maps(tiles: Tensor, batch: int, rows: Tensor, columns: Tensor) -> Tensor:
-    """Returns (B, O, h, w) of (36, O, B * t * u), transformed by (h, 6t) and (w, 6u) matrices."""
-    outputs = tiles.shape[1]
+def _put_maps(tiles: Tensor, rows: Tensor, columns: Tensor, result: Tensor) -> None:
+    """Puts what (36, C, B * t * u) becomes by (h, 6t) and (w, 6u) matrices into (B, C, h, w)."""
     tall, wide = rows.shape[1] // _REACH, columns.shape[1] // _REACH
-    result = tiles.new_empty(batch, outputs, len(rows), len(columns))
-    for some in _channels(result):
-        part = tiles[:, some].unflatten(2, (batch, tall, wide)).unflatten(0, (_REACH, _REACH))
-        part = part.permute(3, 2, 0, 4, 1, 5).reshape(-1, _REACH * tall, _REACH * wide)
-        maps = torch.bmm(rows.expand(len(part), -1, -1), part) @ columns.T
-        result[:, some] = maps.unflatten(0, (batch, -1))
-    return result
+    tiles = tiles.view(_REACH, _REACH, result.shape[1], len(result), tall, wide)
+    for image, some in _cached(tiles):
+        part = tiles[:, :, some, image].permute(2, 0, 3, 1, 4)
+        part = part.reshape(-1, _REACH * tall, _REACH * wide)
+        result[image, some] = _transformed(part, rows, columns)
+
+
+def _cached(tiles: Tensor) -> Iterator[tuple[int, slice]]:
+    """Yields images and channels of (6, 6, C, B, t, u) so few that they stay in the cache."""
+    channel = _COUNT * tiles.shape[4] * tiles.shape[5] * tiles.element_size()
+    for image in range(tiles.shape[3]):
+        for some in _pieces(tiles.shape[2], max(1, _CACHED // channel)):
+            yield image, some
+
+
+def _transformed(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Returns (C, h', w') of (C, h, w), by (h', h) and (w', w) matrices."""
+    # Expanded by hand: left to itself, torch.matmul would copy the maps to turn them over.
+    return torch.bmm(rows.expand(len(maps), -1, -1), maps @ columns.T)
 
 
 def _filters(weight: Tensor) -> Tensor:

@@ -24,6 +24,34 @@ def test_values_and_gradients_are_those_of_a_convolution(size: tuple[int, int]) 
     )
 
 
+@pytest.mark.parametrize("by_values", [False, True])
+def test_channels_by_the_few_are_those_of_a_convolution(
+    by_values: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More channels than are transformed at once, and more than are multiplied at once; a rest of both."""
+    monkeypatch.setattr(wide_conv, "_BYTES", 1)
+    monkeypatch.setattr(wide_conv, "_LEAST_STEP", 4)
+    monkeypatch.setattr(wide_conv, "_CACHED", 3 * 36 * 6 * 8)
+    torch.manual_seed(0)
+    values = torch.randn(2, 9, 7, 9, dtype=torch.float64, requires_grad=by_values)
+    weight = torch.randn(5, 9, 3, 3, dtype=torch.float64, requires_grad=True)
+    found, expected = wide_convolution(values, weight), F.conv2d(values, weight, padding=1)
+    torch.testing.assert_close(found, expected)
+    change = torch.randn_like(expected)
+    inputs = (values, weight) if by_values else (weight,)
+    torch.testing.assert_close(
+        torch.autograd.grad((found * change).sum(), inputs),
+        torch.autograd.grad((expected * change).sum(), inputs),
+    )
+
+
+def test_gradients_are_those_of_differences() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(2, 2, 5, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(wide_convolution, (values, weight))
+
+
 def test_rounding_stays_small() -> None:
     torch.manual_seed(0)
     values, weight = torch.randn(2, 64, 16, 16).relu(), WideConv(64, 32).weight.detach()
