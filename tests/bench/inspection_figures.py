@@ -268,8 +268,8 @@ class Study:
                     margins.append(abs(total + card.remainder - card.margin))
                 elif card.method is Method.DELETION:
                     deletions.append(self._deletion_error(fresh, card))
-                else:
-                    shares.append(abs(total - 1.0))
+                elif look.explanation is not None and look.explanation.memory is not None:
+                    shares.append(abs(total - 1.0))  # gates are no shares of a whole
         return {
             "card: sum - margin, at most": max(margins),
             "card: deletion - head run anew, at most": max(deletions),
