@@ -112,7 +112,7 @@ class OptimizerConfig:
     kind: OptimizerKind = described(
         OptimizerKind.ADAMW, help="AdamW learns fast from few strokes; SGD is the choice of most papers."
     )
-    learning_rate: float = described(3e-3, help="Step width at the start of every cycle.", low=1e-7, high=1e4)
+    learning_rate: float = described(5e-4, help="Step width at the start of every cycle.", low=1e-7, high=1e4)
     weight_decay: float = described(1e-4, help="Pull of the weights towards zero.", low=0.0, high=1.0)
     momentum: float = described(0.9, help="Momentum; used by SGD only.", low=0.0, high=0.999)
     poly_power: float = described(

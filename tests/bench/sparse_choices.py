@@ -8,7 +8,7 @@ the same training, so their lines are paired step by step; variants are paired b
 
 import argparse
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, ClassTable
-from engine.config import CropConfig, Precision, PredictConfig, PromotionConfig, SparseConfig, TrainingConfig
+from engine.config import (
+    CropConfig,
+    OptimizerConfig,
+    Precision,
+    PredictConfig,
+    PromotionConfig,
+    SparseConfig,
+    TrainingConfig,
+)
 from engine.learn.pool import Pool
 from engine.learn.promotion import Judge, Verdict
 from engine.learn.trainer import Trainer
@@ -41,12 +49,20 @@ GUARDS = {
     "exchange 3": PromotionConfig(),
     "exchange 1.5": PromotionConfig(exchange=1.5),
 }
-BALANCED = CropConfig(size=96)
+_AS_IT_IS = TrainingConfig(crop=CropConfig(size=96), batch_size=4, precision=Precision.FLOAT32)
+_STEADY = 10_000_000
+"""Steps of a cycle that never falls: somebody who paints steadily keeps the rate near its top."""
 VARIANTS = {
-    "as it is": (SparseConfig(), BALANCED),
-    "spread 0.5": (SparseConfig(spread=0.5), BALANCED),
-    "consistency 0.5": (SparseConfig(consistency=0.5), BALANCED),
-    "crops anywhere": (SparseConfig(), CropConfig(size=96, corrected_share=0.0)),
+    "as it is": _AS_IT_IS,
+    "spread 0.5": replace(_AS_IT_IS, sparse=SparseConfig(spread=0.5)),
+    "consistency 0.5": replace(_AS_IT_IS, sparse=SparseConfig(consistency=0.5)),
+    "crops anywhere": replace(_AS_IT_IS, crop=CropConfig(size=96, corrected_share=0.0)),
+    **{
+        f"steady {rate:g}": replace(
+            _AS_IT_IS, optimizer=OptimizerConfig(learning_rate=rate, cycle_steps=_STEADY)
+        )
+        for rate in (3e-3, 1e-3, 5e-4, 2.5e-4)
+    },
 }
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -141,11 +157,10 @@ def run(
     train: list[Example], val: list[Example], seed: int, variant: str, steps: int
 ) -> dict[str, list[float]]:
     """Train once; return the curve of the newest weights and of those each guard shows."""
-    sparse, crop = VARIANTS[variant]
-    pool = pool_of(train, seed, crop)
+    config = replace(VARIANTS[variant], seed=seed)
+    pool = pool_of(train, seed, config.crop)
     torch.manual_seed(seed)
     model = build_model(TinyConfig(), CLASSES, seed=seed)
-    config = TrainingConfig(crop=crop, batch_size=4, seed=seed, precision=Precision.FLOAT32, sparse=sparse)
     loss = build_loss(CrossEntropyConfig())
     trainer = Trainer(model, loss, config, TABLE, pool, CPU, precision=Precision.FLOAT32)
     newest: list[float] = []
