@@ -130,6 +130,8 @@ class QuickDesk:
 
     def _forget(self, image_id: str) -> bool:
         self._items.pop(image_id, None)
+        if self._newest is not None and self._newest[0] == image_id:
+            self._newest = None
         had_cells = len(self._cells.pop(image_id, ())) > 0
         return self._model.forget(image_id) or (had_cells and not self.is_on)
 

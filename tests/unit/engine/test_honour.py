@@ -1,5 +1,6 @@
 """What people said stands in what is shown, and nowhere else."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,3 +100,22 @@ def test_a_stroke_stands_on_screen_whatever_the_model_says(desk: Desk) -> None:
     alone = desk.work_until(PredictionReady).prediction
     assert (alone.label_map[2:5, 3:9] == truth[2:5, 3:9]).all()
     assert (alone.confidence < 1).any()
+
+
+def test_what_was_taken_back_or_cannot_be_read_does_not_stand(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    item, other = desk.project.items[:2]
+    quick = desk.loop._work._screen.quick
+    assert quick.said(item.image_id) is None
+    some = np.full(item.size, UNLABELLED, np.uint8)
+    some[5:9] = GROUND
+    desk.project.annotate(item.image_id, some, item.revision + 1)
+    assert quick.learn(item)
+    assert quick.learn(other)
+    assert np.array_equal(quick.said(item.image_id), some)  # read again
+    empty = np.full(item.size, UNLABELLED, np.uint8)
+    desk.project.annotate(item.image_id, empty, item.revision + 2)
+    assert quick.learn(item)
+    assert np.array_equal(quick.said(item.image_id), empty)
+    assert quick.learn(dataclasses.replace(item, size=(3, 3))) is False
+    assert quick.said(item.image_id) is None
