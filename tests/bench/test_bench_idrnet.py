@@ -32,8 +32,9 @@ pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 CHANNELS = (8, 8, 1024, 2048)
 ROUNDS = 2
-LEAST_RATIO = 2.5
-"""Of the whole step; what limits it is in DECISIONS.md."""
+LEAST_RATIO = {19: 3.0, 150: 4.5}
+"""Of the whole step, by classes; the aim at 150 is 6, and what limits it is in DECISIONS.md."""
+LEAST_MEMORY_RATIO = {19: 3.0, 150: 6.0}
 FORMS = {
     "by pixel": IdrnetConfig(),
     "by class": IdrnetConfig(refinement=Refinement.CLASSES, attention_width=128),
@@ -92,8 +93,8 @@ def test_training_step_of_the_head(classes: int, present: int) -> None:
         f"{slow / quick:.1f} x; {1e3 * convolutions:.0f} ms of ours are 3 x 3 convolutions; "
         f"{memory[0]:.0f} : {memory[1]:.0f} MiB"
     )
-    assert slow > LEAST_RATIO * quick
-    assert memory[1] > memory[0]
+    assert slow > LEAST_RATIO[classes] * quick
+    assert memory[1] > LEAST_MEMORY_RATIO[classes] * memory[0]
 
 
 def test_refined_by_class_a_step_is_lighter() -> None:
