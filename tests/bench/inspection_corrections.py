@@ -33,14 +33,17 @@ from engine.project.manifest import Split
 from tests.bench.inspection_scenes import Labels, Scene, scenes
 from tests.bench.learning_table import seeds
 
-_FINISHED = {"strokes_per_image": 60, "seconds_per_image": 400.0}
+_MOST_STROKES, _MOST_SECONDS = 60, 400.0
+"""Of a person who finishes an image."""
 
 
 def corrected(truth: Labels, predicted: Labels, rng: np.random.Generator, *, finished: bool) -> Labels:
     """Return what the careful person says of an image, (h, w) uint8."""
     said = np.full_like(truth, UNLABELLED)
     hand, visit = Hand(position=(truth.shape[0] / 2, truth.shape[1] / 2)), Visit()
-    rules = dataclasses.replace(rules_of(User.CAREFUL), **(_FINISHED if finished else {}))
+    rules = rules_of(User.CAREFUL)
+    if finished:
+        rules = dataclasses.replace(rules, strokes_per_image=_MOST_STROKES, seconds_per_image=_MOST_SECONDS)
     known = know(truth)
     while True:
         sight = Sight(annotation=said, prediction=predicted)
