@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAD = 0.04
-"""By how much the other one must be better, in mIoU, so that nothing flutters."""
+_TO_NETWORK, _TO_QUICK = 0.08, 0.04
+"""By how much the other one must be better, in mIoU, so that nothing flutters. The way to the network is
+longer: strokes lie where the quick model on screen was wrong, and the one that is asked is much like it."""
 _PATIENCE = 2
 """Verdicts in a row it takes to go over."""
 
@@ -28,17 +29,24 @@ class Referee:
         self._verdicts = 0
 
     def judge(self, quick: float, network: float) -> bool:
-        """Take in what both score on the same pixels; return whether the other one is shown from now on."""
+        """Take in what both score on the same pixels; return whether the other one has earned to be shown.
+
+        It is shown from `go_over` on; without that it has to earn it anew.
+        """
         lead = quick - network if self.prefers_network else network - quick
-        if lead < _LEAD:
+        if lead < (_TO_QUICK if self.prefers_network else _TO_NETWORK):
             self._verdicts = 0
             return False
         self._verdicts += 1
         if self._verdicts < _PATIENCE:
             return False
         self._verdicts = 0
-        self.prefers_network = not self.prefers_network
         return True
+
+    def go_over(self) -> None:
+        """Show the other one from now on."""
+        self.prefers_network = not self.prefers_network
+        self._verdicts = 0
 
 
 def agreement(

@@ -7,8 +7,9 @@ network, which has learnt earlier strokes of the image and is not the one whose 
 takes more strokes, and a longer lead. In a folder of streets a network that was shown a minute too early cost
 more than one that was shown a minute too late.
 
-What people painted is no question here: the quick model knows it nearly by heart, however well it sees other
-images, and in what is shown it stands whoever is shown (`engine.worker.honour`).
+Before the other one is shown, both are asked about what people painted or accepted on the images changed
+last, the quick model as it is on screen: the rule of candidates (`engine.learn.promotion.decide`) holds here
+too, and where it speaks against the change everything stays as it is.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
+from engine.config import PromotionConfig
 from engine.errors import EngineError
-from engine.messages import PoolItem
+from engine.learn.promotion import Figures, decide
+from engine.messages import Objection, PoolItem
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
 from engine.quick.referee import Referee, agreement
@@ -35,10 +38,8 @@ _STROKES = 24
 """Newest strokes that count where no image is held out."""
 _FEWEST = 12
 """Fewest strokes, of at least two classes, that allow a verdict where no image is held out."""
-_HANDICAP = 0.12
+_HANDICAP = 0.08
 """What the network must be better by, in mIoU, on strokes of images it has learnt from."""
-_ONE_IMAGE = 0.04
-"""The same on a single held-out image: it may show few classes."""
 _FEWEST_CELLS = 40
 """Fewest cells, of at least two classes, that allow a verdict on held-out images."""
 _HELD_OUT = 8
@@ -65,10 +66,14 @@ class Contest:
         quick: The quick model's desk.
         clock: Monotonic seconds.
         read: Returns the pixels of an image file, (H, W, 3) uint8 RGB; `EngineError` where it cannot be read.
+
+    Attributes:
+        limits: What a change of who is shown must not lose.
     """
 
     def __init__(self, quick: QuickDesk, clock: Clock, read: Callable[[str], ImageArray]) -> None:
         self._read = read
+        self.limits = PromotionConfig()
         self._quick = quick
         self._referee = Referee()
         self._pace = Pace(clock, _EVERY_S, share=_SHARE)
@@ -77,6 +82,8 @@ class Contest:
         self._open: list[tuple[PoolItem, Cells]] = []
         self._answers: list[_Answers] = []
         self._asked: tuple[int, int] | None = None
+        self._human: list[tuple[PoolItem, Cells]] = []
+        self._kept: list[_Answers] = []
 
     def begin(self, network: LiveNetwork) -> None:
         """Begin with a network that was just opened."""
@@ -87,6 +94,7 @@ class Contest:
         """Drop every question and answer: network or classes are others now."""
         self._strokes.clear()
         self._fresh, self._open, self._answers, self._asked = None, [], [], None
+        self._human, self._kept = [], []
 
     def prefers_network(self, network: LiveNetwork | None) -> bool:
         """Whether the network is to be shown."""
@@ -103,7 +111,7 @@ class Contest:
         """Whether there is a question to ask now; while a run goes on, it has its time first."""
         if network is None or not network.has_learnt or self._quick.readout() is None:
             return False
-        if self._open:
+        if self._open or self._human:
             return True
         return (self._pace.is_due or not trains) and (self._fresh is not None or self._has_news(network))
 
@@ -116,6 +124,8 @@ class Contest:
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
+        if self._human:
+            return self._ask_human(network)
         if self._open:
             return self._ask_held_out(network)
         self._pace.begin()
@@ -145,7 +155,7 @@ class Contest:
         )
         if len(said) < _FEWEST_CELLS or len(np.unique(said)) < 2:
             return False
-        return self._judge(self._answers, handicap=_ONE_IMAGE if len(self._answers) == 1 else 0.0)
+        return self._judge(self._answers)
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])
@@ -155,19 +165,35 @@ class Contest:
         classes = {int(index) for one in self._strokes for index in np.unique(one.labels)}
         if len(self._strokes) < _FEWEST or len(classes) < 2:
             return False
-        return self._judge(list(self._strokes), handicap=_HANDICAP)
+        return self._judge(list(self._strokes), handicap=0.0 if self._referee.prefers_network else _HANDICAP)
 
-    def _judge(self, answers: list[_Answers], *, handicap: float) -> bool:
-        """Compare both; the handicap lengthens the network's way onto the screen, not its way off it."""
+    def _judge(self, answers: list[_Answers], *, handicap: float = 0.0) -> bool:
         if not answers:
             return False
         labels = np.concatenate([one.labels for one in answers])
         pixels = np.concatenate([one.pixels for one in answers])
         quick = agreement(labels, np.concatenate([one.quick for one in answers]), pixels)
         network = agreement(labels, np.concatenate([one.network for one in answers]), pixels)
-        if quick is None or network is None:
+        if quick is None or network is None or not self._referee.judge(quick + handicap, network):
             return False
-        return self._referee.judge(quick + (0.0 if self._referee.prefers_network else handicap), network)
+        if self.limits.enabled:
+            self._human, self._kept = self._quick.protected(self.limits.windows), []
+        if not self._human:
+            self._referee.go_over()
+        return not self._human
+
+    def _ask_human(self, network: LiveNetwork) -> bool:
+        """Ask about one image people worked on; after the last one the other model is shown, or not."""
+        item, cells = self._human.pop()
+        answers = self._ask(network, item, cells, [])
+        if answers is not None:
+            self._kept.append(answers)
+        if self._human:
+            return False
+        objection, _ = decide(_figures(self._kept, is_network=self._referee.prefers_network), self.limits)
+        if objection is Objection.NONE:
+            self._referee.go_over()
+        return objection is Objection.NONE
 
     def _ask(self, network: LiveNetwork, item: PoolItem, cells: Cells, unseen: list[str]) -> _Answers | None:
         """Return what both say; None where the quick model without these images says nothing."""
@@ -185,6 +211,24 @@ class Contest:
             return None
         label_map, _ = network.predictor().predict_whole(np.ascontiguousarray(image[window.slices]))
         return _Answers(cells.labels, quick, label_map[y - window.top, x - window.left], cells.pixels)
+
+
+def _figures(answers: list[_Answers], *, is_network: bool) -> Figures:
+    """Return what the change would flip and repair of what people said.
+
+    Args:
+        answers: What they said and what both models say.
+        is_network: Whether the network is shown now.
+    """
+    pixels = right = flipped = repaired = 0
+    for one in answers:
+        shown, other = (one.network, one.quick) if is_network else (one.quick, one.network)
+        was, will = shown == one.labels, other == one.labels
+        pixels += int(one.pixels.sum())
+        right += int(one.pixels[was].sum())
+        flipped += int(one.pixels[was & ~will].sum())
+        repaired += int(one.pixels[~was & will].sum())
+    return Figures(pixels=pixels, flipped=flipped, repaired=repaired, shown_right=right)
 
 
 def _window(y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]) -> Box:

@@ -160,6 +160,14 @@ class QuickDesk:
             if item.split is Split.VAL
         ]
 
+    def protected(self, count: int) -> list[tuple[PoolItem, Cells]]:
+        """Return the training images changed last, at most so many, with what was painted or accepted."""
+        return [
+            (item, self._cells[name])
+            for name, item in self._items.items()
+            if item.split is Split.TRAIN and len(self._cells[name])
+        ][-count:]
+
     def cells(self, image_id: str) -> Cells | None:
         """Return the labelled cells of an image as they were learnt last; None of an unknown one."""
         return self._cells.get(image_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import PromotionConfig
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
 from engine.messages import Event, PoolItem, Predict, Prediction, PredictionReady, PredictionSource
@@ -60,6 +61,10 @@ class ScreenPrediction:
     def is_busy(self, network: LiveNetwork | None) -> bool:
         """Whether there is anything to do without a command and without a run."""
         return self.is_running or self._is_curious(network, trains=False)
+
+    def limit(self, config: PromotionConfig) -> None:
+        """Set what a change between quick model and network must not lose."""
+        self._contest.limits = config
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""

@@ -221,11 +221,15 @@ def test_who_is_shown_changes_only_for_clearly_better_and_stays_then() -> None:
     assert not referee.judge(0.5, 0.5)  # once is chance
     assert not referee.judge(0.5, 0.6)
     assert referee.judge(0.5, 0.6)
+    assert not referee.prefers_network, "earned, not yet done"
+    assert not referee.judge(0.5, 0.6), "who stays asks anew"
+    referee.go_over()
     assert referee.prefers_network
     for quick in (0.6, 0.63, 0.61, 0.63):  # a little better again: not worth the flutter
         assert not referee.judge(quick, 0.6)
     assert not referee.judge(0.7, 0.6)
     assert referee.judge(0.7, 0.6)
+    referee.go_over()
     assert not referee.prefers_network
     referee.begin(network_has_learnt=True)
     assert referee.prefers_network
