@@ -1,7 +1,7 @@
 """What people said stands in every prediction that is shown. Worker thread.
 
-Only the picture changes by it: judging, candidates, exports, expected errors and what is looked for as an
-error ask the model itself.
+That is so on the images the quick model knows, the ones changed last. Only the picture changes by it:
+judging, candidates, exports, expected errors and what is looked for as an error ask the model itself.
 """
 
 from __future__ import annotations

@@ -172,17 +172,21 @@ class QuickDesk:
         """Return the labelled cells of an image as they were learnt last; None of an unknown one."""
         return self._cells.get(image_id)
 
-    def said(self, image_id: str) -> NDArray[np.uint8] | None:
+    def said(self, image_id: str, size: tuple[int, int]) -> NDArray[np.uint8] | None:
         """Return the label map of an image as it was learnt from or noted last, (H, W) uint8.
 
-        None where nothing is known of it, or where it cannot be read now. The one changed last is at hand,
-        others are read again.
+        None where nothing is known of it, where the file on disk is of another size than its labels, or where
+        they cannot be read now. The one changed last is at hand, others are read again.
+
+        Args:
+            image_id: The image.
+            size: (H, W) of the pixels that are predicted.
         """
+        item = self._items.get(image_id)
+        if item is None or item.size != size or self._read_layers is None:
+            return None
         if self._newest is not None and self._newest[0] == image_id:
             return self._newest[1]
-        item = self._items.get(image_id)
-        if item is None or self._read_layers is None:
-            return None
         try:
             self._newest = image_id, self._read_layers(item)[0]
         except EngineError:
@@ -242,7 +246,9 @@ class QuickDesk:
         if readout is None:
             return
         grid = self._model.grid(wanted.image_id, lambda: image)
-        said = None if wanted.alone else self._cells.get(wanted.image_id)
+        item = self._items.get(wanted.image_id)
+        stands = item is not None and item.size == grid.size and not wanted.alone
+        said = self._cells.get(wanted.image_id) if stands else None
         yield from _predicted(grid, readout, wanted.visible, said)
 
 

@@ -150,7 +150,7 @@ class ScoringDesk:
         return name not in self._described and name not in self._failed
 
     def _to_score(self, version: Version) -> str | None:
-        """Return an image never scored, else one scored by an older model; one of the survey at last."""
+        """Return an image never scored, else one scored by an older model."""
         names = [name for name in self._wanted.score if name not in self._failed]
         never = next((name for name in names if name not in self._scored), None)
         return never or next((name for name in names if self._scored[name] != version), None)
@@ -335,7 +335,7 @@ class ScoringDesk:
             self._ahead = None
             self._ahead_done[name] = ahead.version, self._clock()
         if part is not None:
-            part = honoured(part, self._screen.quick.said(name))
+            part = honoured(part, self._screen.quick.said(name, ahead.size))
             self._emit(PredictedAhead(prediction=_prediction(ahead, part, network), complete=part.complete))
 
     def _begin_ahead(self, name: str, network: LiveNetwork) -> _Ahead | None:

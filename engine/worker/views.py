@@ -157,7 +157,7 @@ class ScreenPrediction:
             raise
         self._size = (int(image.shape[0]), int(image.shape[1]))
         self._visible_left = 1
-        self._said = None if self.wanted.alone else self.quick.said(self.wanted.image_id)
+        self._said = None if self.wanted.alone else self.quick.said(self.wanted.image_id, self._size)
         if is_quick:
             self._source = PredictionSource.QUICK
             self._parts = self.quick.predict(image, self.wanted)

@@ -106,16 +106,17 @@ def test_what_was_taken_back_or_cannot_be_read_does_not_stand(desk: Desk) -> Non
     desk.open(quick_head=True)
     item, other = desk.project.items[:2]
     quick = desk.loop._work._screen.quick
-    assert quick.said(item.image_id) is None
+    assert quick.said(item.image_id, item.size) is None
     some = np.full(item.size, UNLABELLED, np.uint8)
     some[5:9] = GROUND
     desk.project.annotate(item.image_id, some, item.revision + 1)
     assert quick.learn(item)
     assert quick.learn(other)
-    assert np.array_equal(quick.said(item.image_id), some)  # read again
+    assert np.array_equal(quick.said(item.image_id, item.size), some)  # read again
+    assert quick.said(item.image_id, (3, 3)) is None  # the file is another image now
     empty = np.full(item.size, UNLABELLED, np.uint8)
     desk.project.annotate(item.image_id, empty, item.revision + 2)
     assert quick.learn(item)
-    assert np.array_equal(quick.said(item.image_id), empty)
+    assert np.array_equal(quick.said(item.image_id, item.size), empty)
     assert quick.learn(dataclasses.replace(item, size=(3, 3))) is False
-    assert quick.said(item.image_id) is None
+    assert quick.said(item.image_id, item.size) is None
