@@ -25,11 +25,13 @@ class Representations(ABC):
         title: what is deleted, for people, e.g. "class vectors of this image".
         present: (B, K) bool, classes that have a representation here.
         diagnosed: whether training deletes the same way and measures what happens (IDRNet).
+        slow: whether deleting takes so long that a rough answer should come before.
     """
 
     title: str
     present: Tensor
     diagnosed: bool = False
+    slow: bool = False
 
     def prepare(self) -> bool:
         """Computes what deletions will need, so that the first is no slower than the next.
@@ -64,6 +66,14 @@ class Representations(ABC):
             deleted: (K,) bool.
         """
         yield self.without(deleted)
+
+    def changed_roughly(self, deleted: Tensor) -> Tensor:
+        """Returns about how `without` changes the logits, (B, K, h, w), sooner than it could if it is slow.
+
+        Args:
+            deleted: (K,) bool.
+        """
+        return self.without(deleted) - self.without(torch.zeros_like(deleted))
 
     def relearnt(self, memory: Tensor) -> Tensor | None:
         """Returns logits (B, K, h, w) of the head rerun with another memory (K, M, D).

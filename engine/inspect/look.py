@@ -160,6 +160,28 @@ class Look:
             self._deletions[only] = logits
         yield logits
 
+    def without_roughly(self, channels: frozenset[int]) -> Tensor | None:
+        """Return about what `without` returns, at once; None where `without` itself is at once.
+
+        What classes do that were deleted alone already is added up; of the others together the network says
+        roughly what they do.
+        """
+        known = self.representations
+        if known is None or not known.slow or not channels:
+            return None
+        measured = channels & self._deletions.keys()
+        if len(channels) == len(measured) == 1:
+            return None
+        logits = self.logits.clone()
+        for channel in sorted(measured):
+            logits += self._deletions[channel].float() - self.logits
+        if channels != measured:
+            deleted = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
+            deleted[list(channels - measured)] = True
+            with torch.inference_mode():
+                logits += known.changed_roughly(deleted)[0].float()
+        return logits
+
     def without_at(self, channel: int, place: tuple[int, int]) -> Tensor:
         """Return the logits of one pixel of the frame without a class, (K,) float64 on the processor.
 

@@ -25,12 +25,32 @@ _CHANGE = 256
 
 
 def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfReady:
-    """Return the prediction without some classes.
+    """Return the prediction without some classes, exact.
 
     Args:
         look: What was kept.
         request_id: Comes back.
         deleted: Permanent class indices; those without a representation here change nothing.
+
+    Raises:
+        EngineError: The network has no representations of classes.
+    """
+    *_, answer = what_if_in_pieces(look, request_id, deleted)
+    if answer is None:
+        raise RuntimeError("the last piece is the answer")
+    return answer
+
+
+def what_if_in_pieces(look: Look, request_id: int, deleted: tuple[int, ...]) -> Iterator[WhatIfReady | None]:
+    """Do the work of `what_if` in pieces; where it takes long, a rough answer comes first.
+
+    Args:
+        look: What was kept, as are the others, see `what_if`.
+        request_id: Comes back.
+        deleted: Permanent class indices.
+
+    Yields:
+        The rough answer if there is one, None after each piece of work, at last the exact answer.
 
     Raises:
         EngineError: The network has no representations of classes.
@@ -41,7 +61,17 @@ def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfRead
             "Choose IDRNet, MCIBI, MCIBI++ or SPGNet to ask what if.",
         )
     channels = {index: channel for channel, index in enumerate(look.classes.indices)}
-    logits = look.without(frozenset(channels[index] for index in deleted if index in channels))
+    gone = frozenset(channels[index] for index in deleted if index in channels)
+    roughly = look.without_roughly(gone)
+    if roughly is not None:
+        yield _answer(look, request_id, deleted, roughly, exact=False)
+    for logits in look.without_in_pieces(gone):
+        yield None if logits is None else _answer(look, request_id, deleted, logits, exact=True)
+
+
+def _answer(
+    look: Look, request_id: int, deleted: tuple[int, ...], logits: Tensor, *, exact: bool
+) -> WhatIfReady:
     before = look.predicted()
     after = look.label_map(look.strongest(logits))
     return WhatIfReady(
@@ -50,6 +80,7 @@ def what_if(look: Look, request_id: int, deleted: tuple[int, ...]) -> WhatIfRead
         deleted=deleted,
         label_map=after,
         changes=changes(before, after),
+        exact=exact,
     )
 
 

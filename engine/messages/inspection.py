@@ -174,7 +174,8 @@ class PixelExplained:
 class WhatIfReady:
     """The prediction without some class representations.
 
-    `label_map` is (H, W) uint8; `changes` counts pixels by (class before, class after).
+    `label_map` is (H, W) uint8; `changes` counts pixels by (class before, class after). An answer that is not
+    `exact` is rough, and the exact one follows with the same number.
     """
 
     request_id: int
@@ -182,6 +183,7 @@ class WhatIfReady:
     deleted: tuple[int, ...]
     label_map: NDArray[np.uint8]
     changes: Mapping[tuple[int, int], int]
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

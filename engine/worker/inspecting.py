@@ -15,7 +15,7 @@ from engine.errors import EngineError
 from engine.inspect.explain import explain, how
 from engine.inspect.look import Look, look_at
 from engine.inspect.snapshot import Snapshot
-from engine.inspect.what_if import relations, target_of, what_if
+from engine.inspect.what_if import relations, target_of, what_if_in_pieces
 from engine.messages import (
     DeleteRepresentations,
     EndInspection,
@@ -86,16 +86,21 @@ class InspectionDesk:
     @property
     def question(self) -> str:
         """Class name of the command whose turn it is in `advance`, for who is told that it failed."""
-        kind = next(iter(self._pieces), Inspect)
+        kind = self._turn() if self._pieces else Inspect
         return kind.__name__ if isinstance(kind, type) else MakeOverlay.__name__
 
+    def _turn(self) -> object:
+        """Return whose turn it is: who clicked waits for nothing that was not asked for."""
+        return DeleteRepresentations if DeleteRepresentations in self._pieces else next(iter(self._pieces))
+
     def advance(self) -> None:
-        """Do one piece of the question asked first.
+        """Do one piece of the question asked first; a what-if goes before all others.
 
         Raises:
             EngineError: It has no answer; it is over then.
         """
-        kind, pieces = next(iter(self._pieces.items()))
+        kind = self._turn()
+        pieces = self._pieces[kind]
         # Put back only if all is well and not done: a question that failed is over.
         del self._pieces[kind]
         for _ in pieces:
@@ -117,8 +122,8 @@ class InspectionDesk:
                 look = self._looked_at(command.image_id)
                 self._emit(explain(look, command.request_id, command.y, command.x))
             case DeleteRepresentations():
-                look = self._looked_at(command.image_id)
-                self._emit(what_if(look, command.request_id, command.deleted))
+                self._pieces[DeleteRepresentations] = self._without(command)
+                self.advance()
             case MakeOverlay():
                 pieces = self._survey.overlay(network, command, lambda: self._look_for(network, command))
                 self._pieces[command.kind] = pieces
@@ -140,7 +145,9 @@ class InspectionDesk:
                 assert_never(never)
 
     def _inspect(self, network: LiveNetwork, command: Inspect) -> None:
-        self._look = None  # the old one gives its memory back before the new one takes some
+        # The old one gives its memory back before the new one takes some.
+        self._look = None
+        self._pieces.pop(DeleteRepresentations, None)
         look = self._look_for(network, command)
         self._emit(_ready(command.request_id, look, ()))
         known = look.representations
@@ -171,6 +178,16 @@ class InspectionDesk:
                     break
         if look.is_measured:
             self._emit(_ready(command.request_id, look, ()))
+
+    def _without(self, command: DeleteRepresentations) -> Iterator[object]:
+        """Answer a what-if at once, or roughly at once and exactly some pieces later."""
+        look = self._looked_at(command.image_id)
+        for answer in what_if_in_pieces(look, command.request_id, command.deleted):
+            if answer is not None:
+                self._emit(answer)
+                if answer.exact:
+                    return
+            yield None
 
     def _relate(self, network: LiveNetwork, command: Inspect, look: Look) -> Iterator[object]:
         """Measure the relations of an image; the answer comes again with them."""

@@ -20,8 +20,9 @@ from models.backbones.stages import StemlessBackbone
 from models.base import MakeBackbone, SegmentationModel
 from models.blocks import BatchNorm, conv_norm_act, full_size, pad_to_minimum, resize
 from models.class_rows import Classifier, ClassTensor, FollowsClasses
-from models.explanation import Gate, Representations, explained
+from models.explanation import Gate, explained
 from models.gate_views import view_of_classes, views_of_aggregation, views_of_guidance
+from models.guided_channels import GuidedChannels
 from models.output import InspectionView, SegmentationOutput
 from models.spgnet_configs import Aggregation, SpgNetConfig
 
@@ -299,7 +300,9 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
                 finest,
                 self.classifier,
                 padded,
-                representations=GuidedChannels(self, *first) if kept and first is not None else None,
+                representations=GuidedChannels(self.reguided, first, self._opened_classes())
+                if kept and first is not None
+                else None,
                 gates=tuple(kept),
             )
             if inspect
@@ -307,6 +310,13 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             stage_logits=tuple(stage_logits),
             gates=tuple(gates),
         )
+
+    def _opened_classes(self) -> Tensor:
+        """Returns (K,) bool: which classes open a channel most in any stage."""
+        opened = torch.zeros(self.num_classes, dtype=torch.bool, device=self.classifier.weight.device)
+        for guidance in self.guidance:
+            opened[opened_by(guidance)] = True
+        return opened
 
     def reguided(
         self, finest: Tensor, encoded: Features, decoded: Features, silent: Tensor
@@ -329,35 +339,6 @@ class SpgNet(SegmentationModel[SpgNetOutput]):
             yield None
             finest, encoded, decoded = yield from stage.in_pieces(guided, encoded, decoded)
         yield self.classifier(finest)
-
-
-class GuidedChannels(Representations):
-    """How the classes of one batch guide the stages after the first.
-
-    A class is deleted by giving the channels that it opens most the gate they have where nothing is said.
-    Every stage after the first runs again, so this costs as much as these stages did.
-    """
-
-    title = "how each class guides the next stage"
-
-    def __init__(self, network: SpgNet, finest: Tensor, encoded: Features, decoded: Features) -> None:
-        self._network = network
-        self._kept = (finest, encoded, decoded)
-        opened = torch.zeros(network.num_classes, dtype=torch.bool, device=finest.device)
-        for guidance in network.guidance:
-            opened[opened_by(guidance)] = True
-        self.present = opened.expand(len(finest), -1)
-
-    def without(self, deleted: Tensor) -> Tensor:
-        """Returns logits (B, K, h, w) with classes (K,) bool guiding nothing."""
-        *_, logits = self.in_pieces(deleted)
-        if logits is None:
-            raise RuntimeError("the last piece gives the logits")
-        return logits
-
-    def in_pieces(self, deleted: Tensor) -> Iterator[Tensor | None]:
-        """Yields None while levels of the stages run again, at last what `without` returns."""
-        return self._network.reguided(*self._kept, deleted)
 
 
 def _conv_norm(channels: int, width: int) -> list[nn.Module]:

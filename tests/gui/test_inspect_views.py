@@ -35,6 +35,11 @@ def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -
     QTest.mouseClick(page.matrix, Qt.MouseButton.LeftButton, pos=cell)
     asked = desk.session.worker.of(DeleteRepresentations)
     assert [command.deleted for command in asked] == [(2,), (0, 2)]
+    answers.what_if(exact=False)
+    desk.settle()
+    assert page.without.text().startswith("Without sky, road, about 50 % would change. A rough answer")
+    assert desk.window.inspect.laid_name.text().endswith("about 50 % changes (rough, exact follows)")
+    assert "what_if_ready" in desk.window.inspect.probe.waiting
     answers.what_if()
     desk.settle()
     assert page.without.text() == "Without sky, road, 2,400 pixels (50 %) would change:"

@@ -116,7 +116,7 @@ class Answers:
         self.session.emit(answer)
         return answer
 
-    def what_if(self) -> None:
+    def what_if(self, *, exact: bool = True) -> None:
         asked = self._newest(DeleteRepresentations)
         height, width = self.session.pictures[asked.image_id].shape[:2]
         label_map = np.zeros((height, width), np.uint8)
@@ -129,6 +129,7 @@ class Answers:
                 deleted=asked.deleted,
                 label_map=label_map,
                 changes=changes,
+                exact=exact,
             )
         )
 

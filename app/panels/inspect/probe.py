@@ -102,7 +102,8 @@ class Probe(QObject):
         bridge.prediction_ready.connect(self._predicted)
         bridge.inspection_ready.connect(self._ready)
         bridge.pixel_explained.connect(self._explained)
-        for name in ("what_if_ready", "memory_mapped", "calibration_fitted", "label_errors_found"):
+        bridge.what_if_ready.connect(self._imagined)
+        for name in ("memory_mapped", "calibration_fitted", "label_errors_found"):
             getattr(bridge, name).connect(lambda _event, name=name: self._answered(name))
         bridge.overlay_ready.connect(lambda event: self._answered(event.kind.value))
         bridge.effect_previewed.connect(lambda _event: self._answered("effect_previewed"))
@@ -324,6 +325,13 @@ class Probe(QObject):
         self._answered("pixel_explained")
         self._patience.stop()
         self._ask_next()
+
+    def _imagined(self, event: WhatIfReady) -> None:
+        """Take in a what-if; a rough one is shown, and the exact one still waited for."""
+        if event.exact:
+            self._answered("what_if_ready")
+        else:
+            self.changed.emit()
 
     def _answered(self, name: str) -> None:
         self.waiting.pop(name, None)

@@ -249,11 +249,15 @@ class RelationsPage(Page):
         moved = {pair: count for pair, count in answer.changes.items() if pair[0] != pair[1] and count}
         changed = sum(moved.values())
         names = ", ".join(self.probe.class_name(index) for index in answer.deleted)
-        self.without.setText(
-            f"Without {names}, {changed:,} pixels ({percent(changed / total)}) would change:"
-            if changed
-            else f"Without {names}, nothing would change in this image."
-        )
+        if not answer.exact:
+            state = self.probe.trouble("what_if_ready") or "A rough answer; the exact one is being computed."
+            self.without.setText(f"Without {names}, about {percent(changed / total)} would change. {state}")
+        else:
+            self.without.setText(
+                f"Without {names}, {changed:,} pixels ({percent(changed / total)}) would change:"
+                if changed
+                else f"Without {names}, nothing would change in this image."
+            )
         most = sorted(moved.items(), key=lambda item: -item[1])[:MOST_CHANGES]
         self.changes.set_bars([self._change(pair, count, total) for pair, count in most])
 
@@ -269,7 +273,8 @@ class RelationsPage(Page):
             names = ", ".join(self.probe.class_name(index) for index in answer.deleted)
             share = percent(float((ready.label_map != answer.label_map).mean()))
             overlay = ChangeOverlay(ready.label_map, answer.label_map, class_colors(self.probe.classes))
-            self.probe.lay(Laid(WHAT_IF, f"Without {names}: {share} changes", overlay))
+            about = f"{share} changes" if answer.exact else f"about {share} changes (rough, exact follows)"
+            self.probe.lay(Laid(WHAT_IF, f"Without {names}: {about}", overlay))
 
     def _change(self, pair: tuple[int, int], count: int, total: int) -> Bar:
         before, after = (self.probe.class_name(index) for index in pair)
@@ -295,6 +300,7 @@ class RelationsPage(Page):
         answer = self.probe.what_if
         if answer is not None:
             facts["deleted"] = [self.probe.class_name(index) for index in answer.deleted]
+            facts["exact"] = answer.exact
             facts["changes"] = [
                 {"before": self.probe.class_name(a), "after": self.probe.class_name(b), "pixels": count}
                 for (a, b), count in answer.changes.items()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.inspect.explain import said_by_deletion
+from engine.inspect.what_if import what_if
 from engine.messages import (
     CalibrationFitted,
     Command,
@@ -197,6 +198,40 @@ def test_nobody_waits_for_slow_deletions_that_nobody_asked_for(
     assert look(desk).can_delete
     assert len(desk.heard.of(InspectionReady)) == 1
     assert explain(desk, 10, 10).method is Method.WEIGHTS
+
+
+@pytest.mark.parametrize(("patience", "answers"), [(float("inf"), [True]), (-1.0, [False, True])])
+def test_a_slow_what_if_is_answered_roughly_first_and_exactly_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, answers: list[bool]
+) -> None:
+    monkeypatch.setattr("engine.worker.inspecting._PATIENCE_S", patience)
+    desk = desk_of(tmp_path, SPGNET)
+    look(desk)
+    image_id, (one, other, *_) = desk.project.items[0].image_id, CLASSES.indices
+    ask(desk, DeleteRepresentations(request_id=7, image_id=image_id, deleted=(one,)))
+    assert [answer.exact for answer in desk.heard.of(WhatIfReady)] == answers  # at hand where made ahead
+    desk.heard.clear()
+    ask(desk, DeleteRepresentations(request_id=8, image_id=image_id, deleted=(one, other)))
+    rough, exact = desk.heard.of(WhatIfReady)
+    assert (rough.request_id, rough.exact, exact.request_id, exact.exact) == (8, False, 8, True)
+    seen = desk.loop._work._inspection._look
+    assert np.array_equal(exact.label_map, what_if(seen, 9, (one, other)).label_map)
+
+
+def test_who_clicks_waits_for_nothing_that_nobody_asked_for(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, SPGNET)
+    item = desk.project.items[0]
+    desk.give(Inspect(request_id=1, image_id=item.image_id, image_path=item.image_path))
+    desk.work()
+    deleted = tuple(CLASSES.indices[:2])
+    desk.give(DeleteRepresentations(request_id=2, image_id=item.image_id, deleted=deleted))
+    for _ in range(40):
+        if any(answer.exact for answer in desk.heard.of(WhatIfReady)):
+            break
+        desk.work()
+    assert [answer.exact for answer in desk.heard.of(WhatIfReady)] == [False, True]
+    assert len(desk.heard.of(InspectionReady)) == 1  # deletions made ahead go on afterwards
+    assert desk.loop._work.is_busy
 
 
 @pytest.mark.parametrize("kind", [OverlayKind.ENTROPY, OverlayKind.MARGIN, OverlayKind.AUGMENTATION])

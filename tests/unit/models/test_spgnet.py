@@ -203,3 +203,29 @@ def test_a_deletion_in_pieces_is_the_network_without_it() -> None:
     assert [piece is None for piece in pieces] == [True] * (len(pieces) - 1) + [False]
     assert len(pieces) > 8
     assert torch.allclose(pieces[-1], output.explanation.logits(), atol=1e-5)
+
+
+def test_a_rough_deletion_is_the_deletion_on_coarser_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network = build_model(tiny_spgnet(), 4, seed=3).eval()
+    for guidance in network.guidance:
+        nn.init.normal_(guidance.get_submodule("excitation").get_parameter("weight"))
+    image = torch.randn(1, 3, 70, 101)
+    with torch.inference_mode():
+        explanation = network(image, inspect=True).explanation
+        assert explanation is not None
+        known = explanation.representations
+        assert known is not None
+        assert known.slow
+        nobody, two = torch.tensor([False] * 4), torch.tensor([True, False, True, False])
+        assert known.prepare()
+        assert not known.prepare()
+        assert known.changed_roughly(nobody).abs().max() == 0
+        exact = known.without(two) - explanation.logits()
+        assert exact.abs().max() > 0
+        assert known.changed_roughly(two).shape == exact.shape
+        monkeypatch.setattr("models.guided_channels._COARSER", 1)
+        again = network(image, inspect=True).explanation
+        assert again is not None
+        assert again.representations is not None
+        torch.testing.assert_close(again.representations.changed_roughly(two), exact, atol=1e-5, rtol=1e-4)
