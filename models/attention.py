@@ -71,15 +71,16 @@ class AttentionBlock(nn.Module):
         first = (self.query[0], self.key[0], self.value[0])
         return torch.cat([layer.weight for layer in first if isinstance(layer, nn.Conv2d)])
 
-    def after_first(self, projected: Tensor) -> Tensor:
+    def after_first(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Returns what `forward` returns for a map that asks itself, from its first projections.
 
         For networks that compute those more cheaply than by convolving the map.
 
         Args:
-            projected: (B, 3T, h, w), what a convolution with `first_weight` makes of the map.
+            query: (B, T, h, w), what a convolution with the first T of `first_weight` makes of the map.
+            key: the same of the next T.
+            value: the same of the last T.
         """
-        query, key, value = projected.split(self.width, dim=1)
         return self._attend(self.query[1:](query), self.key[1:](key), self.value[1:](value))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

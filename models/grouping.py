@@ -7,7 +7,7 @@ products of fixed shape. B batch, K classes, C channels, h w size of a feature m
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,23 @@ def group_vectors(logits: Tensor, features: Tensor, groups: Groups) -> Tensor:
     return vectors
 
 
-def spread(vectors: Tensor, groups: Groups) -> Tensor:
-    """Gives every pixel the vector of its class: (B, K, C) to (B, C, h, w)."""
+def spread(vectors: Tensor, groups: Groups, *, like: Tensor | None = None) -> Tensor:
+    """Gives every pixel the vector of its class: (B, K, C) to (B, C, h, w).
+
+    Args:
+        vectors: of every class.
+        groups: pixels by class.
+        like: (B, any, h, w), whose memory format the result shall have, lest what adds both reads one of them
+            against the grain; None for contiguous.
+    """
+    if (
+        like is not None
+        and not like.is_contiguous()
+        and like.is_contiguous(memory_format=torch.channels_last)
+    ):
+        first = vectors.shape[1] * torch.arange(len(vectors), device=vectors.device)
+        rows = nn.functional.embedding(groups.label + first[:, None, None], vectors.flatten(0, 1))
+        return rows.permute(0, 3, 1, 2)
     pixels = torch.bmm(vectors.transpose(1, 2), groups.members.to(vectors.dtype))
     return pixels.view(*pixels.shape[:2], *groups.label.shape[1:])
 

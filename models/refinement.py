@@ -45,7 +45,11 @@ class PixelRefiner(nn.Module):
         """
         del kept
         by_class = F.linear(vectors, self.attention.first_weight()[:, self.width :, 0, 0])
-        return self.attention.after_first(prepared + spread(by_class, groups))
+        mixed = spread(by_class, groups, like=prepared)
+        width = self.attention.width
+        # Parts are added one by one, so that each lies in one piece for the normalisation that follows.
+        parts = zip(prepared.split(width, dim=1), mixed.split(width, dim=1), strict=True)
+        return self.attention.after_first(*(own + given for own, given in parts))
 
 
 class ClassRefiner(nn.Module):

@@ -9,10 +9,12 @@ Rounding grows: 3e-6 of the output's norm, where the plain convolution has 3e-7.
 the plain one.
 
 B batch, C channels of the input, O channels of the output, h w size of a feature map, t = ceil(h / 4) and
-u = ceil(w / 4) tiles along an axis.
+u = ceil(w / 4) tiles along an axis, N = B * t * u. Channels of a tile lie side by side, so that transforms
+write where products read.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -27,8 +29,6 @@ _BYTES = 20 * 2**20
 """Of the tiles made at once; beyond 32 MiB, the C library fetches memory from the system anew each time."""
 _LEAST_STEP = 64
 """Channels; products of fewer are slow."""
-_CACHED = 2**20
-"""Bytes of the tiles that are transformed at once."""
 _LEAST_CHANNELS = 512
 _LEAST_TILES = 256
 """Below, the transforms cost what the products save."""
@@ -50,11 +50,14 @@ _FILTER = (
     (0.0, 0.0, 1.0),
 )
 _OUTPUT = (
-    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
-    (0.0, 1.0, -1.0, 2.0, -2.0, 0.0),
-    (0.0, 1.0, 1.0, 4.0, 4.0, 0.0),
-    (0.0, 1.0, -1.0, 8.0, -8.0, 1.0),
+    (1.0, 0.0, 0.0, 0.0),
+    (1.0, 1.0, 1.0, 1.0),
+    (1.0, -1.0, 1.0, -1.0),
+    (1.0, 2.0, 4.0, 8.0),
+    (1.0, -2.0, 4.0, -8.0),
+    (0.0, 0.0, 0.0, 1.0),
 )
+"""Rows give what is multiplied, in `_INPUT` from the input of a tile, here from a change of its output."""
 
 
 class WideConv(nn.Conv2d):
@@ -80,7 +83,9 @@ class WideConv(nn.Conv2d):
 
 
 def wide_convolution(values: Tensor, weight: Tensor) -> Tensor:
-    """Returns what a convolution with padding 1 returns, (B, O, h, w), contiguous.
+    """Returns what a convolution with padding 1 returns, (B, O, h, w), channels last in memory.
+
+    What follows, normalisations above all, is faster on channels that lie side by side.
 
     Args:
         values: (B, C, h, w) floating point.
@@ -102,13 +107,12 @@ class _WideConvolution(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, weight: Tensor) -> Tensor:
         """Arguments and result as in `wide_convolution`."""
         ctx.save_for_backward(values, weight)
-        (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
-        products = values.new_empty(_COUNT, len(weight), _tile_count(values))
+        products = values.new_empty(_COUNT, _tile_count(values), len(weight))
         for some in _steps(values):
-            tiles = _tiles(values[:, some], to_rows, to_columns)
-            products.baddbmm_(_filters(weight[:, some]), tiles, beta=int(some.start > 0))
-        result = values.new_empty(len(values), len(weight), *values.shape[2:])
-        _put_maps(products, from_rows, from_columns, result)
+            filters = _filters(weight[:, some]).transpose(1, 2)
+            products.baddbmm_(_tiles(values[:, some], _OF_INPUT), filters, beta=int(some.start > 0))
+        result = values.new_empty(len(values), *values.shape[2:], len(weight)).permute(0, 3, 1, 2)
+        _put_maps(products, _OF_OUTPUT, result)
         return result
 
     @staticmethod
@@ -117,72 +121,105 @@ class _WideConvolution(torch.autograd.Function):
         """Returns the gradients of both arguments, as far as they are needed."""
         values, weight = ctx.saved_tensors
         of_values, of_weight = ctx.needs_input_grad
-        (to_rows, from_rows), (to_columns, from_columns) = _of_axes(values)
-        change = _tiles(gradients[0], from_rows.T, from_columns.T)
+        change = _tiles(gradients[0], _OF_OUTPUT)
         by_values = torch.empty_like(values) if of_values else None
         by_weight = torch.empty_like(weight) if of_weight else None
         for some in _steps(values):
             if by_values is not None:
-                tiles = _filters(weight[:, some]).transpose(1, 2) @ change
-                _put_maps(tiles, to_rows.T, to_columns.T, by_values[:, some])
+                _put_maps(change @ _filters(weight[:, some]), _OF_INPUT, by_values[:, some])
             if by_weight is not None:
-                tiles = _tiles(values[:, some], to_rows, to_columns)
-                filters = (change @ tiles.transpose(1, 2)).flatten(1).T @ _by_filter(weight)
+                products = change.transpose(1, 2) @ _tiles(values[:, some], _OF_INPUT)
+                filters = products.flatten(1).T @ _by_filter(weight)
                 by_weight[:, some] = filters.view(len(weight), -1, *weight.shape[2:])
         return by_values, by_weight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Transform:
+    """From the numbers of a map to the six that are multiplied per tile and axis.
+
+    Attributes:
+        factors: six rows, one number for each that a tile reaches.
+        before: numbers beyond the border that the first tile reaches.
+    """
+
+    factors: tuple[tuple[float, ...], ...]
+    before: int
+
+    @property
+    def reach(self) -> int:
+        """Numbers of a map that a tile reaches along an axis."""
+        return len(self.factors[0])
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """Returns (6, reach), for one tile."""
+        return torch.tensor(self.factors, dtype=like.dtype)
+
+
+_OF_INPUT = _Transform(factors=_INPUT, before=1)
+_OF_OUTPUT = _Transform(factors=_OUTPUT, before=0)
 
 
 def _steps(values: Tensor) -> Iterator[slice]:
     """Cuts the channels of (B, C, h, w) into pieces of a power of two, whose tiles take `_BYTES` at most."""
     channel = _COUNT * _tile_count(values) * values.element_size()
     step = max(_LEAST_STEP, 1 << (max(1, _BYTES // channel).bit_length() - 1))
-    return _pieces(values.shape[1], step)
+    for start in range(0, values.shape[1], step):
+        yield slice(start, min(values.shape[1], start + step))
 
 
-def _pieces(length: int, step: int) -> Iterator[slice]:
-    for start in range(0, length, step):
-        yield slice(start, min(length, start + step))
+def _along(length: int) -> int:
+    return -(-length // _EDGE)
 
 
 def _tile_count(values: Tensor) -> int:
     batch, _, height, width = values.shape
-    return batch * -(-height // _EDGE) * -(-width // _EDGE)
+    return batch * _along(height) * _along(width)
 
 
-def _tiles(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Returns (36, C, B * t * u) of (B, C, h, w), transformed by (6t, h) and (6u, w) matrices."""
-    tall, wide = len(rows) // _REACH, len(columns) // _REACH
-    shape = (_REACH, _REACH, values.shape[1], len(values), tall, wide)
-    result = values.new_empty(shape)
-    for image, some in _cached(result):
-        maps = _transformed(values[image, some], rows, columns)
-        part = maps.view(-1, _REACH, tall, _REACH, wide).permute(1, 3, 0, 2, 4)
-        result[:, :, some, image] = part
-    return result.view(_COUNT, values.shape[1], -1)
+def _tiles(values: Tensor, transform: _Transform) -> Tensor:
+    """Returns (36, N, C), what a transform makes of (B, C, h, w)."""
+    batch, channels, height, width = values.shape
+    tall, wide = _along(height), _along(width)
+    down, across = transform.matrix(values), _across(transform, width, values.dtype)
+    across = across.expand(height, -1, -1)
+    tiles = values.new_empty(_REACH, _REACH, batch, tall, wide * channels)
+    lines = values.new_zeros(_EDGE * (tall - 1) + transform.reach, _REACH * wide, channels)
+    known = lines[transform.before : transform.before + height]
+    for image in range(batch):
+        torch.bmm(across, values[image].permute(1, 2, 0), out=known)
+        for row, part in _rows(lines, transform):
+            for column in range(_REACH):
+                torch.mm(down, part[:, column], out=tiles[:, column, image, row])
+    return tiles.view(_COUNT, -1, channels)
 
 
-def _put_maps(tiles: Tensor, rows: Tensor, columns: Tensor, result: Tensor) -> None:
-    """Puts what (36, C, B * t * u) becomes by (h, 6t) and (w, 6u) matrices into (B, C, h, w)."""
-    tall, wide = rows.shape[1] // _REACH, columns.shape[1] // _REACH
-    tiles = tiles.view(_REACH, _REACH, result.shape[1], len(result), tall, wide)
-    for image, some in _cached(tiles):
-        part = tiles[:, :, some, image].permute(2, 0, 3, 1, 4)
-        part = part.reshape(-1, _REACH * tall, _REACH * wide)
-        result[image, some] = _transformed(part, rows, columns)
+def _put_maps(tiles: Tensor, transform: _Transform, result: Tensor) -> None:
+    """Puts what the transposed transform makes of (36, N, C) into (B, C, h, w) of any memory format."""
+    batch, channels, height, width = result.shape
+    tall, wide = _along(height), _along(width)
+    down, across = transform.matrix(tiles).T, _across(transform, width, tiles.dtype)
+    across = across.expand(height, -1, -1)
+    tiles = tiles.view(_REACH, _REACH, batch, tall, wide * channels)
+    lines = tiles.new_empty(_EDGE * (tall - 1) + transform.reach, _REACH * wide, channels)
+    known = lines[transform.before : transform.before + height]
+    for image in range(batch):
+        lines.zero_()
+        for row, part in _rows(lines, transform):
+            for column in range(_REACH):
+                part[:, column].addmm_(down, tiles[:, column, image, row])
+        by_place = result[image].permute(1, 2, 0)
+        if by_place.is_contiguous():
+            torch.bmm(across.transpose(1, 2), known, out=by_place)
+        else:
+            by_place.copy_(torch.bmm(known.transpose(1, 2), across).transpose(1, 2))
 
 
-def _cached(tiles: Tensor) -> Iterator[tuple[int, slice]]:
-    """Yields images and channels of (6, 6, C, B, t, u) so few that they stay in the cache."""
-    channel = _COUNT * tiles.shape[4] * tiles.shape[5] * tiles.element_size()
-    for image in range(tiles.shape[3]):
-        for some in _pieces(tiles.shape[2], max(1, _CACHED // channel)):
-            yield image, some
-
-
-def _transformed(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Returns (C, h', w') of (C, h, w), by (h', h) and (w', w) matrices."""
-    # Expanded by hand: left to itself, torch.matmul would copy the maps to turn them over.
-    return torch.bmm(rows.expand(len(maps), -1, -1), maps @ columns.T)
+def _rows(lines: Tensor, transform: _Transform) -> Iterator[tuple[int, Tensor]]:
+    """Yields the rows of tiles of lines (h', 6u, C), and the lines each reaches, (reach, 6, u * C)."""
+    lines = lines.view(len(lines), _REACH, -1)
+    for row, start in enumerate(range(0, len(lines) - transform.reach + 1, _EDGE)):
+        yield row, lines[start : start + transform.reach]
 
 
 def _filters(weight: Tensor) -> Tensor:
@@ -197,21 +234,14 @@ def _by_filter(like: Tensor) -> Tensor:
     return torch.kron(matrix, matrix).to(like.dtype)
 
 
-def _of_axes(values: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Returns the transforms to tiles and from tiles of the rows, and of the columns, of (B, C, h, w)."""
-    return _transforms(values.shape[2], values.dtype), _transforms(values.shape[3], values.dtype)
-
-
 @lru_cache(maxsize=32)
-def _transforms(length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Returns what makes tiles along one axis, (6t, length), and what makes outputs of them, (length, 6t)."""
-    tiles = -(-length // _EDGE)
-    to_tiles = torch.zeros(_REACH, tiles, _EDGE * tiles + 2, dtype=dtype)
-    to_outputs = torch.zeros(_EDGE * tiles, _REACH, tiles, dtype=dtype)
+def _across(transform: _Transform, length: int, dtype: torch.dtype) -> Tensor:
+    """Returns (6u, length): the transform of all tiles along an axis; the six of a tile are u rows apart."""
+    tiles = _along(length)
+    matrix = torch.zeros(_REACH, tiles, _EDGE * (tiles - 1) + transform.reach, dtype=dtype)
     for tile in range(tiles):
         start = _EDGE * tile
-        to_tiles[:, tile, start : start + _REACH] = torch.tensor(_INPUT, dtype=dtype)
-        to_outputs[start : start + _EDGE, :, tile] = torch.tensor(_OUTPUT, dtype=dtype)
-    # The first input is the padding, which is 0, and so is all beyond the last.
-    inside = to_tiles.flatten(0, 1)[:, 1 : length + 1].contiguous()
-    return inside, to_outputs.flatten(1)[:length].contiguous()
+        matrix[:, tile, start : start + transform.reach] = torch.tensor(transform.factors, dtype=dtype)
+    # What is beyond the border is 0.
+    inside = matrix.flatten(0, 1)[:, transform.before : transform.before + length]
+    return inside.contiguous()

@@ -48,15 +48,20 @@ def grouped(width: int, classes: int = 5) -> tuple[Tensor, Tensor, Any]:
     return features, vectors, group(torch.randn(2, classes, 4, 6, generator=generator))
 
 
-def test_work_shared_by_the_pixels_of_a_class_changes_no_result_and_no_gradient() -> None:
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_work_shared_by_the_pixels_of_a_class_changes_no_result_and_no_gradient(
+    layout: torch.memory_format,
+) -> None:
     torch.manual_seed(0)
     refiner = PixelRefiner(8, 4).double().train()
     features, vectors, groups = grouped(8)
-    inputs = (features.double().detach().requires_grad_(), vectors.double().detach().requires_grad_())
+    features = features.double().detach().to(memory_format=layout)
+    inputs = (features.requires_grad_(), vectors.double().detach().requires_grad_())
     everything = torch.cat([inputs[0], spread(inputs[1], groups)], dim=1)
     plain = refiner.attention(everything, everything)
     ours = refiner(refiner.prepare(inputs[0], vectors), inputs[1], groups, groups.present)
     torch.testing.assert_close(ours, plain)
+    assert ours.is_contiguous(memory_format=layout) or layout is torch.contiguous_format
     weights = torch.randn_like(plain)
     leaves = (*inputs, *refiner.parameters())
     expected = torch.autograd.grad((plain * weights).sum(), leaves)

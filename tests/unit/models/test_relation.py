@@ -50,15 +50,19 @@ def test_mixtures_are_those_of_the_slow_loops(seed: int, classes: int, deletes: 
             np.testing.assert_allclose(found[number][image].flatten(1).numpy(), expected, atol=1e-10)
 
 
-def test_gradients_of_grouping_are_exact() -> None:
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_grouping_are_exact(layout: torch.memory_format) -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 3, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     features = torch.randn(2, 2, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
 
     def grouped(logits: Tensor, features: Tensor) -> Tensor:
         groups = group(logits)
-        return spread(group_vectors(logits, features, groups), groups)
+        found = spread(group_vectors(logits, features, groups), groups, like=like)
+        assert found.is_contiguous(memory_format=layout)
+        return found
 
+    like = torch.empty(2, 5, 2, 3).to(memory_format=layout)
     assert torch.autograd.gradcheck(grouped, (logits, features))
 
 

@@ -10,13 +10,17 @@ from models.blocks import conv_norm_act
 from models.wide_conv import WideConv, wide_convolution
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(4, 4), (7, 9), (1, 6), (12, 5)])
-def test_values_and_gradients_are_those_of_a_convolution(size: tuple[int, int]) -> None:
+def test_values_and_gradients_are_those_of_a_convolution(
+    size: tuple[int, int], layout: torch.memory_format
+) -> None:
     torch.manual_seed(0)
-    values = torch.randn(2, 5, *size, dtype=torch.float64, requires_grad=True)
+    values = torch.randn(2, 5, *size, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     weight = torch.randn(3, 5, 3, 3, dtype=torch.float64, requires_grad=True)
     found, expected = wide_convolution(values, weight), F.conv2d(values, weight, padding=1)
     torch.testing.assert_close(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
     change = torch.randn_like(expected)
     torch.testing.assert_close(
         torch.autograd.grad((found * change).sum(), (values, weight)),
@@ -31,7 +35,6 @@ def test_channels_by_the_few_are_those_of_a_convolution(
     """More channels than are transformed at once, and more than are multiplied at once; a rest of both."""
     monkeypatch.setattr(wide_conv, "_BYTES", 1)
     monkeypatch.setattr(wide_conv, "_LEAST_STEP", 4)
-    monkeypatch.setattr(wide_conv, "_CACHED", 3 * 36 * 6 * 8)
     torch.manual_seed(0)
     values = torch.randn(2, 9, 7, 9, dtype=torch.float64, requires_grad=by_values)
     weight = torch.randn(5, 9, 3, 3, dtype=torch.float64, requires_grad=True)
