@@ -108,7 +108,21 @@ def test_a_stroke_nearer_to_another_memory_is_told() -> None:
     assert pixels(pictures.plane_png(mapped, CLASSES, "Memory")).std() > 0
 
 
-def test_without_a_memory_a_class_is_the_mean_of_its_strokes() -> None:
+def test_without_a_memory_a_stroke_is_compared_with_its_nearest_strokes() -> None:
+    """A class with two looks has its mean where another class is: no mean tells whose a stroke is."""
+    looks = [stroke(0, [9, 1, 0]), stroke(0, [9, 0, 1]), stroke(0, [1, 9, 0]), stroke(0, [0, 9, 1])]
+    between = [stroke(2, [5, 5, 1]), stroke(2, [5, 5, 0]), stroke(2, [5, 5, -1])]
+    slip = stroke(2, [9, 0.5, 0.5])
+    mapped = map_memory(1, 7, CLASSES.indices, None, [*looks, *between, slip])
+    odd = [dot.distance_own - dot.distance_nearest for dot in mapped.strokes]
+    assert max(odd[:-1]) < odd[-1]
+    assert mapped.strokes[-1].nearest == 0
+    alone = map_memory(1, 7, CLASSES.indices, None, [*looks, stroke(1, [1, 0, 0])])
+    assert alone.strokes[-1].nearest == 1
+    assert alone.strokes[-1].distance_own == 0
+
+
+def test_without_a_memory_a_class_stands_at_the_mean_of_its_strokes() -> None:
     strokes = [stroke(0, [1, 0, 0]), stroke(0, [3, 0, 0]), stroke(2, [0, 1, 1])]
     mapped = map_memory(1, 7, CLASSES.indices, None, strokes)
     assert set(mapped.classes) == {0, 2}
