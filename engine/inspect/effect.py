@@ -1,10 +1,11 @@
 """What would flip if the network learnt what was just painted: a virtual update of its last layer.
 
 The features of the last layer are kept, a copy of the layer's weights learns the labelled pixels by a few
-steps of gradient descent, and the new weights label the image, and others, again. To stay near what training
-does, other pixels of the image count as well, with the label the network gives them. A class memory that is
-read while predicting (MCIBI) takes in the labelled pixels, too. Live weights are never touched.
-Worker thread.
+steps of gradient descent, and the new weights label the image, and others, again. What training does to the
+rest of the image is not known; other pixels therefore hold the layer where it is, as they count with the very
+probabilities the network gives them. A class memory that is read while predicting (MCIBI) takes in the
+labelled pixels, too. How far training will go is not known either: only pixels that flip already with half
+of the change are foreseen to flip. Live weights are never touched. Worker thread.
 
 K classes, C channels, N sampled pixels.
 """
@@ -23,6 +24,7 @@ from torch import Tensor
 from engine.errors import EngineError
 from engine.inspect.labelled import LabelledImage
 from engine.inspect.look import Look
+from engine.inspect.strongest import strongest_enlarged
 from engine.messages import Effect
 from models.base import IGNORE_INDEX
 from models.explanation import Explanation
@@ -30,9 +32,11 @@ from models.explanation import Explanation
 _STEPS = 30
 _PIXELS = 4096
 _ANCHORS = 2048
-_ANCHOR_WEIGHT = 0.5
+_ANCHOR_WEIGHT = 2.0
 _EDGE = 768
 _MOVED = 0.5
+_SURELY = 0.5
+"""Share of the change with which a pixel must flip already to be foreseen."""
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -45,8 +49,8 @@ class LastLayer:
     bias: Tensor
     memory: Tensor | None = None
 
-    def channels(self, look: Look) -> Tensor:
-        """Return what the layer predicts for a look, (h, w) int64 channels, `_EDGE` pixels long at most."""
+    def logits(self, look: Look) -> Tensor:
+        """Return what the layer says of a look, (K, h', w') float32 at the size of the last features."""
         features = _explanation(look).features.float()
         logits = F.conv2d(features, self.weight[:, :, None, None], self.bias)
         if self.memory is not None and look.representations is not None:
@@ -54,11 +58,40 @@ class LastLayer:
             if relearnt is not None:
                 # What the moved memory changes comes on top of what the layer learns.
                 logits = logits + (relearnt.float() - look.logits)
-        height, width = look.image.shape[:2]
-        shrink = min(1.0, _EDGE / max(height, width))
-        frame = (max(1, round(look.frame[0] * shrink)), max(1, round(look.frame[1] * shrink)))
-        whole = F.interpolate(logits, size=frame, mode="bilinear", align_corners=False)[0]
-        return whole[:, : max(1, round(height * shrink)), : max(1, round(width * shrink))].max(dim=0).indices
+        return logits[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Foreseen:
+    """What an update would do to an image, at `_EDGE` pixels at most.
+
+    Attributes:
+        old: (h, w) int64 channel predicted now.
+        new: (h, w) int64 channel after the whole change.
+        flips: (h, w) bool, pixels that have the new channel already after half of it.
+    """
+
+    old: Tensor
+    new: Tensor
+    flips: Tensor
+
+
+def foreseen(look: Look, before: LastLayer, after: LastLayer) -> Foreseen:
+    """Return what flips in an image between two last layers."""
+    with torch.inference_mode():
+        old, new = before.logits(look), after.logits(look)
+        half = torch.lerp(old, new, _SURELY)
+        channels, later, surely = (_strongest(look, logits) for logits in (old, new, half))
+    return Foreseen(old=channels, new=later, flips=(channels != later) & (surely == later))
+
+
+def _strongest(look: Look, logits: Tensor) -> Tensor:
+    """Return the strongest channel of logits (K, h', w') at every pixel shown, (h, w) int64, processor."""
+    height, width = look.image.shape[:2]
+    shrink = min(1.0, _EDGE / max(height, width))
+    frame = (max(1, round(look.frame[0] * shrink)), max(1, round(look.frame[1] * shrink)))
+    size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+    return strongest_enlarged(logits, frame, size).cpu()
 
 
 def present_layer(look: Look) -> LastLayer:
@@ -72,12 +105,11 @@ def learnt_layer(image: LabelledImage) -> LastLayer:
     look = image.look
     layer = present_layer(look)
     with torch.inference_mode():
-        features, labels, weights = _samples(image)
+        features, wanted, weights = _samples(image, layer)
         # The loss curves no more than half the mean squared length of what it is computed from.
         inputs = torch.cat([features, torch.ones(len(features), 1, device=features.device)], dim=1)
         rate = 2.0 / float((inputs.square().sum(dim=1) * weights).sum().clamp(min=1e-6))
         matrix = torch.cat([layer.weight, layer.bias[:, None]], dim=1)
-        wanted = F.one_hot(labels, len(matrix)).float()
         for _ in range(_STEPS):
             wrong = ((inputs @ matrix.T).softmax(dim=1) - wanted) * weights[:, None]
             matrix = matrix - rate * (wrong.T @ inputs)
@@ -117,9 +149,8 @@ def effect(
         annotation: (h, w) int64 channels people labelled at working size, 255 where nobody did; None without.
         learnt: Channels that the update was about: unlabelled pixels that flip to them count as better.
     """
-    with torch.inference_mode():
-        old, new = before.channels(look).cpu(), after.channels(look).cpu()
-    flips = old != new
+    seen = foreseen(look, before, after)
+    old, new, flips = seen.old, seen.new, seen.flips
     towards = torch.isin(new, torch.tensor(sorted(learnt), dtype=torch.int64))
     known = torch.full_like(old, IGNORE_INDEX)
     if annotation is not None:
@@ -135,7 +166,7 @@ def effect(
         image_id=look.image_id,
         better=_frozen(better.numpy()),
         worse=_frozen(worse.numpy()),
-        label_map=_frozen(index_of[new.numpy()]),
+        label_map=_frozen(index_of[torch.where(flips, new, old).numpy()]),
     )
 
 
@@ -147,27 +178,34 @@ def to_learn(image: LabelledImage) -> set[int]:
     return set(np.unique(image.channels[wrong if wrong.any() else labelled]).tolist())
 
 
-def _samples(image: LabelledImage) -> tuple[Tensor, Tensor, Tensor]:
-    """Return features (N, C), channels (N,) and weights (N,), which sum to 1 plus the anchors' weight."""
+def _samples(image: LabelledImage, layer: LastLayer) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features (N, C), probabilities wanted (N, K) and weights (N,).
+
+    Labelled pixels want their class, anchors what the layer says now: they pull only once it says otherwise.
+    The weights of either sum to 1 and `_ANCHOR_WEIGHT`.
+    """
     look = image.look
     rng = np.random.default_rng(0)
     rows, columns = np.nonzero(image.channels != IGNORE_INDEX)
     chosen = rng.permutation(len(rows))[:_PIXELS]
-    labels = torch.from_numpy(image.channels[rows[chosen], columns[chosen]])
     features = _features_at(look, rows[chosen], columns[chosen])
+    labels = torch.from_numpy(image.channels[rows[chosen], columns[chosen]]).to(features.device)
     others = np.flatnonzero((image.channels == IGNORE_INDEX).ravel())
     picked = rng.permutation(len(others))[:_ANCHORS]
-    there = np.unravel_index(others[picked], image.channels.shape)
-    anchors = _features_at(look, there[0], there[1])
-    anchored = look.channels[torch.from_numpy(there[0]), torch.from_numpy(there[1])].to(labels.device)
-    device = features.device
+    anchors = _features_at(look, *np.unravel_index(others[picked], image.channels.shape))
+    wanted = torch.cat(
+        [
+            F.one_hot(labels, len(layer.weight)).float(),
+            (anchors @ layer.weight.T + layer.bias).softmax(dim=1),
+        ]
+    )
     weights = torch.cat(
         [
             torch.full((len(labels),), 1.0 / max(1, len(labels))),
-            torch.full((len(anchored),), _ANCHOR_WEIGHT / max(1, len(anchored))),
+            torch.full((len(anchors),), _ANCHOR_WEIGHT / max(1, len(anchors))),
         ]
     )
-    return torch.cat([features, anchors]), torch.cat([labels, anchored]).to(device), weights.to(device)
+    return torch.cat([features, anchors]), wanted, weights.to(features.device)
 
 
 def _features_at(look: Look, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:

@@ -13,8 +13,8 @@ Then:
 - doubt: rank correlation (Spearman) with true errors of entropy, margin and flicker over checkpoints;
 - cards: how far contributions that should add up miss the margin, and deletions a head that runs anew;
 - shift: masks moved by two pixels against masks that were not, area under the ROC curve;
-- preview: a stroke is put on the largest error of a held-out image; of the pixels that flip in that image
-  when the network really trains with it, the share whose margin the preview moved the same way.
+- preview: a stroke is put on the largest error of a held-out image; of the pixels foreseen to flip there, the
+  share whose margin really moves that way when the network trains with it (`inspection_preview`).
 
 Images come at half their size, those with moved masks whole; everything else is the product's. Budgets count
 steps.
@@ -31,12 +31,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, Provenance
 from engine.inspect.calibration import cross_fitted, reliability
-from engine.inspect.effect import LastLayer, learnt_layer, present_layer
 from engine.inspect.explain import explain
 from engine.inspect.label_shift import label_shift
 from engine.inspect.labelled import LabelledImage, Stroke, memory_of, strokes_of
@@ -56,10 +54,11 @@ from models.base import SegmentationModel
 from models.build import build_loss, build_model
 from models.configs import LossConfig
 from models.cost import without_weights
-from models.explanation import Explanation
 from models.presets import PRESETS
 from tests.bench.inspection_budget import Budget, training
-from tests.bench.inspection_scenes import Labels, Scene, correction, read_labels, scenes, strokes
+from tests.bench.inspection_preview import preview
+from tests.bench.inspection_scenes import Labels, Scene, read_labels, scenes, strokes
+from tests.bench.learning_summary import interval
 from tests.bench.learning_table import class_table, seeds
 
 CPU = torch.device("cpu")
@@ -91,8 +90,8 @@ class Study:
         model, loss = self._network(network, seed)
         self.rate = 1.5e-3 if budget.checkpoint is None else 3e-4
         config = training(budget.steps, seed, budget.crop, self.rate)
-        self.pool = Pool(self._layers, self.classes, config.crop, 2**30, read_pixels=self._pixels, seed=seed)
-        for _ in self.pool.fill([self._item(scene, Split.TRAIN) for scene in self.trained]):
+        self.pool = Pool(self._layers, self.classes, config.crop, 2**30, read_pixels=self.pixels, seed=seed)
+        for _ in self.pool.fill([self.item(scene, Split.TRAIN) for scene in self.trained]):
             pass
         self.loss = build_loss(loss)
         self.trainer = Trainer(model, self.loss, config, self.classes, self.pool, CPU)
@@ -122,14 +121,19 @@ class Study:
     def _find(self, name: str) -> Scene:
         return next(scene for scene in (*self.trained, *self.held_out) if scene.name == name)
 
-    def _pixels(self, path: Path) -> NDArray[np.uint8]:
+    def pixels(self, path: Path) -> NDArray[np.uint8]:
+        """Read the picture of a scene."""
         return self._find(path.name).image
 
     def _layers(self, item: PoolItem) -> Layers:
-        painted = self.painted[item.image_id]
+        return self.layers_of(self.painted[item.image_id])
+
+    def layers_of(self, painted: Labels) -> Layers:
+        """Return labels and who made them: they are strokes."""
         return painted, np.where(painted == UNLABELLED, 0, Provenance.STROKE).astype(np.uint8)
 
-    def _item(self, scene: Scene, split: Split) -> PoolItem:
+    def item(self, scene: Scene, split: Split) -> PoolItem:
+        """Return what the pool knows of a scene."""
         height, width = scene.truth.shape
         return PoolItem(
             image_id=scene.name, image_path=scene.name, size=(height, width), split=split, revision=0
@@ -144,7 +148,7 @@ class Study:
     def labelled(self, scene: Scene, look: Look, labels: Labels) -> LabelledImage:
         """Return a scene with labels on it, as the finder and the preview want it."""
         return LabelledImage(
-            item=self._item(scene, Split.TRAIN),
+            item=self.item(scene, Split.TRAIN),
             look=look,
             channels=labels.astype(np.int64),
             label_map=labels,
@@ -225,36 +229,6 @@ class Study:
         ahead = np.greater.outer(np.array(moved), np.array(still))
         return {"shift AUC": float(ahead.mean()), "shift direction right": directions / len(still)}
 
-    def preview(self) -> dict[str, float]:
-        """Share of the pixels that really flip whose margin the preview moved the same way."""
-        agreed = flipped = 0
-        foreseen = right_way = 0
-        for scene in self.held_out[: self.budget.previewed]:
-            look = self.look(scene)
-            stroke = correction(scene, look.channels.numpy())
-            if stroke is None:
-                continue
-            image = self.labelled(scene, look, stroke)
-            change = _logits(learnt_layer(image), look) - _logits(present_layer(look), look)
-            before, after = self._trained_with(scene, look, stroke)
-            old, new = before.argmax(dim=0), after.argmax(dim=0)
-            truly = old != new
-            moves = change.gather(0, new[None])[0] - change.gather(0, old[None])[0]
-            agreed += int((moves[truly] > 0).sum())
-            flipped += int(truly.sum())
-            virtual = (before + change).argmax(dim=0)
-            said = virtual != old
-            real = after - before
-            towards = real.gather(0, virtual[None])[0] - real.gather(0, old[None])[0]
-            right_way += int((towards[said] > 0).sum())
-            foreseen += int(said.sum())
-        return {
-            "pixels that flipped": flipped,
-            "preview sign agreement on them": agreed / max(1, flipped),
-            "pixels foreseen": foreseen,
-            "of these moved as foreseen": right_way / max(1, foreseen),
-        }
-
     def cards(self) -> dict[str, float]:
         """Return how far cards are from what they say of themselves, over a grid of pixels of some scenes."""
         margins, deletions, shares = [0.0], [0.0], [0.0]
@@ -290,37 +264,6 @@ class Study:
         here = at(lost, fresh.place(card.y, card.x), fresh.frame)
         return abs(float(here[channels[0]] - here[channels[1]]) - part.value)
 
-    def _trained_with(self, scene: Scene, look: Look, stroke: Labels) -> tuple[torch.Tensor, torch.Tensor]:
-        """Train on with a stroke as the product does, then go back; logits before and after, (K, h, w)."""
-        kept = copy.deepcopy(self.model.state_dict())
-        model = copy.deepcopy(self.model)
-        config = training(self.budget.preview_steps * 4, 1, self.budget.crop, self.rate)
-        painted, self.painted = self.painted, {**self.painted, scene.name: stroke}
-        pool = Pool(self._layers, self.classes, config.crop, 2**30, read_pixels=self._pixels, seed=1)
-        items = [self._item(one, Split.TRAIN) for one in (*self.trained, scene)]
-        for _ in pool.fill(items):
-            pass
-        pool.update(items[-1])
-        trainer = Trainer(model, self.loss, config, self.classes, pool, CPU)
-        for _ in range(self.budget.preview_steps):
-            trainer.step()
-        self.painted = painted
-        before = look.enlarged(look.logits)
-        snapshot = Snapshot(
-            model=model.eval().requires_grad_(False), classes=self.classes, step=1, device=CPU
-        )
-        later = look_at(snapshot, scene.name, scene.image)
-        self.model.load_state_dict(kept)
-        return before, later.enlarged(later.logits)
-
-
-def _logits(layer: LastLayer, look: Look) -> torch.Tensor:
-    explanation = look.explanation
-    if not isinstance(explanation, Explanation):
-        raise TypeError("this network keeps no features of its last layer")
-    logits = F.conv2d(explanation.features.float(), layer.weight[:, :, None, None], layer.bias)[0]
-    return look.enlarged(logits)
-
 
 def _spearman(values: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
     if wrong.all() or not wrong.any() or float(np.ptp(values)) == 0.0:
@@ -340,7 +283,7 @@ FIGURES: Mapping[str, Callable[[Study], dict[str, float]]] = {
     "doubt": Study.doubt,
     "slips": Study.slips,
     "shift": Study.shift,
-    "preview": Study.preview,
+    "preview": preview,
 }
 
 
@@ -370,6 +313,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             table[-1] |= found
             for title, value in found.items():
                 print(f"{title:44} {value:.4g}", flush=True)
+    for title in table[0] if len(table) > 1 else ():
+        if title not in {"network", "seed"}:
+            mean = interval([row[title] for row in table])
+            print(f"{title:44} {mean.mean:.4g} ± {mean.half:.2g} ({mean.count} draws)")
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(table, indent=1))
 

@@ -38,7 +38,7 @@ def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -
     answers.what_if(exact=False)
     desk.settle()
     assert page.without.text().startswith("Without sky, road, about 50 % would change. A rough answer")
-    assert desk.window.inspect.laid_name.text().endswith("about 50 % changes (rough, exact follows)")
+    assert desk.window.inspect.laid_name.text() == "Roughly, without sky, road: 50 % changes"
     assert "what_if_ready" in desk.window.inspect.probe.waiting
     answers.what_if()
     desk.settle()
@@ -169,6 +169,7 @@ def test_the_effect_of_a_stroke_is_shown_before_it_is_learnt(desk: Desk) -> None
     assert [name for name, _ in asked.pinned] == ["image_01.png", "image_02.png"]
     answers.effect()
     desk.settle()
+    assert page.state.text() == "13 % of this image would clearly flip."
     assert [(bar.name, bar.text) for bar in page.counts.bars] == [
         ("towards labels", "10 %"),
         ("against labels", "3.3 %"),

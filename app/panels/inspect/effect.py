@@ -23,6 +23,10 @@ from engine.project.manifest import Split
 BETTER, WORSE = (0, 158, 115), (213, 94, 0)
 """Green and red that colour-blind people tell apart."""
 LAID, FLIPS = "effect", "candidate flips"
+ABOUT = (
+    "Only what flips already with half of the step is shown. Training moves most of it this way, and flips "
+    "other pixels for reasons of its own."
+)
 WAIT_MS = 700
 PINNED = 3
 
@@ -33,7 +37,7 @@ class EffectPage(Page):
     name: ClassVar[str] = "effect"
     title: ClassVar[str] = "Effect"
     meaning: ClassVar[str] = (
-        "What would flip if the newest stroke were learnt: green towards labels, red against them."
+        "What would clearly flip if the newest stroke were learnt: green towards labels, red against them."
     )
     lays: ClassVar[str] = LAID
 
@@ -48,8 +52,10 @@ class EffectPage(Page):
         self._grid = QGridLayout()
         self._grid.setSpacing(6)
         section(self.body, "Effect of the newest stroke", self.preview)
+        self.about = wrapped(ABOUT, kind="muted")
         self.body.addWidget(self.state)
         self.body.addWidget(self.counts)
+        self.body.addWidget(self.about)
         self.body.addLayout(self._grid)
         self.check = QPushButton("Check")
         self.check.setToolTip("Compare the network in training with the pixels people fixed.")
@@ -137,10 +143,10 @@ class EffectPage(Page):
         better, worse = int(effect.better.sum()), int(effect.worse.sum())
         total = effect.better.size
         if not better and not worse:
-            self.state.setText("Nothing would flip in this image.")
+            self.state.setText("Nothing would clearly flip in this image.")
             self.counts.set_bars(())
             return
-        self.state.setText(f"{percent((better + worse) / total)} of this image would flip.")
+        self.state.setText(f"{percent((better + worse) / total)} of this image would clearly flip.")
         self.counts.set_bars(
             [
                 Bar("towards labels", (QColor(*BETTER),), better / total, percent(better / total)),

@@ -273,8 +273,8 @@ class RelationsPage(Page):
             names = ", ".join(self.probe.class_name(index) for index in answer.deleted)
             share = percent(float((ready.label_map != answer.label_map).mean()))
             overlay = ChangeOverlay(ready.label_map, answer.label_map, class_colors(self.probe.classes))
-            about = f"{share} changes" if answer.exact else f"about {share} changes (rough, exact follows)"
-            self.probe.lay(Laid(WHAT_IF, f"Without {names}: {about}", overlay))
+            without = "Without" if answer.exact else "Roughly, without"
+            self.probe.lay(Laid(WHAT_IF, f"{without} {names}: {share} changes", overlay))
 
     def _change(self, pair: tuple[int, int], count: int, total: int) -> Bar:
         before, after = (self.probe.class_name(index) for index in pair)
