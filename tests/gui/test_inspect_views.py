@@ -54,6 +54,25 @@ def test_a_click_on_a_row_shows_what_the_image_would_be_without_it(desk: Desk) -
     assert page.changes.bars == ()
 
 
+def test_a_what_if_is_asked_again_when_the_weights_went_on(desk: Desk) -> None:
+    answers = opened(desk, "relations")
+    page, probe = desk.window.inspect.page, desk.window.inspect.probe
+    page.matrix.row_chosen.emit(2)
+    answers.what_if()
+    desk.settle()
+    asked = len(desk.session.worker.of(DeleteRepresentations))
+    probe.look()
+    assert page.without.text().endswith("computing…")
+    answers.look()
+    desk.settle()
+    assert len(desk.session.worker.of(DeleteRepresentations)) == asked + 1
+    answers.what_if()
+    answers.look()
+    desk.settle()
+    assert page.without.text().startswith("Without road, 2,400 pixels")
+    assert len(desk.session.worker.of(DeleteRepresentations)) == asked + 1
+
+
 def test_the_matrix_is_sorted_by_strength_or_by_a_column_and_read_with_the_keys(desk: Desk) -> None:
     opened(desk, "relations")
     page = desk.window.inspect.page

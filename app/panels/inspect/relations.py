@@ -81,6 +81,7 @@ class RelationsPage(Page):
         self.picker.chosen.connect(self._toggle_channel)
         self.reset.clicked.connect(lambda: self._delete(frozenset()))
         probe.bridge.what_if_ready.connect(lambda _event: self._lay_answer())
+        probe.bridge.inspection_ready.connect(lambda _event: self._ask_anew())
         probe.bridge.current_changing.connect(self._forget)
         probe.bridge.session_changed.connect(self._forget)
         probe.bridge.classes_changed.connect(self._forget)
@@ -88,6 +89,11 @@ class RelationsPage(Page):
     def _forget(self) -> None:
         self.deleted = frozenset()
         self._shown = None
+
+    def _ask_anew(self) -> None:
+        """Ask the same what-if of a new look: the answer of the old weights went with them."""
+        if self.deleted and self.probe.is_active and self.probe.what_if is None:
+            self.probe.delete(self.deleted)
 
     # --- what is known ----------------------------------------------------------------------------------
 
