@@ -67,6 +67,22 @@ class Enlarged:
         return resize(self.small, self.size)
 
 
+class FoundLosses:
+    """Where a cross-entropy leaves the losses of pixels, which it finds anyway, for who needs them later."""
+
+    def __init__(self) -> None:
+        self._target: Tensor | None = None
+        self._losses: Tensor | None = None
+
+    def keep(self, target: Tensor, losses: Tensor) -> None:
+        """Remembers (B, H, W) losses of a (B, H, W) target, without gradient, 0 where nothing is known."""
+        self._target, self._losses = target, losses
+
+    def of(self, target: Tensor) -> Tensor | None:
+        """Returns the losses (B, H, W) of this very tensor; None where nobody found them."""
+        return self._losses if self._target is target else None
+
+
 class _Logits:
     """The attribute `SegmentationOutput.logits`: as given, or enlarged by whoever reads it."""
 
@@ -94,6 +110,8 @@ class SegmentationOutput:
             have nothing to explain.
         small_logits: (B, K, h, w) float, of which `logits` are the bilinear enlargement and nothing else, so
             that a loss may enlarge them band by band; None where a network does not say.
+        found_losses: where the cross-entropy of `small_logits` leaves its losses of pixels; None where the
+            network has no use for them.
     """
 
     logits: _Logits = _Logits()
@@ -101,6 +119,7 @@ class SegmentationOutput:
     inspection: Mapping[str, InspectionView] = field(default_factory=dict)
     explanation: Explanation | None = None
     small_logits: Tensor | None = None
+    found_losses: FoundLosses | None = None
 
     def for_pixels(self) -> Tensor:
         """Returns small logits where there are any, else full ones, for losses that enlarge them."""

@@ -184,8 +184,10 @@ def _tiles(values: Tensor, transform: _Transform) -> Tensor:
     down, across = transform.matrix(values), _across(transform, width, values.dtype)
     across = across.expand(height, -1, -1)
     tiles = values.new_empty(_REACH, _REACH, batch, tall, wide * channels)
-    lines = values.new_zeros(_EDGE * (tall - 1) + transform.reach, _REACH * wide, channels)
+    lines = values.new_empty(_EDGE * (tall - 1) + transform.reach, _REACH * wide, channels)
     known = lines[transform.before : transform.before + height]
+    lines[: transform.before].zero_()
+    lines[transform.before + height :].zero_()
     for image in range(batch):
         torch.bmm(across, values[image].permute(1, 2, 0), out=known)
         for row, part in _rows(lines, transform):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from models.base import IGNORE_INDEX
 from models.blocks import resize
-from models.losses.enlarged_entropy import enlarged_cross_entropy
+from models.losses.enlarged_entropy import enlarged_sum
+from models.output import FoundLosses
 from models.processes import summed
 
 
@@ -64,7 +65,13 @@ class CrossEntropy(nn.Module):
         weights = [known[index] if index < len(known) else 1.0 for index in indices]
         self.class_weights = torch.tensor(weights, dtype=torch.float32, device=self.class_weights.device)
 
-    def forward(self, logits: Tensor, target: Tensor, trust: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        trust: Tensor | None = None,
+        found: FoundLosses | None = None,
+    ) -> Tensor:
         """Returns the loss, a float32 scalar.
 
         Args:
@@ -74,13 +81,14 @@ class CrossEntropy(nn.Module):
             target: (B, H, W) int64, 0..K-1 and 255 for ignored pixels.
             trust: (B, H, W) floating point, how much each pixel counts, at least 0; None for all alike. The
                 mean is weighted, so that trusting all pixels half changes nothing.
+            found: where to leave the losses of pixels, if they are found one by one; None for nowhere.
         """
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
         labelled = target != IGNORE_INDEX
         if logits.shape[-2:] != target.shape[-2:]:
             if self.label_smoothing == 0.0:
-                return self._enlarged(logits, target, labelled, trust)
+                return self._enlarged(logits, target, labelled, trust, found)
             logits = resize(logits, target.shape[-2:])
         if trust is not None:
             return self._trusted(logits, target, labelled, trust)
@@ -101,13 +109,23 @@ class CrossEntropy(nn.Module):
         # Without a labelled pixel, or with weights of 0 only, both sums are exactly 0.
         return _quotient((losses * weights).sum(), summed(below.sum().to(losses.dtype)))
 
-    def _enlarged(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor | None) -> Tensor:
+    def _enlarged(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        labelled: Tensor,
+        trust: Tensor | None,
+        found: FoundLosses | None,
+    ) -> Tensor:
         counts = labelled.to(logits.dtype) if trust is None else trust.to(logits.dtype) * labelled
         if self.class_balance or self.class_weights is not None:
             counts = counts * self._pixel_weights(target, labelled, logits.shape[1]).to(counts.dtype)
         by_count = self.divide_by_count and trust is None
         weight = summed((labelled.to(counts.dtype) if by_count else counts).sum())
-        return _quotient(enlarged_cross_entropy(logits, target, counts), weight)
+        total, each = enlarged_sum(logits, target, counts)
+        if found is not None:
+            found.keep(target, each)
+        return _quotient(total, weight)
 
     def _trusted(self, logits: Tensor, target: Tensor, labelled: Tensor, trust: Tensor) -> Tensor:
         losses = F.cross_entropy(

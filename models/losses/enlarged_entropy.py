@@ -31,22 +31,26 @@ class _WeightedSum(torch.autograd.Function):
     """Sum over pixels of weight times cross-entropy; the gradient is computed with it."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Returns a scalar of the logits' precision."""
+    def forward(ctx: Any, logits: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `enlarged_sum` returns, but at all pixels."""
         total = logits.new_zeros(())
         found = torch.zeros_like(logits)
+        each = logits.new_empty(target.shape)
         for strip in _strips(logits, target):
             counts = strip.part(weights).to(logits.dtype)
             gradient = torch.zeros_like(strip.wide)
+            there = strip.part(each)
             for rows, cells, shares, scores in strip.bands():
                 weight, places = counts[rows, :, None], strip.target[rows, :, None]
                 losses, parts, whole = _losses(scores, places, strip.reach)
+                there[rows] = losses[:, :, 0]
                 total += (losses * weight).sum()
                 change = parts.mul_(weight / whole).scatter_add_(2, places, -weight)
                 gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
             found[strip.images, ..., strip.cells] += (gradient @ strip.across).permute(1, 2, 0, 3)
         ctx.save_for_backward(found)
-        return total
+        ctx.mark_non_differentiable(each)
+        return total, each
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
@@ -202,17 +206,23 @@ def _losses(logits: Tensor, places: Tensor, reach: _Reach) -> tuple[Tensor, Tens
     return total.log() - chosen, shares, total
 
 
-def enlarged_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Returns the sum over pixels of weight times cross-entropy, a scalar.
+def enlarged_sum(logits: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums weight times cross-entropy over pixels.
 
     Args:
         logits: (B, K, h, w) float32 or float64, enlarged to the target in effect.
         target: (B, H, W) int64, 0..K-1; other values where `weights` is 0.
         weights: (B, H, W) floating point or bool, 0 where nothing is known.
+
+    Returns:
+        The sum, a scalar, and the cross-entropy of every pixel, (B, H, W) without gradient and 0 where
+        nothing is known.
     """
     with as_given(logits):
-        result: Tensor = _WeightedSum.apply(logits, target, weights)
-    return result
+        total: Tensor
+        each: Tensor
+        total, each = _WeightedSum.apply(logits, target, weights)
+        return total, each * (target < logits.shape[1])
 
 
 @torch.no_grad()

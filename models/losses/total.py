@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.blocks import resize
 from models.losses.cross_entropy import CrossEntropy
-from models.output import SegmentationOutput
+from models.output import FoundLosses, SegmentationOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,8 @@ class TotalLoss(nn.Module):
         values: dict[str, Tensor] = {}
         for term in self.terms:
             if term.weight:
-                values |= _weighted(term, _logits_for(term.loss, output), target, trust)
+                logits = _logits_for(term.loss, output)
+                values |= _weighted(term, logits, target, trust, output.found_losses)
         return values | self._auxiliary_terms(output.auxiliary_logits, target, trust)
 
     def _auxiliary_terms(
@@ -100,14 +101,16 @@ def _sized_for(loss: nn.Module, logits: Tensor, target: Tensor) -> Tensor:
     return logits if isinstance(loss, CrossEntropy) else resize(logits, target.shape[-2:])
 
 
-def _value(loss: nn.Module, logits: Tensor, target: Tensor, trust: Tensor | None) -> Any:
-    if trust is not None and isinstance(loss, CrossEntropy):
-        return loss(logits, target, trust)
-    return loss(logits, target)
+def _value(
+    loss: nn.Module, logits: Tensor, target: Tensor, trust: Tensor | None, found: FoundLosses | None = None
+) -> Any:
+    return loss(logits, target, trust, found) if isinstance(loss, CrossEntropy) else loss(logits, target)
 
 
-def _weighted(term: WeightedLoss, logits: Tensor, target: Tensor, trust: Tensor | None) -> dict[str, Tensor]:
-    value: Tensor | Mapping[str, Tensor] = _value(term.loss, logits, target, trust)
+def _weighted(
+    term: WeightedLoss, logits: Tensor, target: Tensor, trust: Tensor | None, found: FoundLosses | None
+) -> dict[str, Tensor]:
+    value: Tensor | Mapping[str, Tensor] = _value(term.loss, logits, target, trust, found)
     if isinstance(value, Tensor):
         return {term.name: term.weight * value}
     return {f"{term.name}: {part}": term.weight * scalar for part, scalar in value.items()}

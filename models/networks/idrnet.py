@@ -37,7 +37,7 @@ from models.grouping import Groups, group, group_vectors, spread
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
 from models.inspection import InspectionKind
 from models.losses.enlarged_entropy import enlarged_losses
-from models.output import Enlarged, InspectionView, SegmentationOutput
+from models.output import Enlarged, FoundLosses, InspectionView, SegmentationOutput
 from models.pointwise import pointwise
 from models.refinement import ClassRefiner, PixelRefiner
 from models.relation import ClassRelations
@@ -225,6 +225,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             explanation=self._explanation(read, padded, prepared, fixed, mask) if inspect else None,
             features=prepared.features.detach(),
             small_logits=small,
+            found_losses=None if deleted is None else FoundLosses(),
             deleted=deleted,
             logits_without=without,
         )
@@ -254,7 +255,9 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         labels = pad_target(target)
         if output.deleted is not None and output.logits_without is not None:
             without = enlarged_losses(output.logits_without, labels)[..., : size[0], : size[1]]
-            relations.update(output.deleted, target, enlarged_losses(output.for_pixels(), target), without)
+            found = None if output.found_losses is None else output.found_losses.of(target)
+            losses = enlarged_losses(output.for_pixels(), target) if found is None else found
+            relations.update(output.deleted, target, losses, without)
         relations.update_vectors(output.features, labels)
 
     def _auxiliary(self, stage: Tensor, coarse: Tensor, padded: Tensor, image: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from models.blocks import resize
 from models.losses import enlarged_entropy
 from models.losses.cross_entropy import CrossEntropy
-from models.losses.enlarged_entropy import _Reach, enlarged_cross_entropy, enlarged_losses
+from models.losses.enlarged_entropy import _Reach, enlarged_losses, enlarged_sum
 
 SIZES = [((5, 7), (40, 56)), ((4, 4), (33, 29)), ((1, 3), (32, 17)), ((6, 6), (9, 13))]
 VARIANTS = {
@@ -39,14 +39,15 @@ def test_values_and_gradients_are_those_of_enlarging_first(
 ) -> None:
     logits, target = example(cells, pixels)
     weights = torch.rand(target.shape, dtype=torch.float64) * (target != 255)
-    found = enlarged_cross_entropy(logits, target, weights)
+    found, losses = enlarged_sum(logits, target, weights)
     each = F.cross_entropy(resize(logits, pixels), target, ignore_index=255, reduction="none")
     expected = (each * weights).sum()
     # Positions of pixels are float32, as everywhere where features are enlarged in effect.
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
     (gradient,) = torch.autograd.grad(3 * found, logits)
     torch.testing.assert_close(gradient, torch.autograd.grad(3 * expected, logits)[0], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(enlarged_losses(logits, target), each.detach(), rtol=1e-5, atol=1e-6)
+    for pixels_losses in (losses, enlarged_losses(logits, target)):
+        torch.testing.assert_close(pixels_losses, each.detach(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -61,18 +62,20 @@ def test_however_far_logits_reach(scale: float, far: float, reach: _Reach) -> No
     logits.requires_grad_()
     target = torch.randint(0, 9, (2, 40, 56), generator=generator)
     assert enlarged_entropy._settled(logits.detach())[1] is reach
-    found = enlarged_cross_entropy(logits, target, torch.ones(target.shape))
+    found, losses = enlarged_sum(logits, target, torch.ones(target.shape))
+    assert not losses.requires_grad
     each = F.cross_entropy(resize(logits.double(), (40, 56)), target, reduction="none")
     torch.testing.assert_close(found.double(), each.sum(), rtol=1e-6, atol=0)
     (gradient,) = torch.autograd.grad(found, logits)
     torch.testing.assert_close(gradient, torch.autograd.grad(each.sum(), logits)[0], rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(enlarged_losses(logits, target).double(), each, rtol=1e-5, atol=1e-5)
+    for pixels_losses in (losses, enlarged_losses(logits, target)):
+        torch.testing.assert_close(pixels_losses.double(), each.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_those_of_differences() -> None:
     logits, target = example((3, 2), (11, 9))
     weights = torch.rand(target.shape, dtype=torch.float64) * (target != 255)
-    assert torch.autograd.gradcheck(lambda values: enlarged_cross_entropy(values, target, weights), logits)
+    assert torch.autograd.gradcheck(lambda values: enlarged_sum(values, target, weights)[0], logits)
 
 
 def test_logits_far_apart_give_finite_losses_and_gradients() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from models.base import IGNORE_INDEX
 from models.blocks import MINIMUM_SIZE
-from models.build import build_model
+from models.build import build_loss, build_model
+from models.configs import CrossEntropyConfig
 from models.context_configs import ContextKind
 from models.described import ConfigError
 from models.grouping import group, group_vectors, spread
@@ -18,6 +19,7 @@ from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace,
 from models.idrnet_presets import (
     tiny_idrnet,
 )
+from models.losses.enlarged_entropy import enlarged_losses
 from models.networks.idrnet import Idrnet, IdrnetOutput
 from models.refinement import ClassRefiner, PixelRefiner
 from tests.support import slow_relations as slow
@@ -184,6 +186,27 @@ def test_observing_is_the_update_of_the_relations(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(losses, cross_entropy.detach())
     assert losses.shape == without.shape == target.shape
     assert (losses != without).any()
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_what_the_loss_has_found_is_not_computed_again(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless another target is observed than the loss was told."""
+    model = build().train()
+    image, target = batch()
+    output: IdrnetOutput = model(image)
+    build_loss(CrossEntropyConfig())(output, target)
+    asked: list[Tensor] = []
+    seen: list[tuple[Tensor, ...]] = []
+
+    def losses_of(logits: Tensor, labels: Tensor) -> Tensor:
+        asked.append(logits)
+        return enlarged_losses(logits, labels)
+
+    monkeypatch.setattr("models.networks.idrnet.enlarged_losses", losses_of)
+    monkeypatch.setattr(type(model.context.relations), "update", lambda self, *given: seen.append(given))
+    model.observe(output, target if same else target.clone(), 0.1)
+    assert len(asked) == (1 if same else 2)
+    torch.testing.assert_close(seen[0][2], enlarged_losses(output.for_pixels().detach(), target))
 
 
 def test_small_images_are_padded_and_the_padding_teaches_nothing() -> None:
