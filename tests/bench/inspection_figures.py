@@ -15,6 +15,7 @@ Then:
 - shift: masks moved by two pixels against masks that were not, area under the ROC curve;
 - preview: a stroke is put on the largest error of a held-out image; of the pixels foreseen to flip there, the
   share whose margin really moves that way when the network trains with it (`inspection_preview`).
+- rough: how near a rough what-if is to the exact one (SPGNet).
 
 Images come at half their size, those with moved masks whole; everything else is the product's. Budgets count
 steps.
@@ -57,6 +58,7 @@ from models.cost import without_weights
 from models.presets import PRESETS
 from tests.bench.inspection_budget import Budget, training
 from tests.bench.inspection_preview import preview
+from tests.bench.inspection_rough import rough
 from tests.bench.inspection_scenes import Labels, Scene, read_labels, scenes, strokes
 from tests.bench.learning_summary import interval
 from tests.bench.learning_table import class_table, seeds
@@ -284,6 +286,7 @@ FIGURES: Mapping[str, Callable[[Study], dict[str, float]]] = {
     "slips": Study.slips,
     "shift": Study.shift,
     "preview": preview,
+    "rough": rough,
 }
 
 

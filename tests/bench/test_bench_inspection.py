@@ -17,8 +17,14 @@ on average: 1160 groups, off by 1.1e-5 of 4.6e-3, 8 of a million pixels of anoth
 million pixels included; the look takes 290 MiB at most beyond the process before it, the what-if none.
 """
 
+import ast
+import inspect
+import math
 import statistics
+import sys
+import textwrap
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +40,7 @@ from engine.inspect.look import Look, look_at
 from engine.inspect.snapshot import WORKING_PIXELS, Snapshot
 from engine.inspect.what_if import what_if
 from models.build import build_model
+from models.catalog import MODELS
 from models.cost import without_weights
 from models.presets import PRESETS
 from tests.support.learning import make_project
@@ -114,3 +121,65 @@ def test_nobody_asking_costs_nothing(tmp_path: Path) -> None:
     ratio = statistics.median(one / other for one, other in pairs)
     print(f"refresh with the desk : without it = {ratio:.3f}")
     assert ratio < 1.05
+
+
+class _Nobody:
+    """In the place of the desk that answers questions: a program that knows none."""
+
+    is_busy = False
+
+
+class _Without(ast.NodeTransformer):
+    """Takes everything out of a function that runs only when it is asked to `inspect`."""
+
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        return node.orelse or None if _asks(node.test) else node
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        self.generic_visit(node)
+        return node.orelse if _asks(node.test) else node
+
+
+def _asks(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "inspect"
+
+
+def forward_without_inspection(network: torch.nn.Module) -> Callable[..., Any]:
+    """Compile a network's `forward` as if nobody had ever wanted to look inside."""
+    source = textwrap.dedent(inspect.getsource(type(network).forward))
+    tree = ast.fix_missing_locations(_Without().visit(ast.parse(source)))
+    taken_out = source.count("if inspect") - ast.unparse(tree).count("if inspect")
+    assert taken_out == source.count("if inspect") > 0
+    known: dict[str, Any] = {}
+    exec(compile(tree, "forward", "exec"), vars(sys.modules[type(network).__module__]), known)
+    return types.MethodType(known["forward"], network)
+
+
+@pytest.mark.parametrize("name", ["idrnet", "mcibi", "spgnet"])
+def test_a_step_costs_what_it_costs_without_inspection(tmp_path: Path, name: str) -> None:
+    """Steps of the worker as it is and as if there were no inspection, turn about, in both orders."""
+    desk = Desk(make_project(tmp_path))
+    desk.open(network=next(spec for spec in MODELS if spec.name == name).tiny())
+    desk.start(QUIET)
+    desk.work(5)
+    work: Any = desk.loop._work
+    trained = work._run.trainer._model
+    ways = {
+        False: (work._inspection, trained.forward),
+        True: (_Nobody(), forward_without_inspection(trained)),
+    }
+
+    def step(without: bool) -> float:
+        work._inspection, trained.forward = ways[without]
+        return seconds(desk.work)
+
+    logs = []
+    for number in range(200):
+        times = {without: step(without) for without in ((False, True) if number % 2 else (True, False))}
+        logs.append(math.log(times[False] / times[True]))
+    logs.sort()
+    # The median's interval by ranks: others who share the core make a few steps much longer.
+    low, middle, high = (math.exp(logs[place]) for place in (86, 100, 113))
+    print(f"{name}: step with inspection : without = {middle:.3f} ({low:.3f} to {high:.3f}, 200 pairs)")
+    assert low < 1.02
