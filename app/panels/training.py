@@ -56,8 +56,10 @@ _WORTH_WHY = (
     "Read off the curve of mIoU on the held-out images against the time you worked; long pauses do not count."
 )
 _SHOWN_WHY = {
-    PredictionSource.QUICK: "A quick model learns from every stroke at once. The network takes over when it "
-    "is right more often about what you painted.",
+    PredictionSource.QUICK: "A quick model learns from every stroke at once. The network gets its say when "
+    "that suits what you painted better.",
+    PredictionSource.JOINT: "The quick model, which learns from every stroke at once, and the network "
+    "predict together. The network's share grows as that suits what you painted better.",
     PredictionSource.NETWORK: "The network predicts what you see.",
     PredictionSource.MEMORY: "The network predicts what you see; its class memory knows your newest strokes.",
 }
@@ -301,6 +303,8 @@ def shown_name(prediction: Prediction) -> str:
     match prediction.source:
         case PredictionSource.QUICK:
             return "quick model"
+        case PredictionSource.JOINT:
+            return f"quick model and network, step {prediction.step:,}"
         case PredictionSource.NETWORK:
             return f"network, step {prediction.step:,}"
         case PredictionSource.MEMORY:

@@ -99,7 +99,7 @@ def _with_crf(
 
     config = CrfConfig(iterations=arguments.crf)
     predictor = network.predictor.refined_by(
-        lambda image, probabilities: refined(image, probabilities, config)
+        lambda image, probabilities, _box: refined(image, probabilities, config)
     )
     start = time.perf_counter()
     with Bar("With a dense CRF", len(preview.matched)) as bar:

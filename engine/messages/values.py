@@ -39,13 +39,15 @@ class PredictionSource(Enum):
     NETWORK = "network"
     QUICK = "quick"
     """The quick model, which learns from a stroke at once."""
+    JOINT = "joint"
+    """Both together."""
     MEMORY = "memory"
     """The network, with a class memory that has taken in the newest strokes already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """What the network, or the quick model before it, sees in a box of an image.
+    """What the network, the quick model before it, or both together see in a box of an image.
 
     Attributes:
         image_id: The image.

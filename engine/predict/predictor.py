@@ -7,6 +7,7 @@ still wait for a neighbour, never the image.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,8 +51,22 @@ def _never() -> bool:
     return False
 
 
-Refine = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
-"""Makes other probabilities (K, h, w) of the (h, w, 3) image and those of the network."""
+@contextlib.contextmanager
+def _small_image() -> Iterator[None]:
+    """Say what is wrong where even a small image needs more memory than there is."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            "There is not enough memory to look at small images.",
+            "Close other programs, or choose a smaller network.",
+        ) from error
+
+
+Refine = Callable[[NDArray[np.uint8], NDArray[np.float32], Box], NDArray[np.float32]]
+"""Makes other probabilities (K, h, w) of an (h, w, 3) tile, those of the network, and where the tile lies."""
 
 
 class Predictor:
@@ -164,15 +179,28 @@ class Predictor:
         Raises:
             DeviceMemoryError: Memory is too small.
         """
-        try:
+        with _small_image():
             return self._stages(image)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise DeviceMemoryError(
-                "There is not enough memory to look at small images.",
-                "Close other programs, or choose a smaller network.",
-            ) from error
+
+    def probabilities_at(
+        self, image: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Predict a small image in one piece and return what the network itself says of some pixels.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, small enough for one tile.
+            rows: (n,) of the pixels.
+            columns: (n,) of the pixels.
+
+        Returns:
+            (K, n) float32 probabilities.
+
+        Raises:
+            DeviceMemoryError: Memory is too small.
+        """
+        with _small_image():
+            found: NDArray[np.float32] = self._probabilities(image).cpu().numpy()[:, rows, columns]
+        return found
 
     @torch.inference_mode()
     def _stages(
@@ -183,7 +211,8 @@ class Predictor:
             output = self._model(pixels, inspect=True)
         probabilities = output.logits[0].float().softmax(dim=0)
         if self.refine is not None:
-            probabilities = torch.from_numpy(self.refine(image, probabilities.cpu().numpy()))
+            whole = Box(0, 0, image.shape[0], image.shape[1])
+            probabilities = torch.from_numpy(self.refine(image, probabilities.cpu().numpy(), whole))
         confidence, channel = probabilities.max(dim=0)
         views = (output.inspection[name] for name in FIRST_STAGE if name in output.inspection)
         first = next((view.values[0] for view in views if view.kind is InspectionKind.LABEL_MAP), None)
@@ -219,7 +248,7 @@ class Predictor:
                 return
             probabilities = self._probabilities(image[box.slices])
             if self.refine is not None:
-                refined = self.refine(image[box.slices], probabilities.cpu().numpy())
+                refined = self.refine(image[box.slices], probabilities.cpu().numpy(), box)
                 probabilities = torch.from_numpy(refined)
             if len(boxes) > 1:
                 probabilities = blend.add(number, probabilities)

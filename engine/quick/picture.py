@@ -17,6 +17,7 @@ from engine.annotate.geometry import Box
 from engine.opencv import cv2
 from engine.quick.features import LIGHTNESS, FeatureGrid, working_size
 from engine.quick.head import Readout
+from engine.quick.joint import Opinion
 from engine.quick.samples import Cells
 
 _STRIP_CELLS = 2**16
@@ -60,6 +61,13 @@ def parts(
         yield _band(grid, readout, (top, bottom), seeds, complete=number == len(bands) - 1)
 
 
+def opinion(grid: FeatureGrid, readout: Readout, said: Cells | None = None) -> Opinion:
+    """Return what the model says of an image, for others to take into account. Arguments as `parts`."""
+    seeds = None if said is None else _seeds(grid, readout, said)
+    chances = _chances(grid, readout, (0, grid.cells[0]), seeds)
+    return Opinion.of(readout.classes, chances, grid.size)
+
+
 def _seeds(grid: FeatureGrid, readout: Readout, said: Cells) -> NDArray[np.int16]:
     """Return (h, w) int16: the channel of every labelled cell, -1 elsewhere."""
     channel_of = np.full(256, -1, np.int16)
@@ -93,13 +101,7 @@ def _band(
     height = grid.cells[0]
     # More rows on both sides: cells are smoothed with their neighbours, so that bands fit together.
     first, last = max(0, top - _HALO), min(height, bottom + _HALO)
-    light = grid.values[first:last, :, LIGHTNESS].astype(np.float32)
-    probabilities = readout.over(grid, first, last)
-    if seeds is not None:
-        _sow(probabilities, seeds[first:last])
-    probabilities = _smoothed(probabilities, light)
-    if seeds is not None:
-        _sow(probabilities, seeds[first:last])
+    probabilities = _chances(grid, readout, (first, last), seeds)
     working = working_size(grid.size)
     start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
     channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)
@@ -115,6 +117,21 @@ def _band(
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return Part(box, label_map, confidence, complete)
+
+
+def _chances(
+    grid: FeatureGrid, readout: Readout, rows: tuple[int, int], seeds: NDArray[np.int16] | None
+) -> NDArray[np.float32]:
+    """Return (rows, w, K) float32 smoothed probabilities of some rows of cells, from and to."""
+    first, last = rows
+    light = grid.values[first:last, :, LIGHTNESS].astype(np.float32)
+    probabilities = readout.over(grid, first, last)
+    if seeds is not None:
+        _sow(probabilities, seeds[first:last])
+    probabilities = _smoothed(probabilities, light)
+    if seeds is not None:
+        _sow(probabilities, seeds[first:last])
+    return probabilities
 
 
 def _sow(probabilities: NDArray[np.float32], seeds: NDArray[np.int16]) -> None:

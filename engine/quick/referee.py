@@ -1,67 +1,121 @@
-"""Who is shown, quick model or network: whoever is right more often where people spoke. Pure, no torch."""
+"""How much of what is shown is the network's: as much as suits what people painted best. Pure, no torch.
+
+What both models say is pooled in a few shares (`engine.quick.joint`), and each share is scored by how
+probable it finds what people said: the mean over their classes of the negative logarithm of that probability.
+Counting right and wrong answers instead would be a matter of luck with the few strokes there are at first.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-_TO_NETWORK, _TO_QUICK = 0.08, 0.04
-"""By how much the other one must be better, in mIoU, so that nothing flutters. The way to the network is
-longer: strokes lie where the quick model on screen was wrong, and the one that is asked is much like it."""
+from engine.quick.joint import logarithms, pooled
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the network that are tried: from the quick model alone to the network alone."""
+
+_LEAD = 0.02
+"""By how much another share must be better, in natural logarithms, so that nothing flutters."""
+_AS_GOOD = 0.01
+"""Of shares that differ by no more than this the smallest is the best: what adds nothing gets no say."""
+_SHARPNESS = (0.3, 0.5, 0.7, 1.0, 1.4)
+"""Inverse temperatures that are tried."""
 _PATIENCE = 2
-"""Verdicts in a row it takes to go over."""
+"""Verdicts in a row for more, or for less of the network it takes."""
 
 
 class Referee:
-    """Remembers who is shown and goes over to the other one only where that is clearly better.
+    """Remembers the network's share and changes it only where another one is clearly better.
 
-    The network begins where it has learnt already, as from a checkpoint; the quick model does where it has
-    not. Both begin again with `begin`.
+    The network begins alone where it has learnt already, as from a checkpoint; the quick model does where it
+    has not. The network's share grows a step at a time: strokes lie where the picture on screen was wrong, so
+    that they speak for whoever is not on it yet. It falls at once.
     """
 
     def __init__(self) -> None:
-        self.prefers_network = False
+        self.share = 0.0
         self._verdicts = 0
 
     def begin(self, *, network_has_learnt: bool) -> None:
         """Begin with a network that was just opened."""
-        self.prefers_network = network_has_learnt
+        self.share = 1.0 if network_has_learnt else 0.0
         self._verdicts = 0
 
-    def judge(self, quick: float, network: float) -> bool:
-        """Take in what both score on the same pixels; return whether the other one has earned to be shown.
+    def judge(self, scores: NDArray[np.float64], most: float = 1.0) -> float | None:
+        """Take in what every share scores on the same places; return one that has earned to be shown.
 
         It is shown from `go_over` on; without that it has to earn it anew.
+
+        Args:
+            scores: (len(SHARES),) as `scores` returns them; less is better.
+            most: Largest share that may be earned.
         """
-        lead = quick - network if self.prefers_network else network - quick
-        if lead < (_TO_QUICK if self.prefers_network else _TO_NETWORK):
+        now = SHARES.index(self.share)
+        allowed = [number for number, share in enumerate(SHARES) if share <= max(most, self.share)]
+        least = min(float(scores[number]) for number in allowed)
+        best = next(number for number in allowed if scores[number] <= least + _AS_GOOD)
+        if best > now:
+            best = now + 1
+        if best == now or scores[now] - scores[best] < _LEAD:
             self._verdicts = 0
-            return False
-        self._verdicts += 1
-        if self._verdicts < _PATIENCE:
-            return False
+            return None
+        direction = 1 if best > now else -1
+        self._verdicts = self._verdicts + direction if self._verdicts * direction > 0 else direction
+        if abs(self._verdicts) < _PATIENCE:
+            return None
         self._verdicts = 0
-        return True
+        return SHARES[best]
 
-    def go_over(self) -> None:
-        """Show the other one from now on."""
-        self.prefers_network = not self.prefers_network
+    def go_over(self, share: float) -> None:
+        """Show another share from now on."""
+        self.share = share
         self._verdicts = 0
 
 
-def agreement(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], pixels: NDArray[np.int64]
-) -> float | None:
-    """Return the mean over the classes in `labels` of intersection over union; None without any.
+def answers(
+    network: NDArray[np.float32], quick: NDArray[np.float32], channels: NDArray[np.int64], share: float
+) -> NDArray[np.float32]:
+    """Return what a share says of some places.
 
     Args:
-        labels: (n,) what people said of some places, permanent class indices.
-        predicted: (n,) what was predicted there.
+        network: (K, n) float32 probabilities.
+        quick: (k, n) float32 probabilities.
+        channels: (k,) which channels of the network these are.
+        share: The network's share; 0 is the quick model alone, which knows its own classes only.
+
+    Returns:
+        (K, n) float32 probabilities.
+    """
+    if share == 1:
+        return network
+    if share > 0:
+        return pooled(network, logarithms(quick), channels, share)
+    alone = np.zeros_like(network)
+    alone[channels] = quick
+    return alone
+
+
+def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], pixels: NDArray[np.int64]) -> float:
+    """Return how improbable the truth was found: the mean over classes of its negative logarithm.
+
+    A model that is too sure, or not sure enough, of what it rightly prefers shall not lose by that, for the
+    picture is what it prefers. So the logarithms are first scaled by the best of a few temperatures (Guo,
+    Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, section 4.2).
+
+    Args:
+        probabilities: (K, n) float32.
+        labels: (n,) channel of what people said of each place, at least one.
         pixels: (n,) how many pixels each place stands for.
     """
-    if not len(labels):
-        return None
-    hits = np.bincount(labels, np.where(labels == predicted, pixels, 0), 256)
-    said, seen = np.bincount(labels, pixels, 256), np.bincount(predicted, pixels, 256)
-    present = said > 0
-    return float((hits[present] / (said + seen - hits)[present]).mean())
+    weights = np.bincount(labels, pixels)
+    present = weights > 0
+    found = logarithms(probabilities)
+    best = math.inf
+    for sharpness in _SHARPNESS:
+        scaled = sharpness * found
+        lost = np.log(np.exp(scaled).sum(axis=0)) - scaled[labels, np.arange(len(labels))]
+        best = min(best, float((np.bincount(labels, pixels * lost)[present] / weights[present]).mean()))
+    return best

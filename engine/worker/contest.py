@@ -1,15 +1,15 @@
-"""Quick model against network, on pixels that neither has learnt from. Worker thread, between steps.
+"""Quick model, network, or both together: asked about pixels that neither has learnt from. Worker thread.
 
 Where images are held out (VAL), both predict what people painted there; the quick model that is asked has
 never seen these images, although the one on screen has. Where none are, both predict the newest strokes: the
 network before it takes its next step, and a quick model without the image they are on. That favours the
 network, which has learnt earlier strokes of the image and is not the one whose errors are painted over; so it
-takes more strokes, and a longer lead. In a folder of streets a network that was shown a minute too early cost
-more than one that was shown a minute too late.
+takes more strokes, and the network gets half a say at most.
 
-Before the other one is shown, both are asked about what people painted or accepted on the images changed
-last, the quick model as it is on screen: the rule of candidates (`engine.learn.promotion.decide`) holds here
-too, and where it speaks against the change everything stays as it is.
+`engine.quick.referee` reads off these answers how much of the picture is to be the network's. Before that
+changes, the picture of now and the other one are asked about what people painted or accepted on the images
+changed last, the quick model as it is on screen: the rule of candidates (`engine.learn.promotion.decide`)
+holds here too, and where it speaks against the change everything stays as it is.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from engine.learn.promotion import Figures, decide
 from engine.messages import Objection, PoolItem
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
-from engine.quick.referee import Referee, agreement
-from engine.quick.samples import Cells, cell_middles
+from engine.quick.referee import SHARES, Referee, answers, score
+from engine.quick.samples import Cells, cell_middles, chosen
+from engine.worker.joint_desk import channels_of
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock, Pace
 from engine.worker.quick_desk import QuickDesk
@@ -38,10 +39,12 @@ _STROKES = 24
 """Newest strokes that count where no image is held out."""
 _FEWEST = 12
 """Fewest strokes, of at least two classes, that allow a verdict where no image is held out."""
-_HANDICAP = 0.08
-"""What the network must be better by, in mIoU, on strokes of images it has learnt from."""
+_HALF = 0.5
+"""Largest share the network earns on strokes of images it has learnt from."""
 _FEWEST_CELLS = 40
 """Fewest cells, of at least two classes, that allow a verdict on held-out images."""
+_OF_A_CLASS = 100
+"""Most cells of a class that are asked about on one of them."""
 _HELD_OUT = 8
 """Most held-out images asked about, those changed last."""
 _WINDOW = 768
@@ -51,12 +54,25 @@ _EVERY_S, _SHARE = 3.0, 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answers:
-    """What people said of some cells, and what both models say."""
+    """What people said of some cells, and what both models say.
 
-    labels: NDArray[np.uint8]
-    quick: NDArray[np.uint8]
-    network: NDArray[np.uint8]
+    Attributes:
+        labels: (n,) channels of what they said.
+        network: (K, n) float32 probabilities.
+        quick: (k, n) float32 probabilities.
+        channels: (k,) the network's channels of the classes the quick model knows.
+        pixels: (n,) how many pixels each cell stands for.
+    """
+
+    labels: NDArray[np.int64]
+    network: NDArray[np.float32]
+    quick: NDArray[np.float32]
+    channels: NDArray[np.int64]
     pixels: NDArray[np.int64]
+
+    def by(self, share: float) -> NDArray[np.float32]:
+        """Return (K, n) float32: what a share of the network says."""
+        return answers(self.network, self.quick, self.channels, share)
 
 
 class Contest:
@@ -84,6 +100,7 @@ class Contest:
         self._asked: tuple[int, int] | None = None
         self._human: list[tuple[PoolItem, Cells]] = []
         self._kept: list[_Answers] = []
+        self._earned = 0.0
 
     def begin(self, network: LiveNetwork) -> None:
         """Begin with a network that was just opened."""
@@ -96,11 +113,11 @@ class Contest:
         self._fresh, self._open, self._answers, self._asked = None, [], [], None
         self._human, self._kept = [], []
 
-    def prefers_network(self, network: LiveNetwork | None) -> bool:
-        """Whether the network is to be shown."""
+    def share(self, network: LiveNetwork | None) -> float:
+        """Return how much of what is shown is the network's: 0 is the quick model alone, 1 the network."""
         if self._quick.readout() is None:
-            return True
-        return network is not None and network.has_learnt and self._referee.prefers_network
+            return 1.0
+        return self._referee.share if network is not None and network.has_learnt else 0.0
 
     def stroke(self, item: PoolItem, cells: Cells, network: LiveNetwork | None) -> None:
         """Note cells of an image that were just painted; only weights shown by now may answer."""
@@ -119,7 +136,7 @@ class Contest:
         return self._asked != (network.shown_step, self._quick.version) and bool(self._quick.held_out())
 
     def advance(self, network: LiveNetwork) -> bool:
-        """Ask one question; return whether the other model is shown from now on.
+        """Ask one question; return whether another share is shown from now on.
 
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
@@ -133,7 +150,8 @@ class Contest:
         fresh, self._fresh = self._fresh, None
         if held_out:
             self._asked = network.shown_step, self._quick.version
-            self._open, self._answers = held_out, []
+            self._open = [(item, chosen(cells, _OF_A_CLASS)) for item, cells in held_out]
+            self._answers = []
             return self._ask_held_out(network)
         changed = False
         if fresh is not None and fresh[2] == network.shown_step:
@@ -150,12 +168,10 @@ class Contest:
         if self._open:
             return False
         self._pace.end()
-        said = (
-            np.concatenate([one.labels for one in self._answers]) if self._answers else np.empty(0, np.uint8)
-        )
-        if len(said) < _FEWEST_CELLS or len(np.unique(said)) < 2:
+        said = [one.labels for one in self._answers]
+        if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
-        return self._judge(self._answers)
+        return self._judge(self._answers, most=1.0)
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])
@@ -165,34 +181,36 @@ class Contest:
         classes = {int(index) for one in self._strokes for index in np.unique(one.labels)}
         if len(self._strokes) < _FEWEST or len(classes) < 2:
             return False
-        return self._judge(list(self._strokes), handicap=0.0 if self._referee.prefers_network else _HANDICAP)
+        return self._judge(list(self._strokes), most=_HALF)
 
-    def _judge(self, answers: list[_Answers], *, handicap: float = 0.0) -> bool:
-        if not answers:
+    def _judge(self, found: list[_Answers], *, most: float) -> bool:
+        labels = np.concatenate([one.labels for one in found])
+        pixels = np.concatenate([one.pixels for one in found])
+        scores = [
+            score(np.concatenate([one.by(share) for one in found], axis=1), labels, pixels)
+            for share in SHARES
+        ]
+        earned = self._referee.judge(np.array(scores), most)
+        if earned is None:
             return False
-        labels = np.concatenate([one.labels for one in answers])
-        pixels = np.concatenate([one.pixels for one in answers])
-        quick = agreement(labels, np.concatenate([one.quick for one in answers]), pixels)
-        network = agreement(labels, np.concatenate([one.network for one in answers]), pixels)
-        if quick is None or network is None or not self._referee.judge(quick + handicap, network):
-            return False
+        self._earned = earned
         if self.limits.enabled:
             self._human, self._kept = self._quick.protected(self.limits.windows), []
         if not self._human:
-            self._referee.go_over()
+            self._referee.go_over(earned)
         return not self._human
 
     def _ask_human(self, network: LiveNetwork) -> bool:
-        """Ask about one image people worked on; after the last one the other model is shown, or not."""
+        """Ask about one image people worked on; after the last one the earned share is shown, or not."""
         item, cells = self._human.pop()
         answers = self._ask(network, item, cells, [])
         if answers is not None:
             self._kept.append(answers)
         if self._human:
             return False
-        objection, _ = decide(_figures(self._kept, is_network=self._referee.prefers_network), self.limits)
+        objection, _ = decide(_figures(self._kept, self._referee.share, self._earned), self.limits)
         if objection is Objection.NONE:
-            self._referee.go_over()
+            self._referee.go_over(self._earned)
         return objection is Objection.NONE
 
     def _ask(self, network: LiveNetwork, item: PoolItem, cells: Cells, unseen: list[str]) -> _Answers | None:
@@ -206,24 +224,27 @@ class Contest:
         window = _window(y, x, size)
         inside = (y >= window.top) & (y < window.bottom) & (x >= window.left) & (x < window.right)
         cells, y, x = cells.where(inside), y[inside], x[inside]
-        quick = self._quick.labels_without(item, lambda: image, cells, unseen)
-        if quick is None:
+        found = self._quick.chances_without(item, lambda: image, cells, unseen)
+        labels, known = channels_of(network, cells.labels)
+        if found is None or not len(labels):
             return None
-        label_map, _ = network.predictor().predict_whole(np.ascontiguousarray(image[window.slices]))
-        return _Answers(cells.labels, quick, label_map[y - window.top, x - window.left], cells.pixels)
+        pixels = np.ascontiguousarray(image[window.slices])
+        said = network.predictor().probabilities_at(pixels, y - window.top, x - window.left)
+        channels, those = channels_of(network, found[0])
+        return _Answers(
+            labels=labels,
+            network=said[:, known],
+            quick=found[1][those][:, known],
+            channels=channels,
+            pixels=cells.pixels[known],
+        )
 
 
-def _figures(answers: list[_Answers], *, is_network: bool) -> Figures:
-    """Return what the change would flip and repair of what people said.
-
-    Args:
-        answers: What they said and what both models say.
-        is_network: Whether the network is shown now.
-    """
+def _figures(found: list[_Answers], shown: float, other: float) -> Figures:
+    """Return what the change from one share to another would flip and repair of what people said."""
     pixels = right = flipped = repaired = 0
-    for one in answers:
-        shown, other = (one.network, one.quick) if is_network else (one.quick, one.network)
-        was, will = shown == one.labels, other == one.labels
+    for one in found:
+        was, will = (one.by(share).argmax(axis=0) == one.labels for share in (shown, other))
         pixels += int(one.pixels.sum())
         right += int(one.pixels[was].sum())
         flipped += int(one.pixels[was & ~will].sum())

@@ -16,7 +16,7 @@ import numpy as np
 from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 from engine.messages import PoolItem, Predict
-from engine.predict.predictor import PredictedPart
+from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import ImageArray
 from engine.quick.nearby import Answer, box_around, corrected, painted_in
 from engine.quick.samples import Cells
@@ -72,11 +72,14 @@ class NearbyDesk:
         self._dirty = _both(self._dirty, _both(old, new))
         return self._dirty is not None and self._answer_to(wanted) is not None
 
-    def parts(self, network: LiveNetwork, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:
+    def parts(
+        self, network: LiveNetwork, predictor: Predictor, image: ImageArray, wanted: Predict
+    ) -> Iterator[PredictedPart]:
         """Predict the image on screen: after a stroke only what that changes, else all of it.
 
         Args:
             network: Whose weights are shown.
+            predictor: Predicts the image with them.
             image: (H, W, 3) uint8 RGB.
             wanted: Which image it is and what is visible of it.
 
@@ -92,7 +95,7 @@ class NearbyDesk:
         size = (int(image.shape[0]), int(image.shape[1]))
         keeps = self._quick.is_on and not isinstance(network.model, RemembersClasses)
         assembly = Assembly(size) if keeps and size[0] * size[1] <= MOST_PIXELS else None
-        for part in network.predictor().predict(image, visible=wanted.visible):
+        for part in predictor.predict(image, visible=wanted.visible):
             whole = None if assembly is None else assembly.add(part)
             if whole is None:
                 yield part

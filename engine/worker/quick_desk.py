@@ -22,8 +22,9 @@ from engine.project.images import ImageArray, read_image
 from engine.project.manifest import Split
 from engine.quick.features import FeatureGrid, feature_grid
 from engine.quick.head import Readout
+from engine.quick.joint import Opinion
 from engine.quick.model import QuickModel
-from engine.quick.picture import parts
+from engine.quick.picture import opinion, parts
 from engine.quick.samples import Cells, labelled_cells
 
 MOST_IMAGES = 64
@@ -193,9 +194,9 @@ class QuickDesk:
             return None
         return self._newest[1]
 
-    def labels_without(
+    def chances_without(
         self, item: PoolItem, read: Callable[[], ImageArray], cells: Cells, unseen: Sequence[str]
-    ) -> NDArray[np.uint8] | None:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
         """Return what a model that has never seen some images says of cells of one.
 
         Args:
@@ -205,14 +206,16 @@ class QuickDesk:
             unseen: Ids of the images the model must not have seen.
 
         Returns:
-            (n,) uint8 permanent class indices; None where the other images show fewer than two classes.
+            (k,) uint8 permanent class indices it knows and (k, n) float32 probabilities; None where the other
+            images show fewer than two classes.
         """
         if self._request is None:
             return None
         readout = self._readout_without(self._request.classes.indices, unseen)
         if readout is None:
             return None
-        return readout.labels(self._model.grid(item.image_id, read).at(cells.places))
+        values = self._model.grid(item.image_id, read).at(cells.places)
+        return readout.classes, np.ascontiguousarray(readout.probabilities(values).T)
 
     def _readout_without(self, classes: tuple[int, ...], unseen: Sequence[str]) -> Readout | None:
         """Return the model without some images; it is fitted once for all questions of a kind."""
@@ -245,11 +248,23 @@ class QuickDesk:
         readout = self.readout()
         if readout is None:
             return
+        grid, said = self._standing(image, wanted)
+        yield from _predicted(grid, readout, wanted.visible, said)
+
+    def opinion(self, image: ImageArray, wanted: Predict) -> Opinion | None:
+        """Return what the model of now says of an image, for others to take into account. As `predict`."""
+        readout = self.readout()
+        if readout is None:
+            return None
+        grid, said = self._standing(image, wanted)
+        return opinion(grid, readout, said)
+
+    def _standing(self, image: ImageArray, wanted: Predict) -> tuple[FeatureGrid, Cells | None]:
+        """Return the features of an image and its labelled cells that stand as they are."""
         grid = self._model.grid(wanted.image_id, lambda: image)
         item = self._items.get(wanted.image_id)
         stands = item is not None and item.size == grid.size and not wanted.alone
-        said = self._cells.get(wanted.image_id) if stands else None
-        yield from _predicted(grid, readout, wanted.visible, said)
+        return grid, self._cells.get(wanted.image_id) if stands else None
 
 
 class QuickPredictor:

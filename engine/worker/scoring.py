@@ -161,7 +161,7 @@ class ScoringDesk:
         Every image of the folder gets its turn once; newer models take another look at those whose answers
         are oldest, for a minute of work each, or a folder of thousands would never let the computer rest.
         """
-        if version[0] is not PredictionSource.NETWORK or not self._has_stages:
+        if version[0] is PredictionSource.QUICK or not self._has_stages:
             return None
         never = (name for name in self._survey if name not in self._scored and name not in self._failed)
         found = next(never, None)
@@ -308,7 +308,8 @@ class ScoringDesk:
 
         The first stage's guess comes out of the same pass, so that it costs no second one.
         """
-        label_map, confidence, first = network.predictor().predict_stages(self._small(name))
+        small = self._small(name)
+        label_map, confidence, first = self._screen.looking(network, small).predict_stages(small)
         size = (int(label_map.shape[0]), int(label_map.shape[1]))
         disputed = None
         if first is not None:
@@ -348,11 +349,8 @@ class ScoringDesk:
             self._ahead_done[name] = version, math.inf  # too large to hold; predicted when it is opened
             return None
         image = read_image(path)
-        if version[0] is PredictionSource.QUICK:
-            wanted = Predict(image_id=name, image_path=str(path), request_id=0)
-            parts: Iterator[PredictedPart] = self._screen.quick.predict(image, wanted)
-        else:
-            parts = network.predictor().predict(image)
+        wanted = Predict(image_id=name, image_path=str(path), request_id=0)
+        parts = self._screen.ahead(network, image, wanted)
         return _Ahead(name, (int(image.shape[0]), int(image.shape[1])), version, parts)
 
 

@@ -19,8 +19,9 @@ from engine.project.images import ImageArray, read_image
 from engine.quick.samples import Cells
 from engine.worker.assembly import MOST_PIXELS, Assembly
 from engine.worker.contest import Contest
-from engine.worker.exporting import filling_predictor
+from engine.worker.exporting import Predicts, filling_predictor
 from engine.worker.honour import honoured
+from engine.worker.joint_desk import JointDesk, JointPredictor
 from engine.worker.memory_desk import MemoryDesk
 from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
@@ -44,6 +45,7 @@ class ScreenPrediction:
         self._contest = Contest(self.quick, clock, self._read)
         self._memory = MemoryDesk()
         self._nearby = NearbyDesk(self.quick)
+        self._joint = JointDesk(self.quick)
         self._source = PredictionSource.NETWORK
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
@@ -70,6 +72,7 @@ class ScreenPrediction:
         """Follow a network that was just opened."""
         self.quick.open(network.request)
         self._contest.begin(network)
+        self._joint.forget()
 
     def follow_classes(self, network: LiveNetwork) -> None:
         """Follow a changed class table."""
@@ -92,6 +95,8 @@ class ScreenPrediction:
             self._contest.stroke(item, after.painted().new_since(before), network)
         if network is None or self._is_quick(network):
             return True
+        if self._joint.can_renew(network, item.image_id, item.size):
+            return True
         painted = Cells.none() if after is None else after.painted()
         if self._memory.corrected(network, item, self._read(item.image_path), painted):
             return True
@@ -112,26 +117,49 @@ class ScreenPrediction:
             return False
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
-            return changed and self._is_quick(network)
+            return changed and self._contest.share(network) < 1
         return network is not None and self._contest.advance(network)
 
-    def predictor(self, network: LiveNetwork) -> Predictor | QuickPredictor:
+    def predictor(self, network: LiveNetwork) -> Predicts:
         """Return what fills unlabelled pixels: who is shown, without strokes in a class memory.
 
         Raises:
             EngineError: Nobody has learnt anything yet.
         """
-        readout = self.quick.readout() if self._is_quick(network) else None
-        return filling_predictor(network) if readout is None else QuickPredictor(readout)
+        share, readout = self._contest.share(network), self.quick.readout()
+        if readout is None or share == 1:
+            return filling_predictor(network)
+        return QuickPredictor(readout) if share == 0 else JointPredictor(network, readout, share)
+
+    def looking(self, network: LiveNetwork, image: ImageArray) -> Predictor:
+        """Return what takes a small look at an image nobody has on screen, where the network has a say.
+
+        Args:
+            network: Whose weights are shown.
+            image: (H, W, 3) uint8 RGB, small.
+        """
+        share, readout = self._contest.share(network), self.quick.readout()
+        if readout is None or share in {0, 1}:
+            return network.predictor()
+        return JointPredictor(network, readout, share).of(image)
+
+    def ahead(self, network: LiveNetwork, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:
+        """Predict an image that may be opened next, as it would be shown. Arguments as `JointDesk`."""
+        if self._is_quick(network):
+            return self.quick.predict(image, wanted)
+        return self._joint.predictor(network, self._contest.share(network), image, wanted).predict(image)
 
     def shown_by(self, network: LiveNetwork) -> PredictionSource | None:
         """Return who predicts now; None while nobody has learnt."""
-        if self._is_quick(network):
+        share = self._contest.share(network)
+        if share == 0:
             return PredictionSource.QUICK
-        return PredictionSource.NETWORK if network.has_learnt else None
+        if not network.has_learnt:
+            return None
+        return PredictionSource.JOINT if share < 1 else PredictionSource.NETWORK
 
     def _is_quick(self, network: LiveNetwork | None) -> bool:
-        return not self._contest.prefers_network(network)
+        return self._contest.share(network) == 0
 
     @property
     def is_urgent(self) -> bool:
@@ -163,14 +191,27 @@ class ScreenPrediction:
             self._parts = self.quick.predict(image, self.wanted)
             if self._size[0] * self._size[1] <= MOST_PIXELS:
                 self._assembly = Assembly(self._size)
-        elif self.wanted.alone:
-            self._source = PredictionSource.NETWORK
-            self._parts = network.predictor().predict(image, visible=self.wanted.visible)
+        else:
+            self._begin_network(network, image, self.wanted)
+
+    def _begin_network(self, network: LiveNetwork, image: ImageArray, wanted: Predict) -> None:
+        """Begin with an image in which the network has a say, alone or with the quick model."""
+        share = self._contest.share(network)
+        source = PredictionSource.NETWORK
+        if wanted.alone:
+            self._parts = self._joint.predictor(network, share, image, wanted).predict(
+                image, visible=wanted.visible
+            )
         else:
             painted = self._painted()
-            self._source = self._memory.look(network, self.wanted.image_id, painted)
-            self._nearby.look(network, self.wanted.image_id, painted)
-            self._parts = self._nearby.parts(network, image, self.wanted)
+            source = self._memory.look(network, wanted.image_id, painted)
+            self._nearby.look(network, wanted.image_id, painted)
+            if share < 1 and self._joint.can_renew(network, wanted.image_id, self._size):
+                self._parts = self._joint.renewed(network, share, image, wanted)
+            else:
+                predictor = self._joint.predictor(network, share, image, wanted)
+                self._parts = self._nearby.parts(network, predictor, image, wanted)
+        self._source = source if share == 1 else PredictionSource.JOINT
 
     def advance(self, network: LiveNetwork) -> bool:
         """Predict and send one tile; return whether that was the last.

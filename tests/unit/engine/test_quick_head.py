@@ -1,14 +1,17 @@
 """The quick model without a worker: features, samples, sums, pictures."""
 
+import math
+
 import numpy as np
 import pytest
 
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
 from engine.quick.features import FEATURES, LIGHTNESS, feature_grid, grid_size, working_size
+from engine.quick.joint import Opinion, pooled
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
-from engine.quick.referee import Referee, agreement
+from engine.quick.referee import Referee, answers, score
 from engine.quick.samples import Cells, cell_middles, chosen, labelled_cells
 from tests.support.learning import BOX, GROUND, SKY, picture
 
@@ -203,33 +206,91 @@ def test_a_reduced_image_is_answered_in_its_own_size() -> None:
     assert (found == labels).mean() > 0.9
 
 
+# --- both together
+
+
+def test_the_pool_is_the_geometric_mean_over_the_classes_the_quick_model_knows() -> None:
+    network = np.array([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]], np.float32)
+    quick = np.array([[0.9, 0.5], [0.1, 0.5]], np.float32)
+    channels = np.array([2, 0])
+    found = pooled(network, np.log(quick), channels, 0.25)
+    expected = network.copy()
+    for place in range(2):
+        scores = network[channels, place] ** 0.25 * quick[:, place] ** 0.75
+        expected[channels, place] = scores / scores.sum() * network[channels, place].sum()
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found.sum(axis=0) == pytest.approx(network.sum(axis=0), rel=1e-5)
+    assert pooled(network, np.log(quick), channels, 1.0) == pytest.approx(network, rel=1e-5)
+
+
+def test_an_opinion_about_boxes_is_the_one_about_the_whole_image() -> None:
+    rng = np.random.default_rng(1)
+    said = Opinion.of(np.array([3, 7], np.uint8), rng.random((6, 9, 2), np.float32), (48, 70))
+    whole = said.over(Box(0, 0, 48, 70))
+    box = Box(5, 11, 40, 64)
+    assert said.over(box) == pytest.approx(whole[(slice(None), *box.slices)], abs=0.02)
+    assert whole[:, 4, 4] == pytest.approx(said.chances[:, 0, 0], abs=0.3)
+
+
 # --- referee
 
 
-def test_agreement_is_the_mean_iou_of_the_classes_people_named() -> None:
-    labels, seen = np.array([1, 1, 2, 2], np.uint8), np.array([1, 2, 2, 5], np.uint8)
-    pixels = np.array([3, 1, 2, 2])
-    assert agreement(labels, seen, pixels) == pytest.approx((3 / 4 + 2 / 5) / 2)
-    assert agreement(labels[:0], seen[:0], pixels[:0]) is None
+def test_the_score_is_the_mean_over_classes_of_how_improbable_the_truth_was() -> None:
+    labels, pixels = np.array([0, 0, 1]), np.array([1, 3, 5])
+    unsure = np.full((2, 3), 0.5, np.float32)
+    assert score(unsure, labels, pixels) == pytest.approx(math.log(2), rel=1e-5)
+    half = np.array([[0.5, 0.9, 0.1], [0.5, 0.1, 0.9]], np.float32)
+    odds = 9**1.4  # the sharpest that is tried suits what is always right
+    expected = (math.log(2) / 4 + 3 / 4 * math.log(1 + 1 / odds) + math.log(1 + 1 / odds)) / 2
+    assert score(half, labels, pixels) == pytest.approx(expected, rel=1e-4)
+    assert score(half[::-1].copy(), labels, pixels) > math.log(2)
 
 
-def test_who_is_shown_changes_only_for_clearly_better_and_stays_then() -> None:
+def test_being_too_sure_of_the_right_order_costs_nothing() -> None:
+    scores = np.random.default_rng(4).normal(size=(4, 400)).astype(np.float32)
+    labels = (scores + np.random.default_rng(5).gumbel(size=scores.shape)).argmax(axis=0)
+    calm, loud = (np.exp(by * scores) / np.exp(by * scores).sum(axis=0) for by in (1.0, 2.0))
+    pixels = np.ones(400, np.int64)
+    assert score(loud, labels, pixels) == pytest.approx(score(calm, labels, pixels), abs=0.01)
+
+
+def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_alone() -> None:
+    network, quick = np.array([[0.2], [0.8]], np.float32), np.array([[1.0]], np.float32)
+    channels = np.array([0])
+    for share in (0.25, 0.5, 0.75, 1.0):
+        assert answers(network, quick, channels, share) == pytest.approx(network, rel=1e-5)
+    assert answers(network, quick, channels, 0.0).tolist() == [[1.0], [0.0]]
+
+
+def test_the_networks_share_grows_in_steps_and_falls_at_once() -> None:
     referee = Referee()
     referee.begin(network_has_learnt=False)
-    assert not referee.judge(0.5, 0.505)
-    assert not referee.judge(0.5, 0.6)
-    assert not referee.judge(0.5, 0.5)  # once is chance
-    assert not referee.judge(0.5, 0.6)
-    assert referee.judge(0.5, 0.6)
-    assert not referee.prefers_network, "earned, not yet done"
-    assert not referee.judge(0.5, 0.6), "who stays asks anew"
-    referee.go_over()
-    assert referee.prefers_network
-    for quick in (0.6, 0.63, 0.61, 0.63):  # a little better again: not worth the flutter
-        assert not referee.judge(quick, 0.6)
-    assert not referee.judge(0.7, 0.6)
-    assert referee.judge(0.7, 0.6)
-    referee.go_over()
-    assert not referee.prefers_network
+    for_network, for_quick = np.array([2.0, 1.9, 1.8, 1.7, 1.6]), np.array([1.6, 1.7, 1.8, 1.9, 2.0])
+    assert referee.judge(np.array([2.0, 1.99, 2.1, 2.1, 2.1])) is None, "not clearly better"
+    assert referee.judge(for_network) is None, "once is chance"
+    assert referee.judge(for_quick) is None, "the best there is already"
+    assert referee.judge(for_network) is None
+    assert referee.judge(for_network) == 0.25
+    assert referee.share == 0.0, "earned, not yet done"
+    assert referee.judge(for_network) is None, "who stays asks anew"
+    referee.go_over(0.25)
+    for share in (0.5, 0.75, 1.0):
+        assert referee.judge(for_network) is None
+        earned = referee.judge(for_network)
+        assert earned == share
+        referee.go_over(earned)
+    assert referee.judge(for_quick) is None
+    assert referee.judge(for_quick) == 0.0
     referee.begin(network_has_learnt=True)
-    assert referee.prefers_network
+    assert referee.share == 1.0
+
+
+def test_on_images_it_has_learnt_from_the_network_earns_half_at_most() -> None:
+    referee = Referee()
+    referee.begin(network_has_learnt=False)
+    for_network = np.array([2.0, 1.9, 1.8, 1.7, 1.6])
+    for _ in range(10):
+        earned = referee.judge(for_network, most=0.5)
+        if earned is not None:
+            referee.go_over(earned)
+    assert referee.share == 0.5

@@ -1,0 +1,188 @@
+"""Network and quick model together on screen, in the worker without its thread."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.annotate.classes import UNLABELLED
+from engine.messages import (
+    AnnotationChanged,
+    CheckpointSaved,
+    LoadCheckpoint,
+    PredictedAhead,
+    Prediction,
+    PredictionReady,
+    PredictionSource,
+    SaveCheckpoint,
+    ScoreImages,
+    Shutdown,
+)
+from engine.predict.predictor import Predictor
+from engine.quick.joint import pooled
+from engine.worker import joint_desk
+from engine.worker.contest import Contest
+from engine.worker.network import LiveNetwork
+from tests.support.learning import SIZE, SKY, make_project, picture
+from tests.support.worker_desk import Desk
+
+HALF = 0.5
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Two images annotated, a network that counts as trained, and half of the say for each."""
+
+    def share(contest: Contest, network: LiveNetwork | None) -> float:
+        return HALF
+
+    monkeypatch.setattr(Contest, "share", share)
+    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    desk = Desk(make_project(tmp_path))
+    desk.open(quick_head=True)
+    desk.give(SaveCheckpoint())
+    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    for number in (1, 2):
+        desk.give(AnnotationChanged(item=desk.project.items[number]))
+    desk.work(5)
+    desk.heard.clear()
+    yield desk
+    desk.give(Shutdown())
+
+
+@pytest.fixture
+def forwards(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float32]]:
+    """What the network says every time it is asked."""
+    said: list[NDArray[np.float32]] = []
+    original = Predictor._probabilities
+
+    def asked(predictor: Predictor, tile: NDArray[np.uint8]) -> object:
+        found = original(predictor, tile)
+        said.append(found.cpu().numpy())
+        return found
+
+    monkeypatch.setattr(Predictor, "_probabilities", asked)
+    return said
+
+
+def predicted(desk: Desk) -> Prediction:
+    ready = desk.work_until(PredictionReady, turns=5)
+    assert ready.complete
+    desk.heard.clear()
+    return ready.prediction
+
+
+def annotate(desk: Desk, labels: NDArray[np.uint8], revision: int) -> None:
+    item = desk.project.items[0]
+    desk.project.annotate(item.image_id, labels, revision)
+    desk.give(AnnotationChanged(item=replace(item, revision=revision)))
+
+
+def test_what_is_shown_is_the_pool_of_both(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick: list[tuple[NDArray[np.float32], NDArray[np.int64], float]] = []
+
+    def watched(
+        network: NDArray[np.float32], said: NDArray[np.float32], channels: NDArray[np.int64], share: float
+    ) -> NDArray[np.float32]:
+        quick.append((said, channels, share))
+        return pooled(network, said, channels, share)
+
+    monkeypatch.setattr(joint_desk, "pooled", watched)
+    desk.predict(7)
+    shown = predicted(desk)
+    assert shown.source is PredictionSource.JOINT
+    assert shown.label_map.shape == SIZE
+    ((said, channels, share),) = quick
+    assert share == HALF
+    expected = pooled(forwards[0], said, channels, HALF)
+    network = desk.loop._work._network
+    assert network is not None
+    assert np.array_equal(shown.label_map, network.classes.index_of()[expected.argmax(axis=0)])
+    assert shown.confidence == pytest.approx(expected.max(axis=0), abs=1e-5)
+    assert not np.array_equal(shown.label_map, forwards[0].argmax(axis=0)), "the quick model has its say"
+
+
+def test_a_stroke_renews_the_whole_picture_without_the_network_and_undo_brings_it_back(
+    desk: Desk, forwards: list[NDArray[np.float32]]
+) -> None:
+    desk.predict(7)
+    before = predicted(desk)
+    assert len(forwards) == 1
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[-32:-8] = SKY  # at the bottom, where nobody has seen any
+    annotate(desk, labels, 2)
+    after = predicted(desk)
+    assert len(forwards) == 1, "its answer is kept"
+    assert after.source is PredictionSource.JOINT
+    assert after.box.size == SIZE
+    told = labels != UNLABELLED
+    assert np.array_equal(after.label_map[told], labels[told]), "what people said stands"
+    assert (after.label_map[~told] != before.label_map[~told]).any()
+    annotate(desk, np.full(SIZE, UNLABELLED, np.uint8), 3)
+    again = predicted(desk)
+    # The kept answer has half the digits: next to nothing may differ.
+    assert (again.label_map != before.label_map).mean() < 0.002
+    assert again.confidence == pytest.approx(before.confidence, abs=0.01)
+
+
+def test_nothing_is_kept_of_an_image_that_is_too_large_for_it(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint_desk, "_KEPT_BYTES", 1000)
+    desk.predict(7)
+    predicted(desk)
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[:8] = picture(0)[1][:8]
+    annotate(desk, labels, 2)
+    desk.work(5)
+    desk.heard.clear()
+    assert len(forwards) == 1, "the stroke is answered around it"
+    desk.predict(8)
+    assert predicted(desk).source is PredictionSource.JOINT
+    assert len(forwards) == 2
+
+
+def test_other_images_are_seen_by_both_too(desk: Desk) -> None:
+    item = desk.project.items[3]
+    desk.give(
+        ScoreImages(
+            paths={item.image_id: item.image_path},
+            describe=(),
+            score=(item.image_id,),
+            ahead=(item.image_id,),
+        )
+    )
+    made = desk.work_until(PredictedAhead, turns=60)
+    assert made.prediction.source is PredictionSource.JOINT
+    desk.heard.clear()
+    desk.predict(9, number=3)
+    opened = predicted(desk)
+    assert (opened.label_map == made.prediction.label_map).mean() > 0.99
+
+
+def test_an_export_is_filled_by_both(desk: Desk, forwards: list[NDArray[np.float32]], tmp_path: Path) -> None:
+    screen = desk.loop._work._screen
+    network = desk.loop._work._network
+    assert network is not None
+    image = np.asarray(picture(3)[0], np.uint8)
+    (part,) = screen.predictor(network).predict(image)
+    alone = network.classes.index_of()[forwards[-1].argmax(axis=0)]
+    assert part.label_map.shape == SIZE
+    assert not np.array_equal(part.label_map, alone)
+
+
+def test_another_network_starts_with_nothing_kept(desk: Desk, forwards: list[Callable[[], object]]) -> None:
+    desk.predict(7)
+    predicted(desk)
+    desk.give(SaveCheckpoint())
+    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.heard.clear()
+    asked = len(forwards)
+    desk.predict(8)
+    predicted(desk)
+    assert len(forwards) == asked + 1
