@@ -191,8 +191,8 @@ def _tiles(values: Tensor, transform: _Transform) -> Tensor:
     for image in range(batch):
         torch.bmm(across, values[image].permute(1, 2, 0), out=known)
         for row, part in _rows(lines, transform):
-            for column in range(_REACH):
-                torch.mm(down, part[:, column], out=tiles[:, column, image, row])
+            for lines_of, tiles_of in zip(part.unbind(1), tiles[:, :, image, row].unbind(1), strict=True):
+                torch.mm(down, lines_of, out=tiles_of)
     return tiles.view(_COUNT, -1, channels)
 
 
@@ -208,8 +208,8 @@ def _put_maps(tiles: Tensor, transform: _Transform, result: Tensor) -> None:
     for image in range(batch):
         lines.zero_()
         for row, part in _rows(lines, transform):
-            for column in range(_REACH):
-                part[:, column].addmm_(down, tiles[:, column, image, row])
+            for lines_of, tiles_of in zip(part.unbind(1), tiles[:, :, image, row].unbind(1), strict=True):
+                lines_of.addmm_(down, tiles_of)
         by_place = result[image].permute(1, 2, 0)
         if by_place.is_contiguous():
             torch.bmm(across.transpose(1, 2), known, out=by_place)

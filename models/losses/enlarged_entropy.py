@@ -33,24 +33,23 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what `enlarged_sum` returns, but at all pixels."""
-        total = logits.new_zeros(())
         found = torch.zeros_like(logits)
         each = logits.new_empty(target.shape)
         for strip in _strips(logits, target):
-            counts = strip.part(weights).to(logits.dtype)
+            counts = strip.part(weights).to(logits.dtype)[:, :, None]
+            against = -counts
             gradient = torch.zeros_like(strip.wide)
             there = strip.part(each)
             for rows, cells, shares, scores in strip.bands():
-                weight, places = counts[rows, :, None], strip.target[rows, :, None]
+                places = strip.target[rows, :, None]
                 losses, parts, whole = _losses(scores, places, strip.reach)
                 there[rows] = losses[:, :, 0]
-                total += (losses * weight).sum()
-                change = parts.mul_(weight / whole).scatter_add_(2, places, -weight)
+                change = parts.mul_(counts[rows] / whole).scatter_add_(2, places, against[rows])
                 gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
             found[strip.images, ..., strip.cells] += (gradient @ strip.across).permute(1, 2, 0, 3)
         ctx.save_for_backward(found)
         ctx.mark_non_differentiable(each)
-        return total, each
+        return (each * weights.to(each.dtype)).sum(), each
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
