@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 
 CHANNELS = (8, 8, 1024, 2048)
 ROUNDS = 2
-LEAST_RATIO = {19: 3.0, 150: 4.5}
-"""Of the whole step, by classes; the aim at 150 is 6, and what limits it is in DECISIONS.md."""
+LEAST_RATIO = {19: 3.0, 150: 5.5}
+"""Of the whole step, by classes; the aim at 150 is 6, met in some runs; what limits it is in DECISIONS.md."""
 LEAST_MEMORY_RATIO = {19: 3.0, 150: 6.0}
 FORMS = {
     "by pixel": IdrnetConfig(),
