@@ -49,10 +49,18 @@ class JointDesk:
         self._kept: _Kept | None = None
 
     def forget(self) -> None:
-        """Give back what is kept: the network is another one now."""
+        """Give back what is kept: network, classes or weights are others now."""
         self._kept = None
 
-    def predictor(self, network: LiveNetwork, share: float, image: ImageArray, wanted: Predict) -> Predictor:
+    def predictor(
+        self,
+        network: LiveNetwork,
+        share: float,
+        image: ImageArray,
+        wanted: Predict,
+        *,
+        is_on_screen: bool = True,
+    ) -> Predictor:
         """Return what predicts one image with both; the network alone where the quick model is silent.
 
         Args:
@@ -60,11 +68,12 @@ class JointDesk:
             share: The network's share, in [0, 1].
             image: (H, W, 3) uint8 RGB.
             wanted: Which image it is; `alone` leaves out that its labelled cells stand.
+            is_on_screen: Whether strokes may follow, so that the network's answer is worth keeping.
         """
         found = self._quick.opinion(image, wanted) if share < 1 else None
         if found is None:
             return network.predictor()
-        keeps = not wanted.alone and _can_keep(network, found.size)
+        keeps = is_on_screen and not wanted.alone and _can_keep(network, found.size)
 
         def refine(
             _tile: NDArray[np.uint8], probabilities: NDArray[np.float32], box: Box
@@ -153,4 +162,5 @@ def _can_keep(network: LiveNetwork, size: tuple[int, int]) -> bool:
 
 
 def _weights(network: LiveNetwork) -> tuple[object, ...]:
-    return network.shown_step, network.classes.indices
+    # Weights a person chose may be of the same step as those being trained.
+    return network.shown_step, network.is_descent, network.classes.indices

@@ -43,6 +43,10 @@ class MemoryDesk:
         """Whether no stroke counts."""
         return not self._said
 
+    def serves(self, network: LiveNetwork) -> bool:
+        """Whether a network has a class memory that takes strokes in."""
+        return isinstance(network.model, RemembersClasses)
+
     def look(self, network: LiveNetwork, image_id: str, cells: Cells | None) -> PredictionSource:
         """Note what is painted in an image already: only later strokes count. Return who will predict it.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.annotate.geometry import Box
 from engine.errors import EngineError, ImageError
 from engine.inspect.uncertainty import FlickerHistory
 from engine.learn.image_cache import ImageCache
@@ -29,7 +30,7 @@ from engine.messages import (
     PredictionSource,
     ScoreImages,
 )
-from engine.predict.predictor import PredictedPart
+from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import probe, read_image, thumbnail
 from engine.quick.features import feature_grid
 from engine.quick.likeness import descriptor
@@ -306,16 +307,18 @@ class ScoringDesk:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], float | None]:
         """Return class and confidence at places of an image, by the network, and how far it was disputed.
 
-        The first stage's guess comes out of the same pass, so that it costs no second one.
+        The first stage's guess comes out of the same pass, so that it costs no second one. Only the network
+        itself overrules it: what the quick model adds says nothing about stages.
         """
         small = self._small(name)
-        label_map, confidence, first = self._screen.looking(network, small).predict_stages(small)
-        size = (int(label_map.shape[0]), int(label_map.shape[1]))
-        disputed = None
+        looking, own = _noting(self._screen.looking(network, small))
+        label_map, confidence, first = looking.predict_stages(small)
+        size, disputed = (int(label_map.shape[0]), int(label_map.shape[1])), None
         if first is not None:
             rows, columns = _places(size, (first.shape[0], first.shape[1]))
             guessed = first[rows][:, columns]
-            answered = label_map[_middles(len(rows), size[0])][:, _middles(len(columns), size[1])]
+            final = network.classes.index_of()[own[-1]] if own else label_map
+            answered = final[_middles(len(rows), size[0])][:, _middles(len(columns), size[1])]
             disputed = float((guessed != answered).mean())
         rows, columns = _places(size, size)
         return label_map[rows][:, columns], confidence[rows][:, columns], disputed
@@ -352,6 +355,20 @@ class ScoringDesk:
         wanted = Predict(image_id=name, image_path=str(path), request_id=0)
         parts = self._screen.ahead(network, image, wanted)
         return _Ahead(name, (int(image.shape[0]), int(image.shape[1])), version, parts)
+
+
+def _noting(predictor: Predictor) -> tuple[Predictor, list[NDArray[np.int64]]]:
+    """Return a predictor that notes the network's own channels, (H, W), where others have the last word."""
+    own: list[NDArray[np.int64]] = []
+    refine = predictor.refine
+    if refine is None:
+        return predictor, own
+
+    def noted(tile: NDArray[np.uint8], probabilities: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+        own.append(probabilities.argmax(axis=0))
+        return refine(tile, probabilities, box)
+
+    return predictor.refined_by(noted), own
 
 
 def _places(size: tuple[int, int], cells: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

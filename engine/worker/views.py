@@ -78,6 +78,11 @@ class ScreenPrediction:
         """Follow a changed class table."""
         self.quick.follow(network.request)
         self._contest.forget()
+        self._joint.forget()
+
+    def follow_weights(self) -> None:
+        """Follow weights that a person chose: they may be of the same step as those shown before."""
+        self._joint.forget()
 
     def corrected(self, item: PoolItem, network: LiveNetwork | None) -> bool:
         """Let the quick model learn from an annotation; return whether the image wanted looks different now.
@@ -93,12 +98,14 @@ class ScreenPrediction:
         after = self.quick.cells(item.image_id)
         if after is not None:
             self._contest.stroke(item, after.painted().new_since(before), network)
-        if network is None or self._is_quick(network):
+        share = self._contest.share(network)
+        if network is None or share == 0:
             return True
-        if self._joint.can_renew(network, item.image_id, item.size):
+        if share < 1 and self._joint.can_renew(network, item.image_id, item.size):
             return True
         painted = Cells.none() if after is None else after.painted()
-        if self._memory.corrected(network, item, self._read(item.image_path), painted):
+        reads_anew = self._memory.corrected(network, item, self._read(item.image_path), painted)
+        if reads_anew or (share < 1 and self._memory.serves(network)):
             return True
         return self._nearby.corrected(network, item, painted, self.wanted)
 
@@ -147,7 +154,8 @@ class ScreenPrediction:
         """Predict an image that may be opened next, as it would be shown. Arguments as `JointDesk`."""
         if self._is_quick(network):
             return self.quick.predict(image, wanted)
-        return self._joint.predictor(network, self._contest.share(network), image, wanted).predict(image)
+        share = self._contest.share(network)
+        return self._joint.predictor(network, share, image, wanted, is_on_screen=False).predict(image)
 
     def shown_by(self, network: LiveNetwork) -> PredictionSource | None:
         """Return who predicts now; None while nobody has learnt."""

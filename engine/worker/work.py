@@ -237,6 +237,7 @@ class Work:
         if isinstance(command, PromoteCandidate) and self._run is None and command.path:
             self.load(LoadCheckpoint(path=command.path))
         if self._desk.serve(command, self._opened_network(), self._run):
+            self._screen.follow_weights()
             self._begin_prediction()
 
     def export(self, command: Export) -> None:

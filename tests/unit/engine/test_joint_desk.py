@@ -12,7 +12,10 @@ from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     AnnotationChanged,
     CheckpointSaved,
+    ClassesChanged,
+    ImageScored,
     LoadCheckpoint,
+    NameCheckpoint,
     PredictedAhead,
     Prediction,
     PredictionReady,
@@ -24,8 +27,11 @@ from engine.messages import (
 from engine.predict.predictor import Predictor
 from engine.quick.joint import pooled
 from engine.worker import joint_desk
+from engine.worker.comparing import CheckpointDesk
 from engine.worker.contest import Contest
 from engine.worker.network import LiveNetwork
+from models.idrnet_presets import tiny_idrnet
+from models.memory_presets import tiny_mcibi
 from tests.support.learning import SIZE, SKY, make_project, picture
 from tests.support.worker_desk import Desk
 
@@ -41,16 +47,21 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
     monkeypatch.setattr(Contest, "share", share)
     monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
-    desk = Desk(make_project(tmp_path))
-    desk.open(quick_head=True)
+    desk = opened(tmp_path)
+    yield desk
+    desk.give(Shutdown())
+
+
+def opened(folder: Path, **changes: object) -> Desk:
+    desk = Desk(make_project(folder))
+    desk.open(quick_head=True, **changes)
     desk.give(SaveCheckpoint())
     desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
     for number in (1, 2):
         desk.give(AnnotationChanged(item=desk.project.items[number]))
     desk.work(5)
     desk.heard.clear()
-    yield desk
-    desk.give(Shutdown())
+    return desk
 
 
 @pytest.fixture
@@ -165,6 +176,84 @@ def test_other_images_are_seen_by_both_too(desk: Desk) -> None:
     assert (opened.label_map == made.prediction.label_map).mean() > 0.99
 
 
+def test_a_look_ahead_does_not_cost_the_image_on_screen_what_is_kept_of_it(
+    desk: Desk, forwards: list[NDArray[np.float32]]
+) -> None:
+    desk.predict(7)
+    predicted(desk)
+    item = desk.project.items[3]
+    desk.give(
+        ScoreImages(paths={item.image_id: item.image_path}, describe=(), score=(), ahead=(item.image_id,))
+    )
+    desk.work_until(PredictedAhead, turns=60)
+    desk.heard.clear()
+    asked = len(forwards)
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[-32:-8] = SKY
+    annotate(desk, labels, 2)
+    assert predicted(desk).box.size == SIZE
+    assert len(forwards) == asked
+
+
+def test_the_network_alone_is_not_asked_again_for_a_stroke(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept for both is of no use any more, but the answer around a stroke is."""
+    desk.predict(7)
+    predicted(desk)
+    monkeypatch.setattr(Contest, "share", lambda *_asked: 1.0)
+    desk.loop._work._begin_prediction()
+    assert predicted(desk).source is PredictionSource.NETWORK
+    asked = len(forwards)
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[:8] = picture(0)[1][:8]
+    annotate(desk, labels, 2)
+    desk.work(5)
+    assert len(forwards) == asked
+
+
+def test_with_a_class_memory_the_picture_follows_the_quick_model_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is taken back of older labels changes the quick model, though not what the memory reads."""
+    monkeypatch.setattr(Contest, "share", lambda *_asked: HALF)
+    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    desk = opened(tmp_path, network=tiny_mcibi())
+    desk.give(AnnotationChanged(item=desk.project.items[0]))
+    desk.work(2)
+    desk.predict(7)
+    before = predicted(desk)
+    assert before.source is PredictionSource.JOINT
+    annotate(desk, np.full(SIZE, UNLABELLED, np.uint8), 1)
+    after = predicted(desk)
+    assert after.source is PredictionSource.JOINT
+    assert not np.array_equal(after.confidence, before.confidence)
+    desk.give(Shutdown())
+
+
+def test_a_first_guess_is_overruled_by_the_network_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Contest, "share", lambda *_asked: HALF)
+    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    desk = opened(tmp_path, network=tiny_idrnet())
+    item = desk.project.items[3]
+    wanted = ScoreImages(
+        paths={item.image_id: item.image_path}, describe=(), score=(item.image_id,), ahead=()
+    )
+    desk.give(wanted)
+    both = desk.work_until(ImageScored)
+    monkeypatch.setattr(Contest, "share", lambda *_asked: 1.0)
+    desk.heard.clear()
+    desk.give(wanted)
+    alone = desk.work_until(ImageScored)
+    assert [score.source for score in (both, alone)] == [PredictionSource.JOINT, PredictionSource.NETWORK]
+    assert both.shares != alone.shares
+    assert both.disputed is not None
+    assert both.disputed == alone.disputed
+    desk.give(Shutdown())
+
+
 def test_an_export_is_filled_by_both(desk: Desk, forwards: list[NDArray[np.float32]], tmp_path: Path) -> None:
     screen = desk.loop._work._screen
     network = desk.loop._work._network
@@ -182,6 +271,34 @@ def test_another_network_starts_with_nothing_kept(desk: Desk, forwards: list[Cal
     desk.give(SaveCheckpoint())
     desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
     desk.heard.clear()
+    asked = len(forwards)
+    desk.predict(8)
+    predicted(desk)
+    assert len(forwards) == asked + 1
+
+
+def test_other_weights_of_the_same_step_are_asked_anew(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.predict(7)
+    predicted(desk)
+    monkeypatch.setattr(CheckpointDesk, "serve", lambda *_asked: True)
+    asked = len(forwards)
+    desk.give(NameCheckpoint(path="another.pt", name="of the same step"))
+    predicted(desk)
+    assert len(forwards) == asked + 1
+
+
+def test_a_class_that_went_and_came_back_has_learnt_nothing(
+    desk: Desk, forwards: list[NDArray[np.float32]]
+) -> None:
+    desk.predict(7)
+    predicted(desk)
+    network = desk.loop._work._network
+    assert network is not None
+    classes = network.classes
+    desk.loop._work._screen.wanted = None  # nothing is predicted in between
+    desk.give(ClassesChanged(classes=classes.remove(classes.indices[-1])), ClassesChanged(classes=classes))
     asked = len(forwards)
     desk.predict(8)
     predicted(desk)
