@@ -71,6 +71,10 @@ def test_a_what_if_is_asked_again_when_the_weights_went_on(desk: Desk) -> None:
     desk.settle()
     assert page.without.text().startswith("Without road, 2,400 pixels")
     assert len(desk.session.worker.of(DeleteRepresentations)) == asked + 1
+    probe.look()
+    answers.look(can_delete=False)  # another network by now: it has no answer to give
+    desk.settle()
+    assert len(desk.session.worker.of(DeleteRepresentations)) == asked + 1
 
 
 def test_the_matrix_is_sorted_by_strength_or_by_a_column_and_read_with_the_keys(desk: Desk) -> None:

@@ -92,7 +92,8 @@ class RelationsPage(Page):
 
     def _ask_anew(self) -> None:
         """Ask the same what-if of a new look: the answer of the old weights went with them."""
-        if self.deleted and self.probe.is_active and self.probe.what_if is None:
+        ready = self.probe.ready
+        if self.deleted and ready is not None and ready.can_delete and self.probe.what_if is None:
             self.probe.delete(self.deleted)
 
     # --- what is known ----------------------------------------------------------------------------------
