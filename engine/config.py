@@ -266,7 +266,7 @@ class TrainingConfig:
     )
     quick_head: bool = described(
         True,
-        help="A quick model learns from every stroke at once and predicts until the network is better. "
+        help="A quick model learns from every stroke at once and predicts, later together with the network. "
         "Without it a network with a class memory still takes strokes in at once.",
     )
     batch_size: int = described(6, help="Windows per step.", low=1, high=256)

@@ -28,7 +28,7 @@ class OpenNetwork:
         checkpoint: File to take weights from, or None for fresh weights.
         device: Where to run.
         predict: How to predict.
-        quick_head: Whether a quick model learns from every stroke and predicts until the network is better.
+        quick_head: Whether a quick model learns from every stroke and predicts, later with the network.
     """
 
     network: NetworkConfig

@@ -61,11 +61,6 @@ class Readout:
         """Return (n, K) float32 with sum 1 over classes for (n, F) features."""
         return _softmax(self._scores(values))
 
-    def labels(self, values: NDArray[np.float16]) -> NDArray[np.uint8]:
-        """Return (n,) uint8, the most probable permanent class index of (n, F) features."""
-        found: NDArray[np.uint8] = self.classes[self._scores(values).argmax(axis=1)]
-        return found
-
     def over(self, grid: FeatureGrid, first: int, last: int) -> NDArray[np.float32]:
         """Return (last - first, w, K) float32 probabilities of some rows of cells of an image."""
         height, width = grid.cells
