@@ -57,9 +57,10 @@ class Referee:
         allowed = [number for number, share in enumerate(SHARES) if share <= max(most, self.share)]
         least = min(float(scores[number]) for number in allowed)
         best = next(number for number in allowed if scores[number] <= least + _AS_GOOD)
-        if best > now:
-            best = now + 1
-        if best == now or scores[now] - scores[best] < _LEAD:
+        # The lead is that of the best share: four quarters that each add a little add up to a lot.
+        lead = float(scores[now] - scores[best])
+        best = min(best, now + 1)
+        if best == now or lead < _LEAD or scores[best] > scores[now]:
             self._verdicts = 0
             return None
         direction = 1 if best > now else -1

@@ -285,6 +285,17 @@ def test_the_networks_share_grows_in_steps_and_falls_at_once() -> None:
     assert referee.share == 1.0
 
 
+def test_a_little_better_with_every_quarter_is_clearly_better_in_the_end() -> None:
+    referee = Referee()
+    referee.begin(network_has_learnt=False)
+    slowly = np.array([2.0, 1.99, 1.98, 1.97, 1.96])
+    assert referee.judge(slowly) is None
+    assert referee.judge(slowly) == 0.25
+    over_a_hill = np.array([2.0, 2.1, 1.9, 1.8, 1.7])
+    referee.begin(network_has_learnt=False)
+    assert [referee.judge(over_a_hill) for _ in range(3)] == [None] * 3, "the next quarter would be worse"
+
+
 def test_on_images_it_has_learnt_from_the_network_earns_half_at_most() -> None:
     referee = Referee()
     referee.begin(network_has_learnt=False)
