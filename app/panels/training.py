@@ -304,7 +304,7 @@ def shown_name(prediction: Prediction) -> str:
         case PredictionSource.QUICK:
             return "quick model"
         case PredictionSource.JOINT:
-            return f"quick model and network, step {prediction.step:,}"
+            return "quick model + network"
         case PredictionSource.NETWORK:
             return f"network, step {prediction.step:,}"
         case PredictionSource.MEMORY:

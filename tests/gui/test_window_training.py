@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
@@ -21,6 +22,7 @@ from app.panels.training_details import OWN_TRAINING
 from app.theme import Theme
 from app.widgets.notices import Level
 from engine.annotate.classes import ClassTable
+from engine.annotate.geometry import Box
 from engine.catalog import PRESETS
 from engine.exchange.mask_files import MaskKind
 from engine.exchange.mask_preview import ImportPreview, MatchedMask
@@ -30,6 +32,9 @@ from engine.messages import (
     CheckpointSaved,
     EvaluationDone,
     NetworkOpened,
+    Prediction,
+    PredictionReady,
+    PredictionSource,
     Problem,
     Progress,
     StateChanged,
@@ -47,6 +52,32 @@ FULL = Problem(message="The disk is full.", hint="Free some space.")
 
 
 # --- training
+
+
+def test_the_strip_says_who_predicts_what_is_seen(desk: Desk) -> None:
+    label_map = np.zeros((64, 64), np.uint8)
+    desk.session.predict(desk.session.current or "", label_map)
+    desk.settle()
+    shown = desk.window.training.shown
+    assert shown.text() == "network, step 10"
+    ready = PredictionReady(
+        request_id=1,
+        prediction=Prediction(
+            image_id=desk.session.current or "",
+            size=label_map.shape,
+            box=Box(0, 0, *label_map.shape),
+            label_map=label_map,
+            confidence=np.ones(label_map.shape, np.float32),
+            step=12_345,
+            checkpoint="",
+            source=PredictionSource.JOINT,
+        ),
+        complete=True,
+    )
+    desk.session.emit(ready)
+    desk.settle()
+    assert shown.text() == "quick model + network"
+    assert "together" in shown.toolTip()
 
 
 def test_training_is_refused_with_a_reason_then_starts_and_stops(desk: Desk) -> None:
