@@ -22,7 +22,6 @@ from app.panels.training_details import OWN_TRAINING
 from app.theme import Theme
 from app.widgets.notices import Level
 from engine.annotate.classes import ClassTable
-from engine.annotate.geometry import Box
 from engine.catalog import PRESETS
 from engine.exchange.mask_files import MaskKind
 from engine.exchange.mask_preview import ImportPreview, MatchedMask
@@ -32,8 +31,6 @@ from engine.messages import (
     CheckpointSaved,
     EvaluationDone,
     NetworkOpened,
-    Prediction,
-    PredictionReady,
     PredictionSource,
     Problem,
     Progress,
@@ -60,21 +57,7 @@ def test_the_strip_says_who_predicts_what_is_seen(desk: Desk) -> None:
     desk.settle()
     shown = desk.window.training.shown
     assert shown.text() == "network, step 10"
-    ready = PredictionReady(
-        request_id=1,
-        prediction=Prediction(
-            image_id=desk.session.current or "",
-            size=label_map.shape,
-            box=Box(0, 0, *label_map.shape),
-            label_map=label_map,
-            confidence=np.ones(label_map.shape, np.float32),
-            step=12_345,
-            checkpoint="",
-            source=PredictionSource.JOINT,
-        ),
-        complete=True,
-    )
-    desk.session.emit(ready)
+    desk.session.predict(desk.session.current or "", label_map, source=PredictionSource.JOINT)
     desk.settle()
     assert shown.text() == "quick model + network"
     assert "together" in shown.toolTip()

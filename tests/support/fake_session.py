@@ -35,6 +35,7 @@ from engine.messages import (
     PoolItem,
     Prediction,
     PredictionReady,
+    PredictionSource,
     Problem,
     StateChanged,
     ThumbnailReady,
@@ -212,7 +213,13 @@ class FakeSession(SessionView):
         if self.current in self.predicted:
             self.predict(self.current, self.predicted[self.current])
 
-    def predict(self, image_id: str, label_map: NDArray[np.uint8], confidence: float = 0.9) -> None:
+    def predict(
+        self,
+        image_id: str,
+        label_map: NDArray[np.uint8],
+        confidence: float = 0.9,
+        source: PredictionSource = PredictionSource.NETWORK,
+    ) -> None:
         """Let a prediction of the whole image arrive."""
         self.emit(
             PredictionReady(
@@ -225,6 +232,7 @@ class FakeSession(SessionView):
                     confidence=np.full(label_map.shape, confidence, np.float32),
                     step=10,
                     checkpoint="",
+                    source=source,
                 ),
                 complete=True,
             )

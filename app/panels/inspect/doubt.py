@@ -27,7 +27,7 @@ from app.widgets.color_bar import ColorBar, short
 from app.widgets.picture import stride_for
 from app.widgets.trend import ReliabilityChart
 from engine.inspect.calibration import WHOLE_IMAGES, Curve
-from engine.messages import CalibrationFitted, OverlayKind, OverlayReady
+from engine.messages import CalibrationFitted, OverlayKind, OverlayReady, PredictionSource
 
 KINDS = {
     OverlayKind.ENTROPY: "Entropy",
@@ -168,6 +168,8 @@ class DoubtPage(Page):
             self.wrong.setText("No prediction is shown yet.")
         elif surer.size == 0:
             self.wrong.setText("Nothing is surer than that.")
+        elif self.probe.shown_by in {PredictionSource.QUICK, PredictionSource.JOINT}:
+            self.wrong.setText("How many would be wrong is known of the network alone, not of what is shown.")
         elif fitted is None:
             self.wrong.setText("Fit the calibration below to learn how many would be wrong.")
         else:

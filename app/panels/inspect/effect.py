@@ -19,6 +19,7 @@ from app.widgets.bars import Bar, BarList
 from app.widgets.picture import Picture, stride_for
 from engine.messages import AnnotationStored, Effect, OverlayKind
 from engine.project.manifest import Split
+from engine.session import Session
 
 BETTER, WORSE = (0, 158, 115), (213, 94, 0)
 """Green and red that colour-blind people tell apart."""
@@ -28,7 +29,7 @@ ABOUT = (
     "other pixels for reasons of its own."
 )
 WAIT_MS = 700
-PINNED = 3
+OTHERS = 3
 
 
 class EffectPage(Page):
@@ -46,7 +47,9 @@ class EffectPage(Page):
         self._shown: tuple[Effect, ...] = ()
         self.tiles: list[Picture] = []
         self.preview = QPushButton("Preview again")
-        self.preview.setToolTip("Compute what the newest stroke would change, here and on the next images.")
+        self.preview.setToolTip(
+            "Compute what the newest stroke would change, here and on pinned images, or the next ones."
+        )
         self.state = wrapped("")
         self.counts = BarList(look)
         self._grid = QGridLayout()
@@ -93,9 +96,14 @@ class EffectPage(Page):
         session = self.probe.bridge.session
         if session is None or super().nothing() or not self.is_watched or not self._can_preview():
             return
-        near = [session.neighbour(way) for way in range(1, PINNED + 1)]
-        pinned = tuple(name for name in near if name is not None)
-        self.probe.ask("effect_previewed", lambda inspection: inspection.preview_effect(pinned))
+        others = self._others(session)
+        self.probe.ask("effect_previewed", lambda inspection: inspection.preview_effect(others))
+
+    def _others(self, session: Session) -> tuple[str, ...]:
+        """Return the images to preview beside the one on screen: pinned ones, without any the next ones."""
+        pinned = tuple(name for name in session.candidates.pinned if name != self.probe.image_id)
+        near = (session.neighbour(way) for way in range(1, OTHERS + 1))
+        return pinned[:OTHERS] or tuple(name for name in near if name is not None)
 
     def _again(self) -> None:
         self.ask()

@@ -29,6 +29,7 @@ from app.panels.inspect.stages import StagesPage
 from app.panels.inspect.structure import StructurePage
 from app.theme import Look
 from app.widgets.marks import label, restyle
+from engine.messages import PredictionSource
 
 COLUMNS = 4
 PAGES: tuple[type[Page], ...] = (
@@ -41,6 +42,11 @@ PAGES: tuple[type[Page], ...] = (
     ErrorsPage,
     EffectPage,
 )
+NOT_ALONE = {
+    PredictionSource.QUICK: "The canvas shows the quick model; these views explain the network.",
+    PredictionSource.JOINT: "The canvas shows the quick model and the network together; these views explain "
+    "the network.",
+}
 DEFAULT_STRENGTH = 70
 NARROWEST = 270
 
@@ -85,10 +91,16 @@ class InspectPanel(QWidget):
         layout.setSpacing(0)
         layout.addLayout(self._tab_grid())
         layout.addLayout(head)
+        self.who = wrapped("", kind="muted")
+        self.who.setContentsMargins(12, 0, 12, 2)
+        self.who.hide()
+        layout.addWidget(self.who)
         layout.addWidget(self.stack, 1)
         self.strip = self._laid_strip()
         layout.addWidget(self.strip)
         probe.laid.connect(self._show_laid)
+        probe.changed.connect(self._show_who)
+        probe.bridge.prediction_ready.connect(lambda _event: self._show_who())
         look.changed.connect(self._recolor)
         self._recolor()
         self.show_page(self.pages[0].name)
@@ -189,6 +201,12 @@ class InspectPanel(QWidget):
         if laid is not None:
             self.laid_name.setText(laid.title)
             self.laid_name.setToolTip(f"On the image: {laid.title}")
+
+    def _show_who(self) -> None:
+        """Say so where the picture on the canvas is not the network's alone, which the views explain."""
+        shown = self.probe.shown_by
+        self.who.setText(NOT_ALONE.get(shown, "") if shown is not None else "")
+        self.who.setVisible(bool(self.who.text()))
 
     def _recolor(self) -> None:
         self.export_button.setIcon(self._look.icon("export"))

@@ -23,6 +23,7 @@ from engine.messages import (
     OverlayReady,
     PixelExplained,
     PredictionReady,
+    PredictionSource,
     WhatIfReady,
 )
 
@@ -110,6 +111,13 @@ class Probe(QObject):
         bridge.command_failed.connect(self._failed)
 
     # --- what is known ----------------------------------------------------------------------------------
+
+    @property
+    def shown_by(self) -> PredictionSource | None:
+        """Who predicted what the canvas shows, or None while nothing is shown."""
+        session, image_id = self.bridge.session, self.image_id
+        known = session.prediction(image_id) if session is not None and image_id is not None else None
+        return None if known is None else known.source
 
     @property
     def inspection(self) -> InspectionControl | None:
