@@ -42,13 +42,13 @@ def views_of_guidance(number: int, logits: Tensor, kept: Gate, num_classes: int)
         ),
         f"gate_classes_stage{number}": InspectionView(
             kind=InspectionKind.CLASS_HEATMAPS,
-            title=f"Guided attention by class, stage {number} to {number + 1}",
+            title=f"Attention by class, stage {number} to {number + 1}",
             explanation="How far the channels that each class opens most are open at each place.",
             values=kept.by_class(num_classes).float(),
         ),
         f"gate_channels_stage{number}": InspectionView(
             kind=InspectionKind.CHANNEL_HEATMAPS,
-            title=f"Guided attention by channel, stage {number} to {number + 1}",
+            title=f"Attention by channel, stage {number} to {number + 1}",
             explanation="How far each single channel is open at each place, reduced in size.",
             values=F.adaptive_avg_pool2d(gate, small),
         ),

@@ -66,6 +66,7 @@ class MatrixView(QWidget):
         self._rows: tuple[int, ...] = ()
         self._columns: tuple[int, ...] = ()
         self._marked: frozenset[int] = frozenset()
+        self._pointed: int | None = None
         self._cell: tuple[int, int] | None = None  # place in the order shown, not channel
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -123,6 +124,17 @@ class MatrixView(QWidget):
         """Strike rows through: channels that are deleted."""
         self._marked = rows
         self.update()
+
+    @property
+    def pointed(self) -> int | None:
+        """Channel of the framed row, or None."""
+        return self._pointed
+
+    def set_pointed(self, row: int | None) -> None:
+        """Frame the row of the class under the cursor of the image: a channel, or None."""
+        if row != self._pointed:
+            self._pointed = row
+            self.update()
 
     @property
     def cell(self) -> tuple[int, int] | None:
@@ -270,7 +282,7 @@ class MatrixView(QWidget):
                 painter, channel, QRectF(_NAMES - swatch - 4, top + (side - swatch) / 2, swatch, swatch)
             )
             if side >= _NAMED_FROM:
-                strong = self._cell is not None and self._cell[0] == place
+                strong = channel == self._pointed or (self._cell is not None and self._cell[0] == place)
                 gone = channel in self._marked
                 painter.setPen(self._look.color("bad" if gone else "text" if strong else "muted"))
                 room = QRectF(0, top, _NAMES - 18, side)
@@ -310,6 +322,10 @@ class MatrixView(QWidget):
                 painter.fillRect(QRectF(body.left(), y - side / 2, body.width(), side), veil)
                 painter.setPen(QPen(self._look.color("bad"), 2))
                 painter.drawLine(QPointF(body.left(), y), QPointF(body.right(), y))
+        if self._pointed in self._rows:
+            top = body.top() + self._rows.index(self._pointed) * side
+            painter.setPen(QPen(self._look.color("accent"), 2))
+            painter.drawRect(QRectF(1, top, body.right() - 2, side))
         if self._cell is not None:
             row, column = self._cell
             place_of = QRectF(body.left() + column * side, body.top() + row * side, side, side)

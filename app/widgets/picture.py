@@ -93,6 +93,11 @@ class Picture(QWidget):
             self.setAccessibleName(f"{self._title}{', on the canvas' if is_on else ''}")
             self.update()
 
+    @property
+    def cursor_place(self) -> tuple[float, float] | None:
+        """Where the cursor is shown: (y, x) in [0, 1), or None."""
+        return self._cursor
+
     def set_cursor(self, place: tuple[float, float] | None) -> None:
         """Show the cursor at (y, x) in [0, 1), or not at all."""
         if place != self._cursor:

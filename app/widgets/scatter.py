@@ -58,6 +58,7 @@ class ScatterView(QWidget):
         self._dots: tuple[Dot, ...] = ()
         self._time = 1.0
         self._current = -1
+        self._pointed: frozenset[int] = frozenset()
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
@@ -80,9 +81,21 @@ class ScatterView(QWidget):
         """Show other dots."""
         self._dots = tuple(dots)
         self._current = -1
+        self._pointed = frozenset()
         odd = sum(dot.is_odd for dot in dots)
         self.setAccessibleDescription(f"{len(dots)} points, {odd} of them ringed")
         self.update()
+
+    @property
+    def pointed(self) -> frozenset[int]:
+        """Numbers of the dots that belong to the cursor of the image."""
+        return self._pointed
+
+    def set_pointed(self, numbers: frozenset[int]) -> None:
+        """Frame the dots that belong to the cursor of the image."""
+        if numbers != self._pointed:
+            self._pointed = numbers
+            self.update()
 
     def set_time(self, time: float) -> None:
         """Show the way from before (0) to now (1)."""
@@ -210,6 +223,11 @@ class ScatterView(QWidget):
                 painter.setOpacity(self._time)
             self._draw(painter, dot, self.point(number), current=number == self._current)
             painter.setOpacity(1.0)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(self._look.color("accent"), 2))
+        for number in self._pointed:
+            at = self.point(number)
+            painter.drawRect(QRectF(at.x() - 9, at.y() - 9, 18, 18))
         painter.end()
 
     def _draw(self, painter: QPainter, dot: Dot, at: QPointF, *, current: bool) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 from app.canvas.overlay import HeatOverlay, LabelOverlay
 from app.panels.inspect.doubt import overlay_picture
 from app.panels.inspect.page import Export, Page, as_image, heat_pixels, percent, section, wrapped
-from app.panels.inspect.probe import Laid, Probe
+from app.panels.inspect.probe import Laid, Point, Probe
 from app.theme import Look
 from app.theme.ramps import SEQUENTIAL, packed
 from app.widgets.bars import Bar, BarList
@@ -137,6 +137,17 @@ class EffectPage(Page):
             self._say(effects[0])
             self._fill(effects)
             self._lay(effects[0])
+        self.follow(self.probe.cursor)
+
+    def follow(self, point: Point | None) -> None:
+        """Show the cursor on the pictures of this image."""
+        ready = self.probe.ready
+        place = None
+        if point is not None and ready is not None:
+            place = point[0] / ready.size[0], point[1] / ready.size[1]
+        for tile, effect in zip(self.tiles, self._shown, strict=False):
+            tile.set_cursor(place if effect.image_id == self.probe.image_id else None)
+        self.flips_picture.set_cursor(place)
 
     def _why_none(self, *, waiting: bool) -> str:
         if not self._can_preview():
@@ -212,7 +223,7 @@ class EffectPage(Page):
             self.flips.setText(self.probe.trouble(kind.value) or none)
             return
         share = float((found.values > found.low).mean())
-        self.flips.setText(f"{found.explanation} {percent(share)} of the image.")
+        self.flips.setText(f"{found.explanation} Bright: {percent(share)} of the image.")
         step = stride_for(found.values.shape)
         pixels = heat_pixels(found.values[::step, ::step], SEQUENTIAL, found.low, found.high)
         self.flips_picture.set_pixels(pixels, ready.size)

@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.inspect.page import Export, ProjectPage, Question, color_of, percent, wrapped
-from app.panels.inspect.probe import Probe
+from app.panels.inspect.page import Export, ProjectPage, Question, color_of, percent, value_at, wrapped
+from app.panels.inspect.probe import Point, Probe
 from app.theme import Look
 from app.widgets.bars import Bar, BarList
 from app.widgets.color_bar import short
@@ -65,7 +65,10 @@ class ErrorsPage(ProjectPage):
 
     name: ClassVar[str] = "errors"
     title: ClassVar[str] = "Errors"
-    meaning: ClassVar[str] = "Your strokes and imported labels, those that are most likely slips first."
+    meaning: ClassVar[str] = (
+        "Your strokes and imported labels, those that are most likely slips first; "
+        "bold: the one under the cursor."
+    )
     question: ClassVar[Question] = Question(
         answer="label_errors_found",
         ask=lambda inspection: inspection.find_label_errors(),
@@ -133,6 +136,7 @@ class ErrorsPage(ProjectPage):
             self._found = found
             self._left = [error for error in found.errors if _key(error) not in self._kept]
             self._fill()
+        self.follow(self.probe.cursor)
 
     def _fill(self) -> None:
         self.list.clear()
@@ -169,6 +173,35 @@ class ErrorsPage(ProjectPage):
         painter.drawPixmap(18, 1, swatch(color_of(self.probe, error.suggested), 14, ratio))
         painter.end()
         return QIcon(pair)
+
+    # --- the cursor -------------------------------------------------------------------------------------
+
+    def follow(self, point: Point | None) -> None:
+        """Write the entry in bold whose region holds the pixel under the cursor; the chosen one stays."""
+        here = self._at(point) if point is not None else None
+        for row, error in enumerate(self._left):
+            item = self.list.item(row)
+            if item.font().bold() != (error is here):
+                font = item.font()
+                font.setBold(error is here)
+                item.setFont(font)
+
+    def _at(self, point: Point) -> LabelError | None:
+        """Return the smallest region at a point whose label is still there, or None."""
+        session = self.probe.bridge.session
+        annotation = session.annotation if session is not None else None
+        if annotation is None:
+            return None
+        label, y, x = value_at(annotation.label_map, annotation.label_map.shape, point), *point
+        held = [
+            error
+            for error in self._left
+            if error.image_id == self.probe.image_id
+            and error.class_index == label
+            and error.box.top <= y < error.box.bottom
+            and error.box.left <= x < error.box.right
+        ]
+        return min(held, key=lambda error: error.pixels, default=None)
 
     # --- one of them ------------------------------------------------------------------------------------
 

@@ -9,11 +9,21 @@ import numpy as np
 from PySide6.QtCore import QEasingCurve, Qt, QVariantAnimation
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
-from app.panels.inspect.page import Export, ProjectPage, Question, color_of, link, section, wrapped
-from app.panels.inspect.probe import Probe
+from app.panels.inspect.page import (
+    Export,
+    ProjectPage,
+    Question,
+    color_of,
+    link,
+    section,
+    value_at,
+    wrapped,
+)
+from app.panels.inspect.probe import Point, Probe
 from app.theme import Look
 from app.widgets.bars import Bar, BarList
 from app.widgets.color_bar import short
+from app.widgets.legend import ClassLegend
 from app.widgets.scatter import Dot, Place, ScatterView
 from app.widgets.trend import Line, TrendChart
 from engine.messages import MemoryMapped, Projection, StrokeDot
@@ -29,7 +39,8 @@ class MemoryPage(ProjectPage):
     title: ClassVar[str] = "Memory"
     meaning: ClassVar[str] = (
         "Classes as the network remembers them (squares) and your strokes (dots); "
-        "a ringed stroke looks more like another class."
+        "a ringed stroke looks more like another class. A frame shows the stroke nearest to the cursor, "
+        "or the class predicted there where this image has no strokes."
     )
     question: ClassVar[Question] = Question(
         answer="memory_mapped",
@@ -43,6 +54,7 @@ class MemoryPage(ProjectPage):
         super().__init__(probe, look, parent)
         self._shown: tuple[MemoryMapped, ...] = ()
         self._dots: list[StrokeDot | None] = []
+        self._homes: dict[int, frozenset[int]] = {}
         self._odd: list[StrokeDot] = []
         self.map_button = QPushButton("Map it again")
         self.map_button.setToolTip("Look at every labelled image with the weights of now.")
@@ -63,7 +75,9 @@ class MemoryPage(ProjectPage):
         top.addStretch(1)
         self.scatter = ScatterView(look)
         self.about = wrapped("", kind="muted")
+        self.legend = ClassLegend()
         self.body.addWidget(self.scatter)
+        self.body.addWidget(self.legend)
         self.body.addWidget(self.about)
         self.body.addWidget(self.projection)
         self.body.addLayout(top)
@@ -122,7 +136,10 @@ class MemoryPage(ProjectPage):
             return
         self.map_button.setEnabled(not self.is_waiting)
         self.map_button.setText("Mapping…" if self.is_waiting else "Map it again")
-        maps = (*inspection.memory_history[:-1], inspection.memory)
+        self._show((*inspection.memory_history[:-1], inspection.memory))
+        self.follow(self.probe.cursor)
+
+    def _show(self, maps: tuple[MemoryMapped, ...]) -> None:
         if maps == self._shown:
             return
         moved = len(self._shown) > 0 and len(maps) > len(self._shown)
@@ -140,7 +157,7 @@ class MemoryPage(ProjectPage):
     def _draw(self, now: MemoryMapped, before: MemoryMapped | None) -> None:
         turn = turned(before, now) if before is not None else {}
         old = {_key(stroke): turn[stroke.position] for stroke in before.strokes} if before is not None else {}
-        self._dots, dots = [], []
+        self._dots, self._homes, dots = [], {}, []
         for stroke in now.strokes:
             self._dots.append(stroke)
             color, tip = color_of(self.probe, stroke.class_index), self._tip(stroke)
@@ -148,6 +165,7 @@ class MemoryPage(ProjectPage):
             dots.append(Dot(color, stroke.position, old.get(_key(stroke)), is_odd=odd, tip=tip))
         for index, places in now.classes.items():
             were = before.classes.get(index, ()) if before is not None else ()
+            self._homes[index] = frozenset(range(len(dots), len(dots) + len(places)))
             for number, place in enumerate(places):
                 self._dots.append(None)
                 was = turn[were[number]] if number < len(were) else None
@@ -155,6 +173,10 @@ class MemoryPage(ProjectPage):
                 tip = f"{name}: as the network remembers it"
                 dots.append(Dot(color_of(self.probe, index), place, was, is_home=True, tip=tip))
         self.scatter.set_dots(dots)
+        present = sorted({*now.classes, *(stroke.class_index for stroke in now.strokes)})
+        self.legend.set_classes(
+            [(self.probe.class_name(index), color_of(self.probe, index)) for index in present]
+        )
         odd_count = sum(dot.is_odd for dot in dots)
         self.about.setText(
             f"{len(now.strokes)} strokes, {odd_count} ringed · {_about(now)} · step {now.step:,}"
@@ -191,6 +213,25 @@ class MemoryPage(ProjectPage):
         )
         between = tuple((float(each.step), each.between) for each in maps)
         self.trend.set_lines([Line("between", "accent", between), Line("within", "warn", within)])
+
+    # --- the cursor -------------------------------------------------------------------------------------
+
+    def follow(self, point: Point | None) -> None:
+        """Frame this image's stroke nearest to the cursor, or else the class predicted there."""
+        self.scatter.set_pointed(self._at(point) if point is not None else frozenset())
+
+    def _at(self, point: Point) -> frozenset[int]:
+        here = self.probe.image_id
+        near = [
+            ((stroke.y + 0.5 - point[0]) ** 2 + (stroke.x + 0.5 - point[1]) ** 2, number)
+            for number, stroke in enumerate(self._dots)
+            if stroke is not None and stroke.image_id == here
+        ]
+        if near:
+            return frozenset({min(near)[1]})
+        ready = self.probe.ready
+        label = value_at(ready.label_map, ready.size, point) if ready is not None else None
+        return self._homes.get(int(label), frozenset()) if label is not None else frozenset()
 
     # --- hands ------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.canvas.overlay import ChangeOverlay, class_colors
-from app.panels.inspect.page import Export, Page, color_of, percent, section, wrapped
-from app.panels.inspect.probe import Laid, Probe
+from app.panels.inspect.page import Export, Page, color_of, percent, section, value_at, wrapped
+from app.panels.inspect.probe import Laid, Point, Probe
 from app.theme import Look
 from app.theme.ramps import ramp_for
 from app.widgets.bars import Bar, BarList
@@ -30,7 +30,10 @@ class RelationsPage(Page):
 
     name: ClassVar[str] = "relations"
     title: ClassVar[str] = "Relations"
-    meaning: ClassVar[str] = "How much the class of a row acts on the class of a column."
+    meaning: ClassVar[str] = (
+        "How much the class of a row acts on the class of a column; "
+        "the class predicted under the cursor is framed."
+    )
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
@@ -127,6 +130,16 @@ class RelationsPage(Page):
         if views:
             self._show_matrix(ready, views[max(self.which.currentIndex(), 0)])
         self._show_what_if(ready)
+        self.follow(self.probe.cursor)
+
+    def follow(self, point: Point | None) -> None:
+        """Frame the row of the class predicted under the cursor; what is chosen stays."""
+        ready = self.probe.ready
+        if ready is None:
+            return
+        label = value_at(ready.label_map, ready.size, point)
+        places = {float(index): place for place, index in enumerate(ready.classes)}
+        self.matrix.set_pointed(places.get(label) if label is not None else None)
 
     def _fill_choices(self, views: list[InspectedView]) -> None:
         titles = [view.title for view in views]

@@ -27,6 +27,7 @@ from app.theme import Look
 from app.theme.ramps import ramp_for
 from app.widgets.bars import Bar, BarList
 from app.widgets.color_bar import ColorBar, short
+from app.widgets.legend import ClassLegend
 from app.widgets.picture import Picture, stride_for
 from engine.annotate.regions import largest_regions
 from engine.messages.inspection import InspectedView, InspectionKind, InspectionReady
@@ -76,8 +77,9 @@ class StagesPage(Page):
         self.channel.setAccessibleName("Which class or channel")
         self.channel.currentIndexChanged.connect(self._channel_changed)
         self.legend = ColorBar(look)
+        self.class_legend = ClassLegend()
         self.here = wrapped("")
-        for widget in (self.explanation, self.channel, self.legend, self.here):
+        for widget in (self.explanation, self.channel, self.legend, self.class_legend, self.here):
             self.body.addWidget(widget)
         section(self.body, "Numbers of the classes")
         self._numbers_title = wrapped("", kind="muted")
@@ -286,7 +288,23 @@ class StagesPage(Page):
         if values is not None:
             ramp = ramp_for(values)
             self.legend.set_range(ramp, *ramp.bounds(values))
+        self._name_classes()
         self.follow(self.probe.cursor)
+
+    def _name_classes(self) -> None:
+        """Say which colours the chosen picture has, most pixels first; of none chosen, the final answer."""
+        ready = self.probe.ready
+        name = FINAL if self._chosen in ("", DIFFERENCE) else self._chosen
+        labels = self._labels(name, ready) if ready is not None else None
+        self.class_legend.setVisible(labels is not None)
+        if labels is None:
+            return
+        step = stride_for(labels.shape)
+        found, counts = np.unique(labels[::step, ::step], return_counts=True)
+        most = found[np.argsort(-counts, kind="stable")].tolist()
+        self.class_legend.set_classes(
+            [(self.probe.class_name(index), color_of(self.probe, index)) for index in most]
+        )
 
     def mark_laid(self, laid: Laid | None) -> None:
         """Frame the picture that lies on the canvas."""
