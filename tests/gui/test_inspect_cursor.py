@@ -18,7 +18,7 @@ from tests.support.window import Desk
 pytestmark = pytest.mark.gui
 
 STROKE = [(20.5, 20.5), (20.5, 30.5)]
-TILE = 100.0
+TILE = 84.0
 """Logical pixels: three tiles beside each other in a narrow dock."""
 
 

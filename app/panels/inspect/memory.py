@@ -38,9 +38,8 @@ class MemoryPage(ProjectPage):
     name: ClassVar[str] = "memory"
     title: ClassVar[str] = "Memory"
     meaning: ClassVar[str] = (
-        "Classes as the network remembers them (squares) and your strokes (dots); "
-        "a ringed stroke looks more like another class. A frame shows the stroke nearest to the cursor, "
-        "or the class predicted there where this image has no strokes."
+        "Classes as the network remembers them (squares) and your strokes (dots). "
+        "Ringed: looks more like another class. Framed: nearest to the cursor."
     )
     question: ClassVar[Question] = Question(
         answer="memory_mapped",
