@@ -17,8 +17,9 @@ from engine.inspect import pictures
 from engine.inspect.explain import explain
 from engine.inspect.labelled import memory_of
 from engine.inspect.look import Look
+from engine.inspect.mask_shift import mask_shift
 from engine.inspect.memory_map import map_memory
-from engine.inspect.overlays import disagreement, doubt, mask_shift, overlay_ready, structure
+from engine.inspect.overlays import disagreement, doubt, overlay_ready, structure
 from engine.inspect.what_if import changes, relations, target_of
 from engine.messages import OverlayKind, OverlayReady, Projection
 from models.inspection import InspectionKind
@@ -146,8 +147,13 @@ class ViewFiles:
         self._overlay(overlay_ready(0, self._look.image_id, OverlayKind.STRUCTURE, values, high))
         shift = None if self._mask is None else mask_shift(self._look, self._mask)
         if shift is not None:
-            move = {"rows": shift.move[0], "columns": shift.move[1]}
-            self._put("structure.json", _json({"mask_fits_better_moved_by": move, "score": shift.score}))
+            move = {"rows": shift.move[0], "columns": shift.move[1]} if shift.fits_better else None
+            content = {
+                "mask_fits_better_moved_by": move,
+                "score": shift.score,
+                "sentence": shift.sentence or "The mask has no borders to judge its place by.",
+            }
+            self._put("structure.json", _json(content))
 
     def _why(self, place: tuple[int, int] | None) -> None:
         height, width = self._look.size

@@ -11,6 +11,7 @@ own borders are not that exact.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,10 @@ from numpy.typing import NDArray
 from engine.inspect.structure import WINDOW, region_vectors
 from engine.opencv import cv2
 
-_MOVES = ((-2, 0), (2, 0), (0, -2), (0, 2))
+MOVE = 2
+"""Pixels of one move that is tried."""
+
+_MOVES = ((-MOVE, 0), (MOVE, 0), (0, -MOVE), (0, MOVE))
 _CENTRE = 4
 _MIN_SHARE = 0.05
 _NOISE = 5e-4
@@ -58,19 +62,42 @@ def label_shift(
     Raises:
         ValueError: The sizes differ, or the map is smaller than a window.
     """
+    *_, found = label_shift_in_pieces(probabilities, image, label, ignore=ignore)
+    if found is None:
+        raise LookupError("the last piece gives the answer")
+    return found
+
+
+def label_shift_in_pieces(
+    probabilities: Floats, image: NDArray[np.uint8], label: NDArray[np.integer], *, ignore: int = 255
+) -> Iterator[LabelShift | None]:
+    """Do the work of `label_shift` in pieces of one move each; with the last comes the answer.
+
+    Raises:
+        ValueError: As `label_shift`, with the first piece.
+    """
     if probabilities.shape[1:] != label.shape or image.shape[:2] != label.shape:
         raise ValueError("prediction, image and label differ in size")
     if min(label.shape) < WINDOW:
         raise ValueError(f"a map of {label.shape} is smaller than a window of {WINDOW}")
     inner = WINDOW - 2
     colours = _colours(image, inner)
-    guesses = [region_vectors(plane, inner, WINDOW) for plane in probabilities]
+    # A class that is nowhere labelled has no border to explain.
+    guesses = {
+        channel: region_vectors(plane, inner, WINDOW)
+        for channel, plane in enumerate(probabilities)
+        if bool((label == channel).any())
+    }
     here = _left(guesses, colours, label, ignore)
     if here <= 0.0:
-        return LabelShift(score=0.0, move=(0, 0))
-    left = {move: _left(guesses, colours, _moved(label, move, ignore), ignore) for move in _MOVES}
+        yield LabelShift(score=0.0, move=(0, 0))
+        return
+    left: dict[tuple[int, int], float] = {}
+    for move in _MOVES:
+        yield None
+        left[move] = _left(guesses, colours, _moved(label, move, ignore), ignore)
     best = min(left, key=lambda move: left[move])
-    return LabelShift(score=(here - left[best]) / here, move=best)
+    yield LabelShift(score=(here - left[best]) / here, move=best)
 
 
 def _colours(image: NDArray[np.uint8], inner: int) -> Floats:
@@ -80,12 +107,12 @@ def _colours(image: NDArray[np.uint8], inner: int) -> Floats:
     return np.concatenate([light, *(tint[..., _CENTRE : _CENTRE + 1] for tint in tints)], axis=-1)
 
 
-def _left(guesses: list[Floats], colours: Floats, label: NDArray[np.integer], ignore: int) -> float:
+def _left(guesses: dict[int, Floats], colours: Floats, label: NDArray[np.integer], ignore: int) -> float:
     """Return the unexplained variance of the label, mean over windows and summed over classes."""
     inner = WINDOW - 2
     whole = region_vectors((label != ignore).astype(np.float32), inner, WINDOW).min(axis=-1) > 0
     total = 0.0
-    for channel, guess in enumerate(guesses):
+    for channel, guess in guesses.items():
         truth = region_vectors((label == channel).astype(np.float32), inner, WINDOW)
         share = truth[..., _CENTRE].mean(axis=-1)
         mixed = (share > _MIN_SHARE) & (share < 1.0 - _MIN_SHARE)

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
-from engine.inspect.label_shift import LabelShift, label_shift
 from engine.inspect.look import Look
 from engine.inspect.snapshot import WORKING_PIXELS
 from engine.inspect.structure import WINDOW, stretched, structure_map
@@ -70,9 +69,9 @@ _WORDS = {
 
 
 def overlay_ready(
-    request_id: int, image_id: str, kind: OverlayKind, values: Floats, high: float = 1.0
+    request_id: int, image_id: str, kind: OverlayKind, values: Floats, high: float = 1.0, more: str = ""
 ) -> OverlayReady:
-    """Return the message for an overlay, (h, w) float32 in [0, high]."""
+    """Return the message for an overlay, (h, w) float32 in [0, high]; `more` is said of this image."""
     words = _WORDS[kind]
     result = np.array(values, np.float32)
     result.setflags(write=False)
@@ -81,7 +80,7 @@ def overlay_ready(
         image_id=image_id,
         kind=kind,
         title=words.title,
-        explanation=words.explanation,
+        explanation=f"{words.explanation} {more}".rstrip(),
         values=result,
         low=0.0,
         high=high,
@@ -149,32 +148,6 @@ def structure(look: Look, annotation: NDArray[np.uint8] | None) -> tuple[Floats,
     # A few windows stand far above all others; the scale is that of the rest.
     high = float(np.percentile(positive, _SPREAD)) if positive.size else 1.0
     return np.minimum(values, high), high
-
-
-def mask_shift(look: Look, mask: NDArray[np.uint8]) -> LabelShift | None:
-    """Return by which move a whole mask would fit the image better.
-
-    The middle of the image is looked at, `EDGE` pixels wide and high at most, at its own size: the answer is
-    about single pixels.
-
-    Args:
-        look: What was kept.
-        mask: (H, W) uint8 permanent indices.
-
-    Returns:
-        The move in pixels of the image looked at; None where that is a shrunk one, or too small.
-    """
-    height, width = look.image.shape[:2]
-    if look.image.shape[:2] != look.size or min(height, width) < WINDOW:
-        return None
-    starts = [max(0, extent - EDGE) // 2 for extent in (height, width)]
-    middle = tuple(slice(start, start + EDGE) for start in starts)
-    enlarged = look.enlarged(look.logits)
-    if enlarged.shape[1:] != (height, width):
-        return None  # so many classes that the logits were not enlarged to the whole image
-    probabilities = enlarged[:, *middle].softmax(dim=0).cpu().numpy()
-    labels = labelled_channels(look, mask)[middle].numpy()
-    return label_shift(probabilities, np.ascontiguousarray(look.image[middle]), labels, ignore=IGNORE_INDEX)
 
 
 def undone(look: Look, candidate: Look, annotation: NDArray[np.uint8]) -> Floats:

@@ -20,6 +20,7 @@ from engine.inspect.labelled import (
     strokes_of,
 )
 from engine.inspect.look import Look, look_at
+from engine.inspect.mask_shift import place_of_labels
 from engine.inspect.memory_map import map_memory
 from engine.inspect.overlays import disagreement, doubt, overlay_ready, structure, undone
 from engine.inspect.ranking import ranked_errors
@@ -103,7 +104,7 @@ class Survey:
         self, network: LiveNetwork, command: MakeOverlay, look: Callable[[], Look]
     ) -> Iterator[object]:
         """Make an overlay of one image."""
-        values, high = np.zeros((1, 1), np.float32), 1.0
+        values, high, more = np.zeros((1, 1), np.float32), 1.0, ""
         match command.kind:
             case OverlayKind.ENTROPY | OverlayKind.MARGIN:
                 values = doubt(look(), command.kind)
@@ -114,10 +115,12 @@ class Survey:
             case OverlayKind.FLICKER:
                 values = self._flickered(command.image_id)
             case OverlayKind.STRUCTURE:
-                values, high = structure(look(), annotation_of(network, look(), command.image_path))
+                annotation = annotation_of(network, look(), command.image_path)
+                values, high = structure(look(), annotation)
+                more = yield from place_of_labels(look(), annotation)
             case OverlayKind.CANDIDATE_FLIPS:
                 values = _undone(network, look(), command)
-        self._emit(overlay_ready(command.request_id, command.image_id, command.kind, values, high))
+        self._emit(overlay_ready(command.request_id, command.image_id, command.kind, values, high, more))
 
     def _flickered(self, image_id: str) -> NDArray[np.float32]:
         values = self._notes.history.flicker(image_id)

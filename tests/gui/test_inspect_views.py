@@ -214,9 +214,10 @@ def test_the_effect_of_a_stroke_is_shown_before_it_is_learnt(desk: Desk) -> None
 def test_the_structure_map_lists_its_worst_places(desk: Desk) -> None:
     answers = opened(desk, "structure")
     page = desk.window.inspect.page
-    answers.overlay(OverlayKind.STRUCTURE)
+    shown = answers.overlay(OverlayKind.STRUCTURE)
     desk.settle()
     assert desk.window.inspect.probe.lies("structure")
+    assert page.explanation.text() == shown.explanation
     assert page.worst.bars
     QTest.mouseClick(page.worst, Qt.MouseButton.LeftButton, pos=QPoint(10, 5))
     desk.settle()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from engine.annotate.classes import ClassTable
 from engine.cli import run
+from engine.inspect.mask_shift import MaskShift
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, save_checkpoint
 from models.build import build_model
 from models.catalog import MODELS
@@ -139,10 +140,24 @@ def test_a_mask_is_told_by_which_move_it_would_fit(tmp_path: Path) -> None:
     files = inspect(tmp_path, "tiny", "--view", "structure", "--mask", str(tmp_path / "mask.png"))
     assert files == {"structure.png", "structure.csv", "structure.json"}
     said = json.loads((tmp_path / "out/structure.json").read_text("utf-8"))
-    assert abs(said["mask_fits_better_moved_by"]["columns"]) + abs(
-        said["mask_fits_better_moved_by"]["rows"]
-    ) in (0, 2)
+    move = said["mask_fits_better_moved_by"]
+    if round(said["score"], 2) > 0:
+        assert sorted((abs(move["columns"]), abs(move["rows"]))) == [0, 2]
+        assert said["sentence"].startswith("The labels fit better moved by 2 px")
+    else:
+        assert move is None
+        assert "lie where they should" in said["sentence"]
     assert said["score"] < 1.0
+
+
+def test_no_move_is_named_where_none_fits_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = MaskShift(score=-0.2, move=(0, 2), tried=(2, 2), is_exact=True)
+    monkeypatch.setattr("engine.inspect.files.mask_shift", lambda _look, _mask: known)
+    Image.fromarray(np.full(SIZE, CLASSES.indices[0], np.uint8)).save(tmp_path / "mask.png")
+    inspect(tmp_path, "tiny", "--view", "structure", "--mask", str(tmp_path / "mask.png"))
+    said = json.loads((tmp_path / "out/structure.json").read_text("utf-8"))
+    assert said == {"mask_fits_better_moved_by": None, "score": -0.2, "sentence": known.sentence}
+    assert "no move by 2 px" in known.sentence
 
 
 @pytest.mark.parametrize(("weights", "words"), [("another", "does not hold"), ("poisoned", "no numbers")])

@@ -248,6 +248,17 @@ def test_structure_is_compared_with_what_people_labelled(tmp_path: Path) -> None
     made = overlay(desk, OverlayKind.STRUCTURE)
     assert made.values.shape == SIZE
     assert made.unit
+    assert "The labels " not in made.explanation  # a few strokes do not tell whether they are shifted
+
+
+def test_structure_says_whether_a_whole_mask_is_shifted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of(tmp_path, MODELS[0])
+    classes = np.array(CLASSES.indices[:2], np.uint8)
+    whole = np.broadcast_to(classes[(np.arange(SIZE[1]) > 34).astype(int)], SIZE)
+    monkeypatch.setattr("engine.worker.surveying.annotation_of", lambda *_: whole)
+    assert "The labels " in overlay(desk, OverlayKind.STRUCTURE).explanation
 
 
 def test_flicker_needs_two_predictions(tmp_path: Path) -> None:
