@@ -13,6 +13,8 @@ from app.widgets.own_keys import claims
 
 LARGEST = 360
 """Pixels along the longer side that are kept of a picture."""
+MOST_LINES = 3
+"""Lines of a title; more are cut."""
 _TITLE = 4.0
 
 
@@ -113,12 +115,14 @@ class Picture(QWidget):
         return round(min(width * self._aspect, width * 1.5) + self._title_height(width))
 
     def _title_height(self, width: float) -> float:
-        """Return the height of the words: one line where they fit, else two."""
+        """Return the height of the words: as many lines as they take, at most `MOST_LINES`."""
         if not self._title:
             return 0.0
         metrics = QFontMetricsF(self.font())
-        lines = 1 if metrics.horizontalAdvance(self._title) <= width else 2
-        return lines * metrics.height() + _TITLE
+        room = QRectF(0, 0, width, MOST_LINES * metrics.height())
+        words = metrics.boundingRect(room, int(Qt.TextFlag.TextWordWrap), self._title)
+        lines = round(words.height() / metrics.height())
+        return min(max(lines, 1), MOST_LINES) * metrics.height() + _TITLE
 
     def sizeHint(self) -> QSize:
         """Return a thumbnail's size."""

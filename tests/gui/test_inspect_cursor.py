@@ -1,14 +1,13 @@
 """Every tab of INSPECT follows the one cursor, and says what its colours mean."""
 
-from itertools import pairwise
-
 import pytest
 import torch
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetricsF
 
 from app.panels.inspect.stages import FIRST
 from app.widgets.legend import MOST, ClassLegend
+from app.widgets.picture import Picture
 from engine.messages import OverlayKind
 from models.explanation import Gate
 from models.gate_views import views_of_guidance
@@ -18,7 +17,7 @@ from tests.support.window import Desk
 pytestmark = pytest.mark.gui
 
 STROKE = [(20.5, 20.5), (20.5, 30.5)]
-TILE = 84.0
+TILE = 84
 """Logical pixels: three tiles beside each other in a narrow dock."""
 
 
@@ -124,13 +123,15 @@ def test_a_legend_escapes_names_and_counts_what_it_leaves_out(desk: Desk) -> Non
     assert legend.text().endswith("and 2 more")
 
 
-def test_titles_of_gates_differ_within_the_first_line_below_a_tile(desk: Desk) -> None:
+def test_titles_of_gates_differ_and_are_seen_whole_below_a_narrow_tile(desk: Desk) -> None:
     gate = Gate(stage=1, values=torch.rand(1, 6, 4, 4), opened_by=torch.tensor([0, 0, 1, 1, 2, 2]))
     views = views_of_guidance(1, torch.rand(1, 3, 4, 4), gate, 3)
-    titles = sorted(view.title for view in views.values())
+    titles = {view.title for view in views.values()}
     assert len(titles) == 4
-    metrics = QFontMetricsF(desk.window.font())
-    for first, second in pairwise(titles):
-        assert first != second
-        telling = next(n for n in range(1, len(second) + 1) if not first.startswith(second[:n]))
-        assert metrics.horizontalAdvance(second[:telling]) < TILE
+    for title in titles:
+        tile, bare = Picture(desk.window.inspect.page.look, title), Picture(desk.window.inspect.page.look)
+        metrics = QFontMetricsF(tile.font())
+        whole = metrics.boundingRect(QRectF(0, 0, TILE, 1000), int(Qt.TextFlag.TextWordWrap), title).height()
+        assert tile.heightForWidth(TILE) - bare.heightForWidth(TILE) >= whole
+        tile.deleteLater()
+        bare.deleteLater()
