@@ -71,7 +71,7 @@ def label_shift(
 def label_shift_in_pieces(
     probabilities: Floats, image: NDArray[np.uint8], label: NDArray[np.integer], *, ignore: int = 255
 ) -> Iterator[LabelShift | None]:
-    """Do the work of `label_shift` in pieces of one move each; with the last comes the answer.
+    """Do the work of `label_shift` in pieces of one move each at most; with the last comes the answer.
 
     Raises:
         ValueError: As `label_shift`, with the first piece.
@@ -88,6 +88,7 @@ def label_shift_in_pieces(
         for channel, plane in enumerate(probabilities)
         if bool((label == channel).any())
     }
+    yield None
     here = _left(guesses, colours, label, ignore)
     if here <= 0.0:
         yield LabelShift(score=0.0, move=(0, 0))

@@ -134,6 +134,7 @@ def place_of_labels(look: Look, annotation: NDArray[np.uint8] | None) -> Generat
     """
     if annotation is None or not is_labelled_enough(look, annotation):
         return ""
+    yield None  # the map that comes before is a piece of its own
     said = ""
     for found in mask_shift_in_pieces(look, annotation):
         if found is not None:

@@ -105,7 +105,7 @@ def test_with_many_classes_image_and_labels_are_shrunk_alike(monkeypatch: pytest
 
 def test_the_search_is_made_of_pieces_and_flat_labels_say_nothing() -> None:
     *before, found = mask_shift_in_pieces(_look(), _annotation((2, 0)))
-    assert before == [None] * 4
+    assert before == [None] * 5
     assert found is not None
     flat = np.full((72, 96), CLASSES.indices[0], np.uint8)
     assert _said(_look(), flat) == ""
