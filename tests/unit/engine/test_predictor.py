@@ -149,17 +149,19 @@ def test_predicting_leaves_the_network_in_evaluation_mode_and_without_gradients(
 
 
 def test_something_else_can_have_the_last_word_on_probabilities() -> None:
-    """It sees every tile and its probabilities; the network's own predictor stays as it is."""
+    """It sees every tile, its probabilities and its place; the network's own predictor stays as it is."""
     image = _image((64, 96))
     seen = []
 
-    def turned(tile: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        seen.append((tile.shape, probabilities.shape))
+    def turned(tile: np.ndarray, probabilities: np.ndarray, box: Box) -> np.ndarray:
+        assert np.array_equal(tile, image[box.slices])
+        seen.append((tile.shape, probabilities.shape, box))
         return np.ascontiguousarray(probabilities[::-1])
 
     own = _predictor(ByColour(), single_tile_megapixels=0.0, tile=64, overlap=32)
     labels, _ = own.refined_by(turned).predict_whole(image)
-    assert seen == [((64, 64, 3), (3, 64, 64))] * 2
+    boxes = Box(0, 0, 64, 64), Box(0, 32, 64, 96)
+    assert seen == [((64, 64, 3), (3, 64, 64), box) for box in boxes]
     expected = np.array([BOX, GROUND, SKY], np.uint8)[image.argmax(-1)]
     assert (labels == expected).all()
     assert (own.predict_whole(image)[0] == _truth(image)).all()
