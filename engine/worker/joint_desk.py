@@ -144,12 +144,13 @@ def _together(
     network: LiveNetwork, found: Opinion, probabilities: NDArray[np.float32], box: Box, share: float
 ) -> NDArray[np.float32]:
     channels, known = channels_of(network, found.classes)
-    return pooled(probabilities, found.over(box)[known], channels, share)
+    said = found.over(box)
+    # Nearly always all are known, and a choice would copy every plane.
+    return pooled(probabilities, said if known.all() else said[known], channels, share)
 
 
 def _part(network: LiveNetwork, probabilities: NDArray[np.float32], box: Box) -> PredictedPart:
-    index_of = np.array(network.classes.index_of(), np.uint8)
-    label_map = index_of[probabilities.argmax(axis=0)]
+    label_map = network.classes.index_of()[probabilities.argmax(axis=0)]
     confidence = np.clip(probabilities.max(axis=0), 0, 1)
     label_map.setflags(write=False)
     confidence.setflags(write=False)

@@ -8,7 +8,7 @@ has learnt from the old ones. Exports, checkpoints and judging know nothing of w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -73,13 +73,13 @@ class NearbyDesk:
         return self._dirty is not None and self._answer_to(wanted) is not None
 
     def parts(
-        self, network: LiveNetwork, predictor: Predictor, image: ImageArray, wanted: Predict
+        self, network: LiveNetwork, predictor: Callable[[], Predictor], image: ImageArray, wanted: Predict
     ) -> Iterator[PredictedPart]:
         """Predict the image on screen: after a stroke only what that changes, else all of it.
 
         Args:
             network: Whose weights are shown.
-            predictor: Predicts the image with them.
+            predictor: Returns what predicts the image with them; not asked for where a stroke changes a part.
             image: (H, W, 3) uint8 RGB.
             wanted: Which image it is and what is visible of it.
 
@@ -95,7 +95,7 @@ class NearbyDesk:
         size = (int(image.shape[0]), int(image.shape[1]))
         keeps = self._quick.is_on and not isinstance(network.model, RemembersClasses)
         assembly = Assembly(size) if keeps and size[0] * size[1] <= MOST_PIXELS else None
-        for part in predictor.predict(image, visible=wanted.visible):
+        for part in predictor().predict(image, visible=wanted.visible):
             whole = None if assembly is None else assembly.add(part)
             if whole is None:
                 yield part

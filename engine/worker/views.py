@@ -152,9 +152,9 @@ class ScreenPrediction:
 
     def ahead(self, network: LiveNetwork, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:
         """Predict an image that may be opened next, as it would be shown. Arguments as `JointDesk`."""
-        if self._is_quick(network):
-            return self.quick.predict(image, wanted)
         share = self._contest.share(network)
+        if share == 0:
+            return self.quick.predict(image, wanted)
         return self._joint.predictor(network, share, image, wanted, is_on_screen=False).predict(image)
 
     def shown_by(self, network: LiveNetwork) -> PredictionSource | None:
@@ -206,10 +206,12 @@ class ScreenPrediction:
         """Begin with an image in which the network has a say, alone or with the quick model."""
         share = self._contest.share(network)
         source = PredictionSource.NETWORK
+
+        def predictor() -> Predictor:
+            return self._joint.predictor(network, share, image, wanted)
+
         if wanted.alone:
-            self._parts = self._joint.predictor(network, share, image, wanted).predict(
-                image, visible=wanted.visible
-            )
+            self._parts = predictor().predict(image, visible=wanted.visible)
         else:
             painted = self._painted()
             source = self._memory.look(network, wanted.image_id, painted)
@@ -217,7 +219,6 @@ class ScreenPrediction:
             if share < 1 and self._joint.can_renew(network, wanted.image_id, self._size):
                 self._parts = self._joint.renewed(network, share, image, wanted)
             else:
-                predictor = self._joint.predictor(network, share, image, wanted)
                 self._parts = self._nearby.parts(network, predictor, image, wanted)
         self._source = source if share == 1 else PredictionSource.JOINT
 

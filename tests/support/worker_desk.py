@@ -4,13 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.annotate.geometry import Box
 from engine.config import TrainingConfig
 from engine.messages import (
+    AnnotationChanged,
+    CheckpointSaved,
     Command,
     CommandFailed,
+    LoadCheckpoint,
     NetworkOpened,
     Predict,
+    Prediction,
+    PredictionReady,
+    SaveCheckpoint,
     StartTraining,
     StateChanged,
     WorkerState,
@@ -73,6 +82,24 @@ class Desk:
                 image_id=item.image_id, image_path=item.image_path, request_id=request_id, visible=visible
             )
         )
+
+    def count_as_trained(self) -> None:
+        """Give the open network what it has already, as a checkpoint: from then on it may be shown."""
+        self.give(SaveCheckpoint())
+        self.give(LoadCheckpoint(path=self.heard.of(CheckpointSaved)[-1].path))
+
+    def annotate(self, labels: NDArray[np.uint8], revision: int, *, number: int = 0) -> None:
+        """Store an annotation and let the worker know."""
+        item = self.project.items[number]
+        self.project.annotate(item.image_id, labels, revision)
+        self.give(AnnotationChanged(item=replace(item, revision=revision)))
+
+    def predicted(self) -> Prediction:
+        """Work until an image is predicted in full, and forget what was heard."""
+        ready = self.work_until(PredictionReady, turns=5)
+        assert ready.complete
+        self.heard.clear()
+        return ready.prediction
 
     def states(self) -> list[WorkerState]:
         return [event.state for event in self.heard.of(StateChanged)]

@@ -1,7 +1,6 @@
 """Network and quick model together on screen, in the worker without its thread."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,11 @@ from numpy.typing import NDArray
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     AnnotationChanged,
-    CheckpointSaved,
     ClassesChanged,
     ImageScored,
-    LoadCheckpoint,
     NameCheckpoint,
     PredictedAhead,
-    Prediction,
-    PredictionReady,
     PredictionSource,
-    SaveCheckpoint,
     ScoreImages,
     Shutdown,
 )
@@ -29,7 +23,6 @@ from engine.quick.joint import pooled
 from engine.worker import joint_desk
 from engine.worker.comparing import CheckpointDesk
 from engine.worker.contest import Contest
-from engine.worker.network import LiveNetwork
 from models.idrnet_presets import tiny_idrnet
 from models.memory_presets import tiny_mcibi
 from tests.support.learning import SIZE, SKY, make_project, picture
@@ -41,22 +34,22 @@ HALF = 0.5
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Two images annotated, a network that counts as trained, and half of the say for each."""
-
-    def share(contest: Contest, network: LiveNetwork | None) -> float:
-        return HALF
-
-    monkeypatch.setattr(Contest, "share", share)
-    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    fix_share(monkeypatch, HALF)
     desk = opened(tmp_path)
     yield desk
     desk.give(Shutdown())
 
 
+def fix_share(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    """Let the network have this share of what is shown, whatever was painted."""
+    monkeypatch.setattr(Contest, "share", lambda *_asked: share)
+    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+
+
 def opened(folder: Path, **changes: object) -> Desk:
     desk = Desk(make_project(folder))
     desk.open(quick_head=True, **changes)
-    desk.give(SaveCheckpoint())
-    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.count_as_trained()
     for number in (1, 2):
         desk.give(AnnotationChanged(item=desk.project.items[number]))
     desk.work(5)
@@ -79,19 +72,6 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float32]]:
     return said
 
 
-def predicted(desk: Desk) -> Prediction:
-    ready = desk.work_until(PredictionReady, turns=5)
-    assert ready.complete
-    desk.heard.clear()
-    return ready.prediction
-
-
-def annotate(desk: Desk, labels: NDArray[np.uint8], revision: int) -> None:
-    item = desk.project.items[0]
-    desk.project.annotate(item.image_id, labels, revision)
-    desk.give(AnnotationChanged(item=replace(item, revision=revision)))
-
-
 def test_what_is_shown_is_the_pool_of_both(
     desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +85,7 @@ def test_what_is_shown_is_the_pool_of_both(
 
     monkeypatch.setattr(joint_desk, "pooled", watched)
     desk.predict(7)
-    shown = predicted(desk)
+    shown = desk.predicted()
     assert shown.source is PredictionSource.JOINT
     assert shown.label_map.shape == SIZE
     ((said, channels, share),) = quick
@@ -122,20 +102,20 @@ def test_a_stroke_renews_the_whole_picture_without_the_network_and_undo_brings_i
     desk: Desk, forwards: list[NDArray[np.float32]]
 ) -> None:
     desk.predict(7)
-    before = predicted(desk)
+    before = desk.predicted()
     assert len(forwards) == 1
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     labels[-32:-8] = SKY  # at the bottom, where nobody has seen any
-    annotate(desk, labels, 2)
-    after = predicted(desk)
+    desk.annotate(labels, 2)
+    after = desk.predicted()
     assert len(forwards) == 1, "its answer is kept"
     assert after.source is PredictionSource.JOINT
     assert after.box.size == SIZE
     told = labels != UNLABELLED
     assert np.array_equal(after.label_map[told], labels[told]), "what people said stands"
     assert (after.label_map[~told] != before.label_map[~told]).any()
-    annotate(desk, np.full(SIZE, UNLABELLED, np.uint8), 3)
-    again = predicted(desk)
+    desk.annotate(np.full(SIZE, UNLABELLED, np.uint8), 3)
+    again = desk.predicted()
     # The kept answer has half the digits: next to nothing may differ.
     assert (again.label_map != before.label_map).mean() < 0.002
     assert again.confidence == pytest.approx(before.confidence, abs=0.01)
@@ -146,15 +126,15 @@ def test_nothing_is_kept_of_an_image_that_is_too_large_for_it(
 ) -> None:
     monkeypatch.setattr(joint_desk, "_KEPT_BYTES", 1000)
     desk.predict(7)
-    predicted(desk)
+    desk.predicted()
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     labels[:8] = picture(0)[1][:8]
-    annotate(desk, labels, 2)
+    desk.annotate(labels, 2)
     desk.work(5)
     desk.heard.clear()
     assert len(forwards) == 1, "the stroke is answered around it"
     desk.predict(8)
-    assert predicted(desk).source is PredictionSource.JOINT
+    assert desk.predicted().source is PredictionSource.JOINT
     assert len(forwards) == 2
 
 
@@ -172,7 +152,7 @@ def test_other_images_are_seen_by_both_too(desk: Desk) -> None:
     assert made.prediction.source is PredictionSource.JOINT
     desk.heard.clear()
     desk.predict(9, number=3)
-    opened = predicted(desk)
+    opened = desk.predicted()
     assert (opened.label_map == made.prediction.label_map).mean() > 0.99
 
 
@@ -180,7 +160,7 @@ def test_a_look_ahead_does_not_cost_the_image_on_screen_what_is_kept_of_it(
     desk: Desk, forwards: list[NDArray[np.float32]]
 ) -> None:
     desk.predict(7)
-    predicted(desk)
+    desk.predicted()
     item = desk.project.items[3]
     desk.give(
         ScoreImages(paths={item.image_id: item.image_path}, describe=(), score=(), ahead=(item.image_id,))
@@ -190,8 +170,8 @@ def test_a_look_ahead_does_not_cost_the_image_on_screen_what_is_kept_of_it(
     asked = len(forwards)
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     labels[-32:-8] = SKY
-    annotate(desk, labels, 2)
-    assert predicted(desk).box.size == SIZE
+    desk.annotate(labels, 2)
+    assert desk.predicted().box.size == SIZE
     assert len(forwards) == asked
 
 
@@ -200,14 +180,14 @@ def test_the_network_alone_is_not_asked_again_for_a_stroke(
 ) -> None:
     """What was kept for both is of no use any more, but the answer around a stroke is."""
     desk.predict(7)
-    predicted(desk)
-    monkeypatch.setattr(Contest, "share", lambda *_asked: 1.0)
+    desk.predicted()
+    fix_share(monkeypatch, 1.0)
     desk.loop._work._begin_prediction()
-    assert predicted(desk).source is PredictionSource.NETWORK
+    assert desk.predicted().source is PredictionSource.NETWORK
     asked = len(forwards)
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     labels[:8] = picture(0)[1][:8]
-    annotate(desk, labels, 2)
+    desk.annotate(labels, 2)
     desk.work(5)
     assert len(forwards) == asked
 
@@ -216,16 +196,15 @@ def test_with_a_class_memory_the_picture_follows_the_quick_model_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is taken back of older labels changes the quick model, though not what the memory reads."""
-    monkeypatch.setattr(Contest, "share", lambda *_asked: HALF)
-    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    fix_share(monkeypatch, HALF)
     desk = opened(tmp_path, network=tiny_mcibi())
     desk.give(AnnotationChanged(item=desk.project.items[0]))
     desk.work(2)
     desk.predict(7)
-    before = predicted(desk)
+    before = desk.predicted()
     assert before.source is PredictionSource.JOINT
-    annotate(desk, np.full(SIZE, UNLABELLED, np.uint8), 1)
-    after = predicted(desk)
+    desk.annotate(np.full(SIZE, UNLABELLED, np.uint8), 1)
+    after = desk.predicted()
     assert after.source is PredictionSource.JOINT
     assert not np.array_equal(after.confidence, before.confidence)
     desk.give(Shutdown())
@@ -234,8 +213,7 @@ def test_with_a_class_memory_the_picture_follows_the_quick_model_too(
 def test_a_first_guess_is_overruled_by_the_network_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Contest, "share", lambda *_asked: HALF)
-    monkeypatch.setattr(Contest, "is_due", lambda *_asked, **_how: False)
+    fix_share(monkeypatch, HALF)
     desk = opened(tmp_path, network=tiny_idrnet())
     item = desk.project.items[3]
     wanted = ScoreImages(
@@ -243,7 +221,7 @@ def test_a_first_guess_is_overruled_by_the_network_alone(
     )
     desk.give(wanted)
     both = desk.work_until(ImageScored)
-    monkeypatch.setattr(Contest, "share", lambda *_asked: 1.0)
+    fix_share(monkeypatch, 1.0)
     desk.heard.clear()
     desk.give(wanted)
     alone = desk.work_until(ImageScored)
@@ -267,13 +245,12 @@ def test_an_export_is_filled_by_both(desk: Desk, forwards: list[NDArray[np.float
 
 def test_another_network_starts_with_nothing_kept(desk: Desk, forwards: list[Callable[[], object]]) -> None:
     desk.predict(7)
-    predicted(desk)
-    desk.give(SaveCheckpoint())
-    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.predicted()
+    desk.count_as_trained()
     desk.heard.clear()
     asked = len(forwards)
     desk.predict(8)
-    predicted(desk)
+    desk.predicted()
     assert len(forwards) == asked + 1
 
 
@@ -281,11 +258,11 @@ def test_other_weights_of_the_same_step_are_asked_anew(
     desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.predict(7)
-    predicted(desk)
+    desk.predicted()
     monkeypatch.setattr(CheckpointDesk, "serve", lambda *_asked: True)
     asked = len(forwards)
     desk.give(NameCheckpoint(path="another.pt", name="of the same step"))
-    predicted(desk)
+    desk.predicted()
     assert len(forwards) == asked + 1
 
 
@@ -293,7 +270,7 @@ def test_a_class_that_went_and_came_back_has_learnt_nothing(
     desk: Desk, forwards: list[NDArray[np.float32]]
 ) -> None:
     desk.predict(7)
-    predicted(desk)
+    desk.predicted()
     network = desk.loop._work._network
     assert network is not None
     classes = network.classes
@@ -301,5 +278,5 @@ def test_a_class_that_went_and_came_back_has_learnt_nothing(
     desk.give(ClassesChanged(classes=classes.remove(classes.indices[-1])), ClassesChanged(classes=classes))
     asked = len(forwards)
     desk.predict(8)
-    predicted(desk)
+    desk.predicted()
     assert len(forwards) == asked + 1

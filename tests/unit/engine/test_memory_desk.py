@@ -1,7 +1,6 @@
 """Strokes in a class memory at once, in the worker without its thread."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,8 @@ import torch
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     AnnotationChanged,
-    CheckpointSaved,
-    LoadCheckpoint,
-    Prediction,
     PredictionReady,
     PredictionSource,
-    SaveCheckpoint,
     Shutdown,
 )
 from models.memory_configs import McibiConfig, McibiPlusPlusConfig
@@ -35,23 +30,10 @@ def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
     network: McibiConfig | McibiPlusPlusConfig
     network, has_quick_model = request.param
     desk.open(network=network, quick_head=has_quick_model)
-    desk.give(SaveCheckpoint())
-    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.count_as_trained()
     desk.give(AnnotationChanged(item=desk.project.items[0]))
     yield desk
     desk.give(Shutdown())
-
-
-def predicted(desk: Desk) -> Prediction:
-    ready = desk.work_until(PredictionReady, turns=5).prediction
-    desk.heard.clear()
-    return ready
-
-
-def annotate(desk: Desk, labels: np.ndarray, revision: int) -> None:
-    item = desk.project.items[0]
-    desk.project.annotate(item.image_id, labels, revision)
-    desk.give(AnnotationChanged(item=replace(item, revision=revision)))
 
 
 def stored(desk: Desk) -> np.ndarray:
@@ -61,7 +43,7 @@ def stored(desk: Desk) -> np.ndarray:
 
 def test_a_stroke_changes_what_is_shown_and_its_undo_brings_back_every_bit(desk: Desk) -> None:
     desk.predict(7)
-    before = predicted(desk)
+    before = desk.predicted()
     assert before.source is PredictionSource.NETWORK
     network = desk.loop._work._network
     assert network is not None
@@ -70,22 +52,22 @@ def test_a_stroke_changes_what_is_shown_and_its_undo_brings_back_every_bit(desk:
     old = stored(desk)
     labels = old.copy()
     labels[20:30, 20:40] = np.where(labels[20:30, 20:40] == UNLABELLED, BOX, labels[20:30, 20:40])
-    annotate(desk, labels, 1)
-    after = predicted(desk)
+    desk.annotate(labels, 1)
+    after = desk.predicted()
     assert after.source is PredictionSource.MEMORY
     assert not np.array_equal(after.confidence, before.confidence)
 
     more = labels.copy()
     more[50:60, 5:30] = np.where(more[50:60, 5:30] == UNLABELLED, GROUND, more[50:60, 5:30])
-    annotate(desk, more, 2)
-    both = predicted(desk)
-    annotate(desk, labels, 3)
-    again = predicted(desk)
+    desk.annotate(more, 2)
+    both = desk.predicted()
+    desk.annotate(labels, 3)
+    again = desk.predicted()
     assert not np.array_equal(both.confidence, after.confidence)
     assert np.array_equal(again.confidence, after.confidence)
 
-    annotate(desk, old, 4)
-    back = predicted(desk)
+    desk.annotate(old, 4)
+    back = desk.predicted()
     assert back.source is PredictionSource.NETWORK
     assert np.array_equal(back.confidence, before.confidence)
     assert np.array_equal(back.label_map, before.label_map)
@@ -95,9 +77,9 @@ def test_a_stroke_changes_what_is_shown_and_its_undo_brings_back_every_bit(desk:
 
 def test_labels_older_than_the_weights_do_not_count(desk: Desk) -> None:
     desk.predict(7)
-    assert predicted(desk).source is PredictionSource.NETWORK
+    assert desk.predicted().source is PredictionSource.NETWORK
     labels = stored(desk)
     labels[labels == SKY] = UNLABELLED
-    annotate(desk, labels, 1)
+    desk.annotate(labels, 1)
     desk.work(2)
     assert desk.heard.of(PredictionReady) == []

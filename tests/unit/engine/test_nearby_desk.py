@@ -12,12 +12,7 @@ from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 from engine.messages import (
     AnnotationChanged,
-    CheckpointSaved,
-    LoadCheckpoint,
-    Prediction,
-    PredictionReady,
     PredictionSource,
-    SaveCheckpoint,
     Shutdown,
 )
 from engine.predict.predictor import Predictor
@@ -91,8 +86,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     """A network that counts as trained; the quick model knows the other images."""
     desk = Desk(make_project(tmp_path))
     desk.open(quick_head=True)
-    desk.give(SaveCheckpoint())
-    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.count_as_trained()
     item = desk.project.items[0]
     assert item.split is Split.TRAIN
     desk.project.annotate(item.image_id, np.full(item.size, UNLABELLED, np.uint8), 1)
@@ -103,25 +97,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.give(Shutdown())
 
 
-def predicted(desk: Desk) -> Prediction:
-    ready = desk.work_until(PredictionReady, turns=5)
-    assert ready.complete
-    desk.heard.clear()
-    return ready.prediction
-
-
-def annotate(desk: Desk, labels: NDArray[np.uint8], revision: int) -> None:
-    item = desk.project.items[0]
-    desk.project.annotate(item.image_id, labels, revision)
-    desk.give(AnnotationChanged(item=replace(item, revision=revision)))
-
-
 def test_a_stroke_is_seen_without_the_network_and_its_undo_brings_back_every_bit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = PredictionCache()
     desk.predict(7)
-    before = cache.add(predicted(desk))
+    before = cache.add(desk.predicted())
     assert before.source is PredictionSource.NETWORK
     asked: list[object] = []
     original = Predictor.predict
@@ -135,8 +116,8 @@ def test_a_stroke_is_seen_without_the_network_and_its_undo_brings_back_every_bit
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     rows = np.flatnonzero((truth[:, :12] == index).all(axis=1))
     labels[rows[:4], :12] = index
-    annotate(desk, labels, 2)
-    part = predicted(desk)
+    desk.annotate(labels, 2)
+    part = desk.predicted()
     assert asked == [], "a stroke need not wait for the network"
     assert part.source is PredictionSource.NETWORK
     assert part.box.right <= 12 + 16 + 2, "only what is near can change"
@@ -148,24 +129,24 @@ def test_a_stroke_is_seen_without_the_network_and_its_undo_brings_back_every_bit
     assert (truth[moved] == index).mean() > 0.8
 
     desk.predict(8)
-    again = predicted(desk)
+    again = desk.predicted()
     assert len(asked) == 1
     assert np.array_equal(again.label_map, after.label_map), "a look at the whole image shows the same"
 
-    annotate(desk, np.full(SIZE, UNLABELLED, np.uint8), 3)
-    back = cache.add(predicted(desk))
+    desk.annotate(np.full(SIZE, UNLABELLED, np.uint8), 3)
+    back = cache.add(desk.predicted())
     assert np.array_equal(back.label_map, old)
 
 
 def test_other_weights_begin_anew(desk: Desk) -> None:
     desk.predict(7)
-    first = predicted(desk).label_map.copy()
+    first = desk.predicted().label_map.copy()
     labels = np.full(SIZE, UNLABELLED, np.uint8)
     labels[:6] = picture(0)[1][:6]
-    annotate(desk, labels, 2)
+    desk.annotate(labels, 2)
     desk.heard.clear()
     network = desk.loop._work._network
     assert network is not None
     network.shown_step += 1
     desk.predict(8)
-    assert np.array_equal(predicted(desk).label_map, first), "training has learnt from that stroke"
+    assert np.array_equal(desk.predicted().label_map, first), "training has learnt from that stroke"

@@ -10,11 +10,8 @@ import pytest
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     AnnotationChanged,
-    CheckpointSaved,
-    LoadCheckpoint,
     PredictionReady,
     PredictionSource,
-    SaveCheckpoint,
     Shutdown,
 )
 from engine.project.manifest import Split
@@ -27,8 +24,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     """A network that counts as trained but knows nothing, its project's first image on screen."""
     desk = Desk(make_project(tmp_path))
     desk.open(quick_head=True)
-    desk.give(SaveCheckpoint())
-    desk.give(LoadCheckpoint(path=desk.heard.of(CheckpointSaved)[-1].path))
+    desk.count_as_trained()
     desk.predict(7)
     yield desk
     desk.give(Shutdown())
