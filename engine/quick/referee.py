@@ -3,11 +3,13 @@
 What both models say is pooled in a few shares (`engine.quick.joint`), and each share is scored by how
 probable it finds what people said: the mean over their classes of the negative logarithm of that probability.
 Counting right and wrong answers instead would be a matter of luck with the few strokes there are at first.
+
+One or two images tell little of the folder, however many strokes are on them. So the strokes speak against an
+expectation: that both together do better than either alone (Genest and Zidek 1986, section 3), which is worth
+as much as one image.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _LEAD = 0.02
 """By how much another share must be better, in natural logarithms, so that nothing flutters."""
+_EXPECTED = 0.1
+"""By how much one model alone is expected to be worse than both in halves, in natural logarithms."""
 _AS_GOOD = 0.01
 """Of shares that differ by no more than this the smallest is the best: what adds nothing gets no say."""
 _SHARPNESS = (0.3, 0.5, 0.7, 1.0, 1.4)
@@ -76,6 +80,15 @@ class Referee:
         self._verdicts = 0
 
 
+def expected(images: int) -> NDArray[np.float64]:
+    """Return (len(SHARES),) what is added to the scores of shares that some images gave.
+
+    Args:
+        images: How many images gave them, at least one.
+    """
+    return _EXPECTED * np.abs(2 * np.array(SHARES) - 1) / images
+
+
 def answers(
     network: NDArray[np.float32], quick: NDArray[np.float32], channels: NDArray[np.int64], share: float
 ) -> NDArray[np.float32]:
@@ -99,24 +112,56 @@ def answers(
     return alone
 
 
-def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], pixels: NDArray[np.int64]) -> float:
-    """Return how improbable the truth was found: the mean over classes of its negative logarithm.
+def losses(
+    network: NDArray[np.float32],
+    quick: NDArray[np.float32],
+    channels: NDArray[np.int64],
+    share: float,
+    labels: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Return how improbable a share found what people said of some places, at a few temperatures.
 
     A model that is too sure, or not sure enough, of what it rightly prefers shall not lose by that, for the
-    picture is what it prefers. So the logarithms are first scaled by the best of a few temperatures (Guo,
-    Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, section 4.2).
+    picture is what it prefers (Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML
+    2017, section 4.2). Only the classes that the quick model knows are made flatter or steeper among each
+    other: what the network gives to all others stays as it is, or most would go to what nobody painted.
 
     Args:
-        probabilities: (K, n) float32.
+        network: (K, n) float32 probabilities.
+        quick: (k, n) float32 probabilities.
+        channels: (k,) which channels of the network these are.
+        share: The network's share.
+        labels: (n,) channel of what people said of each place.
+
+    Returns:
+        (T, n) negative logarithms of its probability.
+    """
+    places = np.arange(len(labels))
+    # Alone, the quick model knows of nothing else.
+    said = network if share > 0 else np.zeros_like(network)
+    known = said[channels].sum(axis=0) if share > 0 else np.ones(len(labels), np.float32)
+    together = np.float32(share) * logarithms(network[channels]) + np.float32(1 - share) * logarithms(quick)
+    row = np.full(len(network), -1)
+    row[channels] = np.arange(len(channels))
+    found = np.tile(logarithms(said[labels, places]), (len(_SHARPNESS), 1))
+    those = row[labels] >= 0
+    for lost, sharpness in zip(found, _SHARPNESS, strict=True):
+        scaled = sharpness * together
+        sums = np.exp(scaled).sum(axis=0)
+        chances = known * np.exp(scaled[row[labels], places]) / sums
+        lost[those] = logarithms(chances)[those]
+    return -found
+
+
+def score(lost: NDArray[np.float32], labels: NDArray[np.int64], pixels: NDArray[np.int64]) -> float:
+    """Return the mean over classes of what they lost, at the best temperature.
+
+    Args:
+        lost: (T, n) as `losses` returns them.
         labels: (n,) channel of what people said of each place, at least one.
         pixels: (n,) how many pixels each place stands for.
     """
     weights = np.bincount(labels, pixels)
     present = weights > 0
-    found = logarithms(probabilities)
-    best = math.inf
-    for sharpness in _SHARPNESS:
-        scaled = sharpness * found
-        lost = np.log(np.exp(scaled).sum(axis=0)) - scaled[labels, np.arange(len(labels))]
-        best = min(best, float((np.bincount(labels, pixels * lost)[present] / weights[present]).mean()))
-    return best
+    means = [np.bincount(labels, pixels * one)[present] / weights[present] for one in lost]
+    return min(float(mean.mean()) for mean in means)

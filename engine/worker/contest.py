@@ -28,7 +28,7 @@ from engine.learn.promotion import Figures, decide
 from engine.messages import Objection, PoolItem
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
-from engine.quick.referee import SHARES, Referee, answers, score
+from engine.quick.referee import SHARES, Referee, answers, expected, losses, score
 from engine.quick.samples import Cells, cell_middles, chosen
 from engine.worker.joint_desk import channels_of
 from engine.worker.network import LiveNetwork
@@ -73,6 +73,10 @@ class _Answers:
     def by(self, share: float) -> NDArray[np.float32]:
         """Return (K, n) float32: what a share of the network says."""
         return answers(self.network, self.quick, self.channels, share)
+
+    def lost(self, share: float) -> NDArray[np.float32]:
+        """Return (T, n) float32: how improbable that finds the truth, see `engine.quick.referee.losses`."""
+        return losses(self.network, self.quick, self.channels, share, self.labels)
 
 
 class Contest:
@@ -171,7 +175,7 @@ class Contest:
         said = [one.labels for one in self._answers]
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
-        return self._judge(self._answers, most=1.0)
+        return self._judge(_scores(self._answers) + expected(len(self._answers)), most=1.0)
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])
@@ -181,16 +185,10 @@ class Contest:
         classes = {int(index) for one in self._strokes for index in np.unique(one.labels)}
         if len(self._strokes) < _FEWEST or len(classes) < 2:
             return False
-        return self._judge(list(self._strokes), most=_HALF)
+        return self._judge(_scores(list(self._strokes)), most=_HALF)
 
-    def _judge(self, found: list[_Answers], *, most: float) -> bool:
-        labels = np.concatenate([one.labels for one in found])
-        pixels = np.concatenate([one.pixels for one in found])
-        scores = [
-            score(np.concatenate([one.by(share) for one in found], axis=1), labels, pixels)
-            for share in SHARES
-        ]
-        earned = self._referee.judge(np.array(scores), most)
+    def _judge(self, scores: NDArray[np.float64], *, most: float) -> bool:
+        earned = self._referee.judge(scores, most)
         if earned is None:
             return False
         self._earned = earned
@@ -238,6 +236,14 @@ class Contest:
             channels=channels,
             pixels=cells.pixels[known],
         )
+
+
+def _scores(found: list[_Answers]) -> NDArray[np.float64]:
+    """Return (len(SHARES),) how improbable every share finds what people said."""
+    labels = np.concatenate([one.labels for one in found])
+    pixels = np.concatenate([one.pixels for one in found])
+    lost = (np.concatenate([one.lost(share) for one in found], axis=1) for share in SHARES)
+    return np.array([score(one, labels, pixels) for one in lost])
 
 
 def _figures(found: list[_Answers], shown: float, other: float) -> Figures:

@@ -11,7 +11,7 @@ from engine.quick.features import FEATURES, LIGHTNESS, feature_grid, grid_size, 
 from engine.quick.joint import Opinion, pooled
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
-from engine.quick.referee import Referee, answers, score
+from engine.quick.referee import Referee, answers, expected, losses, score
 from engine.quick.samples import Cells, cell_middles, chosen, labelled_cells
 from tests.support.learning import BOX, GROUND, SKY, picture
 
@@ -235,15 +235,20 @@ def test_an_opinion_about_boxes_is_the_one_about_the_whole_image() -> None:
 # --- referee
 
 
+def scored(network: np.ndarray, labels: np.ndarray, pixels: np.ndarray, share: float = 1.0) -> float:
+    every = np.arange(len(network))
+    return score(losses(network, network, every, share, labels), labels, pixels)
+
+
 def test_the_score_is_the_mean_over_classes_of_how_improbable_the_truth_was() -> None:
     labels, pixels = np.array([0, 0, 1]), np.array([1, 3, 5])
     unsure = np.full((2, 3), 0.5, np.float32)
-    assert score(unsure, labels, pixels) == pytest.approx(math.log(2), rel=1e-5)
+    assert scored(unsure, labels, pixels) == pytest.approx(math.log(2), rel=1e-5)
     half = np.array([[0.5, 0.9, 0.1], [0.5, 0.1, 0.9]], np.float32)
     odds = 9**1.4  # the sharpest that is tried suits what is always right
-    expected = (math.log(2) / 4 + 3 / 4 * math.log(1 + 1 / odds) + math.log(1 + 1 / odds)) / 2
-    assert score(half, labels, pixels) == pytest.approx(expected, rel=1e-4)
-    assert score(half[::-1].copy(), labels, pixels) > math.log(2)
+    wanted = (math.log(2) / 4 + 3 / 4 * math.log(1 + 1 / odds) + math.log(1 + 1 / odds)) / 2
+    assert scored(half, labels, pixels) == pytest.approx(wanted, rel=1e-4)
+    assert scored(half[::-1].copy(), labels, pixels) > math.log(2)
 
 
 def test_being_too_sure_of_the_right_order_costs_nothing() -> None:
@@ -251,7 +256,35 @@ def test_being_too_sure_of_the_right_order_costs_nothing() -> None:
     labels = (scores + np.random.default_rng(5).gumbel(size=scores.shape)).argmax(axis=0)
     calm, loud = (np.exp(by * scores) / np.exp(by * scores).sum(axis=0) for by in (1.0, 2.0))
     pixels = np.ones(400, np.int64)
-    assert score(loud, labels, pixels) == pytest.approx(score(calm, labels, pixels), abs=0.01)
+    assert scored(loud, labels, pixels) == pytest.approx(scored(calm, labels, pixels), abs=0.01)
+
+
+def test_two_that_say_the_same_score_the_same_in_every_share_whatever_nobody_painted() -> None:
+    rng = np.random.default_rng(6)
+    said = rng.dirichlet(np.full(3, 0.3), size=200).T.astype(np.float32)
+    # Five more classes that nobody painted have a hundredth of the network's opinion.
+    network = np.concatenate([0.99 * said, np.full((5, 200), 0.002, np.float32)])
+    labels = (said + 0.5 * rng.random(said.shape)).argmax(axis=0)
+    pixels = np.ones(200, np.int64)
+    alone, *shares = (
+        score(losses(network, said, np.arange(3), share, labels), labels, pixels)
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    )
+    assert shares == pytest.approx([alone - math.log(0.99)] * 4, abs=2e-3)
+
+
+def test_a_class_only_the_network_knows_counts_as_it_says() -> None:
+    network, quick = np.array([[0.2], [0.8]], np.float32), np.array([[1.0]], np.float32)
+    labels, pixels = np.array([1]), np.array([1])
+    assert score(losses(network, quick, np.array([0]), 0.5, labels), labels, pixels) == pytest.approx(
+        -math.log(0.8), rel=1e-5
+    )
+    assert score(losses(network, quick, np.array([0]), 0.0, labels), labels, pixels) > 9
+
+
+def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
+    assert expected(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
+    assert expected(4) == pytest.approx(expected(1) / 4)
 
 
 def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_alone() -> None:
