@@ -1,6 +1,6 @@
 """Labelled pixels of images as evidence of how far confidence can be trusted. Worker thread.
 
-Whole images tell the truth about how often the network is right. Strokes alone do not: people paint what is
+Whole images tell the truth about how often what is shown is right. Strokes alone do not: people paint what is
 rare and what is wrong. Where enough images are labelled whole, only those count.
 """
 
@@ -23,7 +23,6 @@ from engine.inspect.calibration import (
     representative,
     votes_of,
 )
-from engine.inspect.labelled import LabelledImage
 from engine.messages import CalibrationFitted
 from engine.project.manifest import Split
 from models.base import IGNORE_INDEX
@@ -58,11 +57,6 @@ class Judged:
     shares: NDArray[np.float64]
     votes: int
     whole: bool
-
-
-def judged(image: LabelledImage) -> Judged:
-    """Compare what people said of an image with what the network says."""
-    return judged_pixels(image.look.probabilities(max(image.channels.shape)), image.channels)
 
 
 def judged_pixels(probabilities: NDArray[np.float32], channels: NDArray[np.int64]) -> Judged:

@@ -150,7 +150,7 @@ def structure(look: Look, annotation: NDArray[np.uint8] | None) -> tuple[Floats,
     return np.minimum(values, high), high
 
 
-def undone(look: Look, candidate: Look, annotation: NDArray[np.uint8]) -> Floats:
+def undone(look: Look, candidate: Look, annotation: NDArray[np.uint8]) -> tuple[Floats, str]:
     """Return 1 where people labelled, the shown weights are right and the candidate is wrong, else 0.
 
     Args:
@@ -159,11 +159,23 @@ def undone(look: Look, candidate: Look, annotation: NDArray[np.uint8]) -> Floats
         annotation: (H, W) uint8 permanent indices.
 
     Returns:
-        (h, w) float32; a cell is 1 if any pixel in it is flipped, so that thin strokes stay visible.
+        (h, w) float32; a cell is 1 if any pixel in it is flipped, so that thin strokes stay visible. And a
+        sentence that counts the pixels, at the size the network saw them.
     """
     known = labelled_channels(look, annotation).to(look.channels.device)
     labelled = known != IGNORE_INDEX
     flipped = labelled & (look.channels == known) & (candidate.channels != known)
     values = flipped.float()[None, None]
     factor = -(-max(values.shape[-2:]) // EDGE)
-    return np.asarray(F.max_pool2d(values, factor, ceil_mode=True)[0, 0].cpu().numpy(), np.float32)
+    cells = np.asarray(F.max_pool2d(values, factor, ceil_mode=True)[0, 0].cpu().numpy(), np.float32)
+    return cells, _counted(int(flipped.sum()), int(labelled.sum()), look)
+
+
+def _counted(flipped: int, labelled: int, look: Look) -> str:
+    height, width = look.image.shape[:2]
+    seen = (
+        "" if (height, width) == look.size else f", of the image as the network sees it ({width} × {height})"
+    )
+    if not flipped:
+        return f"None of the {labelled:,} labelled pixels here{seen}."
+    return f"{flipped:,} of the {labelled:,} labelled pixels here{seen}."

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.annotate.classes import ClassTable
 from engine.errors import EngineError
 from engine.inspect.look import Look
 from engine.messages import InspectedView, WhatIfReady
@@ -109,13 +110,27 @@ def target_of(look: Look, annotation: NDArray[np.uint8] | None) -> Tensor:
 
 def labelled_channels(look: Look, annotation: NDArray[np.uint8]) -> Tensor:
     """Return (h, w) int64 channels of an annotation at working size; 255 where nobody said anything."""
+    size = (look.image.shape[0], look.image.shape[1])
+    return torch.from_numpy(channels_at(look.classes, annotation, size))
+
+
+def channels_at(
+    classes: ClassTable, annotation: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Return (h, w) int64 channels of an annotation at another size; 255 where nobody said anything.
+
+    Args:
+        classes: Class table; its order is the order of the channels.
+        annotation: (H, W) uint8 permanent indices.
+        size: (h, w).
+    """
     table = np.full(256, IGNORE_INDEX, np.int64)
-    for channel, index in enumerate(look.classes.indices):
+    for channel, index in enumerate(classes.indices):
         table[index] = channel
-    height, width = look.image.shape[:2]
+    height, width = size
     rows = (np.arange(height) * annotation.shape[0] + annotation.shape[0] // 2) // height
     columns = (np.arange(width) * annotation.shape[1] + annotation.shape[1] // 2) // width
-    return torch.from_numpy(table[annotation[rows][:, columns]])
+    return np.asarray(table[annotation[rows][:, columns]], np.int64)
 
 
 def relations(look: Look, target: Tensor) -> Iterator[tuple[InspectedView, ...]]:

@@ -28,6 +28,7 @@ from engine.messages.questions import (
     PreviewEffect,
     Projection,
 )
+from engine.messages.values import PredictionSource
 from models.inspection import InspectionKind
 
 __all__ = [
@@ -251,6 +252,10 @@ class CalibrationFitted:
         knots: (confidence, share right) of the curve's rising line; see there.
         chance: The error that chance alone would give a perfect curve on so few places.
         images: How many whole images the labels are of; 0 where they are strokes.
+        source: Whose confidence it is: NETWORK, QUICK or JOINT. A quick model had not learnt from what it was
+            asked about.
+        share: The network's share of it, in [0, 1].
+        step: Training step of the network's weights; 0 of the quick model alone.
     """
 
     request_id: int
@@ -263,6 +268,9 @@ class CalibrationFitted:
     knots: tuple[tuple[float, float], ...] = ()
     chance: float = 0.0
     images: int = 0
+    source: PredictionSource = PredictionSource.NETWORK
+    share: float = 1.0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

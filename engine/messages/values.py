@@ -58,6 +58,7 @@ class Prediction:
         step: Training step of the weights that predicted; 0 of the quick model.
         checkpoint: Name of the checkpoint the weights came from, "" where they were never saved.
         source: Who predicted.
+        share: The network's share of it, in [0, 1]: 0 is the quick model alone, 1 the network alone.
     """
 
     image_id: str
@@ -68,6 +69,7 @@ class Prediction:
     step: int
     checkpoint: str
     source: PredictionSource = PredictionSource.NETWORK
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,10 +32,12 @@ from engine.messages import (
     PredictionReady,
     PredictionSource,
     PreviewEffect,
+    Progress,
 )
 from engine.project.images import read_image
+from engine.worker.calibrating import OnScreen, calibrate
 from engine.worker.network import LiveNetwork
-from engine.worker.surveying import PredictionNotes, Survey, annotation_of
+from engine.worker.surveying import PredictionNotes, Survey, annotation_of, reader_of
 
 _PATIENCE_S = 0.4
 """Longest piece of a deletion that is made before anybody asks: no training step or stroke waits for more."""
@@ -66,6 +68,9 @@ class InspectionDesk:
 
     def _give_back(self) -> None:
         self._snapshot = self._look = None
+        if self._pieces.keys() & {MapMemory, FitCalibration, FindLabelErrors}:
+            # Nobody shall go on showing how far it is.
+            self._emit(Progress(task="Inspection", done=1, total=1))
         self._pieces.clear()
         self._survey.forget()
 
@@ -107,8 +112,13 @@ class InspectionDesk:
             self._pieces[kind] = pieces
             break
 
-    def serve(self, network: LiveNetwork, command: InspectionCommand) -> None:
+    def serve(self, network: LiveNetwork, command: InspectionCommand, shown: Callable[[], OnScreen]) -> None:
         """Answer one question, or begin to.
+
+        Args:
+            network: About which, as it is shown.
+            command: The question.
+            shown: Says who predicts what is on screen.
 
         Raises:
             EngineError: The question has no answer; the message says why.
@@ -130,9 +140,7 @@ class InspectionDesk:
             case MapMemory():
                 self._pieces[MapMemory] = self._survey.map_memory(network, self._current(network), command)
             case FitCalibration():
-                self._pieces[FitCalibration] = self._survey.calibrate(
-                    network, self._current(network), command
-                )
+                self._pieces[FitCalibration] = self._calibrate(network, command, shown())
             case FindLabelErrors():
                 self._pieces[FindLabelErrors] = self._survey.find_errors(
                     network, self._current(network), command
@@ -143,6 +151,12 @@ class InspectionDesk:
                 )
             case _ as never:
                 assert_never(never)
+
+    def _calibrate(self, network: LiveNetwork, command: FitCalibration, shown: OnScreen) -> Iterator[object]:
+        """Begin to ask whoever is on screen; the quick model alone needs no network that has learnt."""
+        snapshot = None if shown.share == 0 else self._current(network)
+        read = reader_of(network)
+        return calibrate(network, snapshot, shown, command, read=read, emit=self._emit)
 
     def _inspect(self, network: LiveNetwork, command: Inspect) -> None:
         # The old one gives its memory back before the new one takes some.

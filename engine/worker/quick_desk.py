@@ -217,6 +217,16 @@ class QuickDesk:
         values = self._model.grid(item.image_id, read).at(cells.places)
         return readout.classes, np.ascontiguousarray(readout.probabilities(values).T)
 
+    def without(self, unseen: Sequence[str]) -> Readout | None:
+        """Return a model that has never seen some images; None where the others show fewer than two classes.
+
+        Args:
+            unseen: Ids of the images.
+        """
+        if not self.is_on or self._request is None:
+            return None
+        return self._model.readout(self._request.classes.indices, without=unseen)
+
     def _readout_without(self, classes: tuple[int, ...], unseen: Sequence[str]) -> Readout | None:
         """Return the model without some images; it is fitted once for all questions of a kind."""
         learnt = frozenset(unseen).intersection(self._model.images)

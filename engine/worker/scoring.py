@@ -340,7 +340,8 @@ class ScoringDesk:
             self._ahead_done[name] = ahead.version, self._clock()
         if part is not None:
             part = honoured(part, self._screen.quick.said(name, ahead.size))
-            self._emit(PredictedAhead(prediction=_prediction(ahead, part, network), complete=part.complete))
+            made = _prediction(ahead, part, network, self._screen.on_screen(network).share)
+            self._emit(PredictedAhead(prediction=made, complete=part.complete))
 
     def _begin_ahead(self, name: str, network: LiveNetwork) -> _Ahead | None:
         version = self._version(network)
@@ -383,7 +384,7 @@ def _middles(count: int, extent: int) -> NDArray[np.int64]:
     return np.asarray((np.arange(count) + 0.5) * extent / count, np.int64)
 
 
-def _prediction(ahead: _Ahead, part: PredictedPart, network: LiveNetwork) -> Prediction:
+def _prediction(ahead: _Ahead, part: PredictedPart, network: LiveNetwork, share: float) -> Prediction:
     quick = ahead.version[0] is PredictionSource.QUICK
     return Prediction(
         image_id=ahead.image_id,
@@ -394,4 +395,5 @@ def _prediction(ahead: _Ahead, part: PredictedPart, network: LiveNetwork) -> Pre
         step=0 if quick else ahead.version[1],
         checkpoint="" if quick else network.checkpoint,
         source=ahead.version[0],
+        share=share,
     )

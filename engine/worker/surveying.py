@@ -12,7 +12,6 @@ from engine.annotate.classes import UNLABELLED
 from engine.annotate.geometry import Box
 from engine.errors import AnnotationError, EngineError, StorageError
 from engine.inspect.effect import effect, learnt_layer, present_layer, to_learn
-from engine.inspect.judged import Judged, calibration, evidence, judged
 from engine.inspect.labelled import (
     Stroke,
     labelled_image,
@@ -32,7 +31,6 @@ from engine.messages import (
     EffectPreviewed,
     Event,
     FindLabelErrors,
-    FitCalibration,
     LabelErrorsFound,
     MakeOverlay,
     MapMemory,
@@ -119,7 +117,7 @@ class Survey:
                 values, high = structure(look(), annotation)
                 more = yield from place_of_labels(look(), annotation)
             case OverlayKind.CANDIDATE_FLIPS:
-                values = _undone(network, look(), command)
+                values, more = _undone(network, look(), command)
         self._emit(overlay_ready(command.request_id, command.image_id, command.kind, values, high, more))
 
     def _flickered(self, image_id: str) -> NDArray[np.float32]:
@@ -171,7 +169,7 @@ class Survey:
             key = (item.image_id, item.revision, snapshot.step)
             if key in self._strokes:
                 continue
-            image = labelled_image(snapshot, item, _reader(network))
+            image = labelled_image(snapshot, item, reader_of(network))
             self._strokes[key] = () if image is None else strokes_of(image)
             if image is not None:
                 self._memory = (snapshot.step, memory_of(image.look))
@@ -182,25 +180,6 @@ class Survey:
         keys = [(item.image_id, item.revision, snapshot.step) for item in items]
         found = [stroke for key in keys for stroke in self._strokes.get(key, ())]
         return sorted(found, key=lambda stroke: -stroke.region.pixels)[:_MOST_STROKES]
-
-    # --- calibration --------------------------------------------------------------------------------------
-
-    def calibrate(
-        self, network: LiveNetwork, snapshot: Snapshot, command: FitCalibration
-    ) -> Iterator[object]:
-        """Fit how far confidence can be trusted, on held-out images where they have enough labels.
-
-        Raises:
-            EngineError: Too few pixels are labelled.
-        """
-        found: dict[Split, list[Judged]] = {}
-        for done, item in enumerate(command.items, start=1):
-            image = labelled_image(snapshot, item, _reader(network))
-            if image is not None:
-                found.setdefault(item.split, []).append(judged(image))
-            self._emit(Progress(task="Calibration", done=done, total=len(command.items)))
-            yield None
-        self._emit(calibration(command.request_id, evidence(found)))
 
     # --- effect -------------------------------------------------------------------------------------------
 
@@ -215,7 +194,7 @@ class Survey:
         item = command.item
         if held is not None and (held.image_id != item.image_id or held.snapshot is not snapshot):
             held = None
-        image = labelled_image(snapshot, item, _reader(network), held)
+        image = labelled_image(snapshot, item, reader_of(network), held)
         if image is None:
             raise EngineError("Nothing is painted in this image yet.", "Paint a stroke, then look again.")
         before, after, learnt = present_layer(image.look), learnt_layer(image), to_learn(image)
@@ -237,7 +216,8 @@ def _read_layers(network: LiveNetwork, item: PoolItem) -> Layers | None:
         return None
 
 
-def _reader(network: LiveNetwork) -> Callable[[PoolItem], Layers]:
+def reader_of(network: LiveNetwork) -> Callable[[PoolItem], Layers]:
+    """Return what reads the annotations of the open project; raises `EngineError` where there is none."""
     if not network.request.store_folder:
         raise EngineError("There is no project with annotations.", "Open a folder of images first.")
     return store_reader(network.request.store_folder)
@@ -250,7 +230,7 @@ def annotation_of(network: LiveNetwork, look: Look, path: str) -> NDArray[np.uin
     return None if layers is None else layers[0]
 
 
-def _undone(network: LiveNetwork, look: Look, command: MakeOverlay) -> NDArray[np.float32]:
+def _undone(network: LiveNetwork, look: Look, command: MakeOverlay) -> tuple[NDArray[np.float32], str]:
     if network.trained is None:
         raise EngineError("Nothing is being trained that could undo your work.", "Start training first.")
     annotation = annotation_of(network, look, command.image_path)

@@ -18,6 +18,7 @@ from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
 from engine.quick.samples import Cells
 from engine.worker.assembly import MOST_PIXELS, Assembly
+from engine.worker.calibrating import OnScreen
 from engine.worker.contest import Contest
 from engine.worker.exporting import Predicts, filling_predictor
 from engine.worker.honour import honoured
@@ -46,7 +47,7 @@ class ScreenPrediction:
         self._memory = MemoryDesk()
         self._nearby = NearbyDesk(self.quick)
         self._joint = JointDesk(self.quick)
-        self._source = PredictionSource.NETWORK
+        self._source, self._share = PredictionSource.NETWORK, 1.0
         self._images = ImageCache(_CACHE_BYTES)
         self._parts: Iterator[PredictedPart] | None = None
         self._assembly: Assembly | None = None
@@ -157,6 +158,10 @@ class ScreenPrediction:
             return self.quick.predict(image, wanted)
         return self._joint.predictor(network, share, image, wanted, is_on_screen=False).predict(image)
 
+    def on_screen(self, network: LiveNetwork) -> OnScreen:
+        """Return who predicts now, and with what share of the network."""
+        return OnScreen(self.quick, self._contest.share(network))
+
     def shown_by(self, network: LiveNetwork) -> PredictionSource | None:
         """Return who predicts now; None while nobody has learnt."""
         share = self._contest.share(network)
@@ -195,7 +200,7 @@ class ScreenPrediction:
         self._visible_left = 1
         self._said = None if self.wanted.alone else self.quick.said(self.wanted.image_id, self._size)
         if is_quick:
-            self._source = PredictionSource.QUICK
+            self._source, self._share = PredictionSource.QUICK, 0.0
             self._parts = self.quick.predict(image, self.wanted)
             if self._size[0] * self._size[1] <= MOST_PIXELS:
                 self._assembly = Assembly(self._size)
@@ -220,7 +225,7 @@ class ScreenPrediction:
                 self._parts = self._joint.renewed(network, share, image, wanted)
             else:
                 self._parts = self._nearby.parts(network, predictor, image, wanted)
-        self._source = source if share == 1 else PredictionSource.JOINT
+        self._source, self._share = source if share == 1 else PredictionSource.JOINT, share
 
     def advance(self, network: LiveNetwork) -> bool:
         """Predict and send one tile; return whether that was the last.
@@ -268,6 +273,7 @@ class ScreenPrediction:
             step=0 if self._source is PredictionSource.QUICK else network.shown_step,
             checkpoint="" if self._source is PredictionSource.QUICK else network.checkpoint,
             source=self._source,
+            share=self._share,
         )
 
     def _painted(self) -> Cells | None:

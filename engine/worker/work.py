@@ -266,7 +266,8 @@ class Work:
 
     def inspect(self, command: InspectionCommand) -> None:
         """Answer a question about the inside of the network; an `EngineError` says why there is no answer."""
-        self._inspection.serve(self._opened_network(), command)
+        network = self._opened_network()
+        self._inspection.serve(network, command, lambda: self._screen.on_screen(network))
 
     def corrected(self, command: AnnotationChanged) -> None:
         """Learn from a changed annotation: the quick model at once, a run with its very next step."""

@@ -1,7 +1,7 @@
 """How far the calibration fitted on a person's corrections is from corrections of other images, on CamVid.
 
     python -m tests.bench.inspection_corrections --camvid DIR --checkpoint F [--every N] [--corrected N …]
-        [--seeds 0-4] [--unfinished]
+        [--seeds 0-4] [--unfinished] [--shares 0,0.5] [--learnt 12]
 
 The robot's careful person corrects images of val, of which the network knows nothing, at half size, until the
 rest can be accepted (with `--unfinished`: until the twelve strokes or thirty seconds of a training session
@@ -9,6 +9,13 @@ are over). The curve is fitted as the product does on some of these images; all 
 number of images, means over seeds and the largest in brackets: the error (ECE, 15 bins of equal width) the
 product itself told; on corrections of the other images, as the network is, with the logistic curve alone and
 with the curve that is used; and the same on whole true masks of them, which nobody corrected.
+
+With `--shares` the same of what a session shows most of the time: the quick model (0), or the pool of both in
+which the network has this share. The quick model has learnt from `--learnt` images of train that the person
+corrected one after the other, seeing what is shown, and from the images the curve is fitted on; there it is
+asked in turns, as the product does. The others are asked with the quick model of all of these. The first of
+the three figures is then the confidence as it is, the second what the curve of the network alone makes of it,
+the third the curve that is used.
 """
 
 import argparse
@@ -18,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.annotate.classes import UNLABELLED
+from engine.annotate.classes import UNLABELLED, Provenance
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
 from engine.cli.networks import load_network
@@ -26,10 +33,17 @@ from engine.config import Device
 from engine.inspect.calibration import Curve, reliability, representative
 from engine.inspect.judged import Judged, calibration, evidence, judged_pixels
 from engine.inspect.look import look_at
+from engine.inspect.shown import shown_probabilities
 from engine.inspect.snapshot import Snapshot
 from engine.measure.actions import AcceptImage, Hand, Leave, Paint, User, Visit, after, moved, rules_of
 from engine.measure.annotator import Sight, know, next_action
 from engine.project.manifest import Split
+from engine.quick.features import FeatureGrid, feature_grid
+from engine.quick.head import Readout
+from engine.quick.model import QuickModel
+from engine.quick.picture import opinion
+from engine.quick.samples import labelled_cells
+from engine.worker.calibrating import TURNS
 from tests.bench.inspection_scenes import Labels, Scene, scenes
 from tests.bench.learning_table import seeds
 
@@ -37,9 +51,11 @@ _MOST_STROKES, _MOST_SECONDS = 60, 400.0
 """Of a person who finishes an image."""
 
 
-def corrected(truth: Labels, predicted: Labels, rng: np.random.Generator, *, finished: bool) -> Labels:
-    """Return what the careful person says of an image, (h, w) uint8."""
-    said = np.full_like(truth, UNLABELLED)
+def corrected(
+    truth: Labels, predicted: Labels, rng: np.random.Generator, *, finished: bool
+) -> tuple[Labels, Labels]:
+    """Return what the careful person says of an image, and the provenance of it, both (h, w) uint8."""
+    said, provenance = np.full_like(truth, UNLABELLED), np.full_like(truth, Provenance.NOBODY)
     hand, visit = Hand(position=(truth.shape[0] / 2, truth.shape[1] / 2)), Visit()
     rules = rules_of(User.CAREFUL)
     if finished:
@@ -52,10 +68,11 @@ def corrected(truth: Labels, predicted: Labels, rng: np.random.Generator, *, fin
         where = np.zeros(truth.shape, np.bool_)
         match action:
             case Leave():
-                return said
+                return said, provenance
             case AcceptImage():
                 where = (said == UNLABELLED) & (True if action.within is None else action.within)
-                return np.where(where, predicted, said)
+                provenance[where] = Provenance.ACCEPTED
+                return np.where(where, predicted, said), provenance
             case Paint(undo=True):
                 continue
             case Paint(stroke=stroke):
@@ -66,7 +83,8 @@ def corrected(truth: Labels, predicted: Labels, rng: np.random.Generator, *, fin
                 box, mask = region_at(shown, int(action.point[0]), int(action.point[1]))
                 given = getattr(action, "class_index", int(shown[int(action.point[0]), int(action.point[1])]))
         where[box.slices] = mask
-        said[where if action.within is None else where & action.within] = given
+        where = where if action.within is None else where & action.within
+        said[where], provenance[where] = given, Provenance.STROKE
 
 
 def _columns(parts: list[Judged]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -93,13 +111,132 @@ def _row(said: list[Judged], true: list[Judged], count: int, seed: int) -> list[
 
 
 def _judge(scene: Scene, snapshot: Snapshot, number: int, *, finished: bool) -> tuple[Judged, Judged]:
-    look = look_at(snapshot, scene.name, scene.image)
-    probabilities = look.probabilities(10_000)
+    probabilities = look_at(snapshot, scene.name, scene.image).probabilities(10_000)
     predicted = probabilities.argmax(axis=0).astype(np.uint8)
-    said = corrected(scene.truth, predicted, np.random.default_rng([1, number]), finished=finished)
+    said, _ = corrected(scene.truth, predicted, np.random.default_rng([1, number]), finished=finished)
     return (
         judged_pixels(probabilities, said.astype(np.int64)),
         judged_pixels(probabilities, scene.truth.astype(np.int64)),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """An image with what the network says of it, (K, h, w) float16, and the quick model's features."""
+
+    scene: Scene
+    network: NDArray[np.float16]
+    grid: FeatureGrid
+
+
+class _Person:
+    """Corrects what a share of the network shows.
+
+    Args:
+        snapshot: The network.
+        share: Its share.
+        finished: Whether images are gone on with until the rest can be accepted.
+    """
+
+    def __init__(self, snapshot: Snapshot, share: float, *, finished: bool) -> None:
+        self._classes = snapshot.classes
+        self._share = share
+        self._finished = finished
+
+    def shown(self, known: _Known, readout: Readout | None) -> NDArray[np.float32]:
+        """Return the probabilities of what is shown, (K, h, w); the network's before anything is learnt."""
+        network = known.network.astype(np.float32)
+        if readout is None:
+            return network
+        said = opinion(known.grid, readout)
+        alone = None if self._share == 0 else network
+        return shown_probabilities(alone, said, self._classes, network.shape[1:], self._share)
+
+    def corrects(self, known: _Known, readout: Readout | None, number: int) -> tuple[Labels, Labels]:
+        """Return what they say of an image, and its provenance."""
+        predicted = self.shown(known, readout).argmax(axis=0).astype(np.uint8)
+        rng = np.random.default_rng([1, number])
+        return corrected(known.scene.truth, predicted, rng, finished=self._finished)
+
+    def readout(self, model: QuickModel, without: list[str]) -> Readout | None:
+        """Return the quick model without some images."""
+        return model.readout(self._classes.indices, without=without)
+
+
+def _known(scene: Scene, snapshot: Snapshot) -> _Known:
+    said = look_at(snapshot, scene.name, scene.image).probabilities(10_000).astype(np.float16)
+    return _Known(scene, said, feature_grid(scene.image))
+
+
+def _taught(model: QuickModel, known: _Known, said: tuple[Labels, Labels]) -> None:
+    model.learn(known.scene.name, known.grid, labelled_cells(*said))
+
+
+def _shown_rows(
+    person: _Person, train: list[_Known], val: list[_Known], counts: list[int], chosen: list[int]
+) -> dict[int, list[list[float]]]:
+    """Return the rows of each number of corrected images, one for every seed."""
+    model = QuickModel()
+    for number, known in enumerate(train):
+        _taught(model, known, person.corrects(known, person.readout(model, []), 1000 + number))
+    first = person.readout(model, [])
+    said = [person.corrects(known, first, number) for number, known in enumerate(val)]
+    table: dict[int, list[list[float]]] = {}
+    for count in counts:
+        for seed in chosen:
+            order = [int(place) for place in np.random.default_rng(seed).permutation(len(val))]
+            for place in order[:count]:
+                _taught(model, val[place], said[place])
+            table.setdefault(count, []).append(_shown_row(person, model, val, said, order, count))
+            for place in order[:count]:
+                model.forget(val[place].scene.name)
+    return table
+
+
+def _shown_row(
+    person: _Person,
+    model: QuickModel,
+    val: list[_Known],
+    said: list[tuple[Labels, Labels]],
+    order: list[int],
+    count: int,
+) -> list[float]:
+    own, alone = [], []
+    for start in range(min(TURNS, count)):
+        turn = order[start:count:TURNS]
+        readout = person.readout(model, [val[place].scene.name for place in turn])
+        for place in turn:
+            labels = said[place][0].astype(np.int64)
+            own.append(judged_pixels(person.shown(val[place], readout), labels))
+            alone.append(judged_pixels(val[place].network.astype(np.float32), labels))
+    fitted = calibration(0, evidence({Split.VAL: own}))
+    network = calibration(0, evidence({Split.VAL: alone}))
+    curves = (
+        Curve(),
+        Curve(network.temperature, network.shift, network.knots),
+        Curve(fitted.temperature, fitted.shift, fitted.knots),
+    )
+    row = [fitted.ece, fitted.chance]
+    readout = person.readout(model, [])
+    others: list[Judged] = []
+    true: list[Judged] = []
+    for place in order[count:]:
+        probabilities = person.shown(val[place], readout)
+        others.append(judged_pixels(probabilities, said[place][0].astype(np.int64)))
+        true.append(judged_pixels(probabilities, val[place].scene.truth.astype(np.int64)))
+    for parts in (evidence({Split.VAL: others}), true):
+        confidence, right = _columns(parts)
+        row += [reliability(curve(confidence), right).ece for curve in curves]
+    return row
+
+
+def _print(count: int, found: list[list[float]]) -> None:
+    rows = np.array(found) * 100.0
+    mean, most = rows.mean(axis=0), rows.max(axis=0)
+    print(
+        f"{count:6}  {mean[0]:5.1f} ({mean[1]:.1f})"
+        + "".join(f"  {mean[place]:5.1f} ({most[place]:.1f})" for place in range(2, 8)),
+        flush=True,
     )
 
 
@@ -112,24 +249,33 @@ def main() -> None:
     parser.add_argument("--corrected", type=int, nargs="+", default=[5, 13, 20])
     parser.add_argument("--seeds", type=seeds, default=list(range(5)))
     parser.add_argument("--unfinished", action="store_true")
+    parser.add_argument("--shares", type=lambda text: [float(part) for part in text.split(",")])
+    parser.add_argument("--learnt", type=int, default=12)
     chosen = parser.parse_args()
     network = load_network(chosen.checkpoint, Device.CPU, print)
     model = network.predictor.frozen_copy()
     snapshot = Snapshot(model=model, classes=network.classes, step=0, device=network.device.device)
     drawn = scenes(chosen.camvid / "val", chosen.images, np.random.default_rng(0))
-    both = [
-        _judge(scene, snapshot, number, finished=not chosen.unfinished) for number, scene in enumerate(drawn)
-    ]
+    finished = not chosen.unfinished
+    if chosen.shares:
+        train = scenes(chosen.camvid / "train", chosen.learnt, np.random.default_rng(1))
+        learnt = [_known(scene, snapshot) for scene in train]
+        asked = [_known(scene, snapshot) for scene in drawn]
+        for share in chosen.shares:
+            print(
+                f"share of the network {share}: images  told (by chance)   others' corrections: before, "
+                "the network's curve, curve   true masks: the same"
+            )
+            person = _Person(snapshot, share, finished=finished)
+            found = _shown_rows(person, learnt, asked, chosen.corrected, chosen.seeds)
+            for count, rows in found.items():
+                _print(count, rows)
+        return
+    both = [_judge(scene, snapshot, number, finished=finished) for number, scene in enumerate(drawn)]
     said, true = [pair[0] for pair in both], [pair[1] for pair in both]
     print("images  told (by chance)   others' corrections: before, logistic, curve   true masks: the same")
     for count in chosen.corrected:
-        rows = np.array([_row(said, true, count, seed) for seed in chosen.seeds]) * 100.0
-        mean, most = rows.mean(axis=0), rows.max(axis=0)
-        print(
-            f"{count:6}  {mean[0]:5.1f} ({mean[1]:.1f})"
-            + "".join(f"  {mean[place]:5.1f} ({most[place]:.1f})" for place in range(2, 8)),
-            flush=True,
-        )
+        _print(count, [_row(said, true, count, seed) for seed in chosen.seeds])
 
 
 if __name__ == "__main__":

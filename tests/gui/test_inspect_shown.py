@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
-from engine.messages import OverlayKind, PredictionSource, PreviewEffect
-from tests.support.inspection import opened
+from engine.annotate.classes import UNLABELLED
+from engine.messages import (
+    CommandFailed,
+    FitCalibration,
+    MakeOverlay,
+    OverlayKind,
+    PredictionSource,
+    PreviewEffect,
+    Problem,
+)
+from tests.support.inspection import Answers, opened
+from tests.support.screen import color_at
 from tests.support.window import Desk
 
 pytestmark = pytest.mark.gui
@@ -39,19 +50,173 @@ def test_it_says_where_the_canvas_does_not_show_what_the_views_explain(
     assert panel.who.isHidden()
 
 
-def test_no_wrong_pixels_are_foretold_of_a_picture_no_curve_was_fitted_on(desk: Desk) -> None:
+def test_a_curve_tells_of_nobody_but_who_it_was_fitted_on(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD)
     answers = opened(desk, "doubt")
     page = desk.window.inspect.page
-    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT)
+    now = [100.0]
+    page.trust._clock = lambda: now[0]
     answers.overlay(OverlayKind.ENTROPY)
     answers.calibrate()
-    page.slider.setValue(100)
     desk.settle()
-    assert page.wrong.text().endswith("of the network alone, not of what is shown.")
-    desk.session.predict(IMAGE, ROAD)
-    answers.calibrate()
+    page.slider.setValue(100)
+    assert asked(desk) == 1
+    assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
+    assert page.trust.text.text().startswith("The network alone: on 1,234 labelled pixels")
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT)
+    desk.settle()
+    assert asked(desk) == 1, "it rests"
+    assert page.trust.rest.isActive()
+    assert page.wrong.text() == (
+        "How many would be wrong is known of the network alone, not yet of what is shown: quick model and "
+        "network together (50 % of the say is the network's)."
+    )
+    assert page.export().facts["calibration"]["of"] == "network"
+    assert not page.export().facts["calibration"]["is_of_what_is_shown"]
+    now[0] += 20
+    page.trust.rest.timeout.emit()
+    page.trust.want()
+    assert asked(desk) == 2, "once, though it was wanted twice"
+    answers.calibrate(source=PredictionSource.JOINT, share=0.5)
     desk.settle()
     assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
+    assert "had not seen the labels" in page.trust.text.text()
+    facts = page.export().facts
+    assert (facts["shown"], facts["calibration"]["of"]) == ("joint", "joint")
+    assert facts["calibration"]["is_of_what_is_shown"]
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT, share=0.75)
+    desk.settle()
+    assert "(75 % of the say is the network's)" in page.wrong.text()
+
+
+def test_a_curve_is_renewed_in_its_own_time_and_only_for_who_watches(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT)
+    answers = opened(desk, "doubt")
+    page = desk.window.inspect.page
+    now = [100.0]
+    page.trust._clock = lambda: now[0]
+    answers.overlay(OverlayKind.ENTROPY)
+    page.trust.fit_again()
+    now[0] += 9.0  # so long it takes
+    answers.calibrate(source=PredictionSource.JOINT, share=0.5)
+    desk.settle()
+    fitted = asked(desk)
+    now[0] += 80
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT)
+    desk.settle()
+    assert asked(desk) == fitted, "nothing has changed"
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT, step=20)
+    desk.settle()
+    assert asked(desk) == fitted, "ten times as long as it took is not over"
+    assert page.trust.rest.remainingTime() > 5000
+    assert page.wrong.text().startswith("Expected"), "meanwhile the older curve serves"
+    desk.window.inspect.show_page("pixel")
+    assert not page.trust.rest.isActive()
+    now[0] += 80
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT, step=30)
+    desk.settle()
+    assert asked(desk) == fitted, "nobody watches"
+    desk.window.inspect.show_page("doubt")
+    assert asked(desk) == fitted + 1
+    desk.session.emit(_failure("FitCalibration", "Calibration needs 200 labelled pixels."))
+    now[0] += 80
+    desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT, step=30)
+    desk.settle()
+    assert asked(desk) == fitted + 1, "what failed is not asked again of the same state"
+
+
+def test_with_the_quick_model_alone_doubt_is_that_of_what_is_shown(desk: Desk) -> None:
+    desk.window.inspecting.open("doubt")
+    desk.session.emit(_failure("Inspect", "The network has learnt nothing yet."))
+    desk.settle()
+    panel = desk.window.inspect
+    page = panel.page
+    assert page.empty.text().startswith("The network has learnt nothing yet.")
+    assert asked(desk) == 0
+    desk.session.predict(IMAGE, ROAD, confidence=0.9, source=PredictionSource.QUICK)
+    desk.settle()
+    assert not page.empty.isVisible()
+    assert panel.who.isHidden(), "nothing here explains the network"
+    shown, entropy = page.kinds.buttons()[-1], page.kinds.buttons()[0]
+    assert shown.isChecked()
+    assert not entropy.isEnabled()
+    assert "learnt nothing" in entropy.toolTip()
+    assert desk.session.worker.of(MakeOverlay) == []
+    assert asked(desk) == 1
+    Answers(desk.session).calibrate(source=PredictionSource.QUICK, share=0.0, step=0)
+    desk.settle()
+    assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
+    assert page.trust.text.text().startswith("The quick model: on")
+    assert panel.probe.lies("doubt")
+    assert page.export().facts["kind"] == "shown"
+
+
+def test_what_people_labelled_is_not_counted_among_what_is_accepted(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD, confidence=0.9)
+    answers = opened(desk, "doubt")
+    page = desk.window.inspect.page
+    answers.calibrate()
+    confidence = np.full((60, 80), 0.9, np.float32)
+    desk.key(Qt.Key.Key_1)
+    desk.drag(STROKE)
+    painted = desk.session.annotation.label_map != UNLABELLED
+    confidence[painted] = 1.0  # people's own pixels stand
+    desk.session.predict(IMAGE, ROAD, confidence=confidence)
+    page.kinds.buttons()[-1].click()
+    page.slider.setValue(22)
+    desk.settle()
+    assert page.accepting.text() == "100 % of what nobody labelled is surer than 0.11."
+    assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
+    page.slider.setValue(2)
+    assert page.wrong.text() == "Nothing is surer than that."
+
+
+def test_a_person_finds_what_training_would_undo(desk: Desk) -> None:
+    view, panel = desk.window.area.view, desk.window.inspect
+    desk.session.predict(IMAGE, ROAD)
+    desk.key(Qt.Key.Key_I, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    answers = Answers(desk.session)
+    answers.look()
+    names = [page.name for page in panel.pages]
+    QTest.mouseClick(panel.tabs.button(names.index("effect")), Qt.MouseButton.LeftButton)
+    desk.settle()
+    page = panel.page
+    assert not page.flips_picture.isVisible()
+    page.ensureWidgetVisible(page.check)
+    QTest.mouseClick(page.check, Qt.MouseButton.LeftButton)
+    assert page.check.text() == "Checking…"
+    plain = color_at(view, 20.5, 25.5), color_at(view, 50.5, 60.5)
+    flips = np.zeros((60, 80), np.float32)
+    flips[18:23, 20:31] = 1.0
+    answers.overlay(
+        OverlayKind.CANDIDATE_FLIPS, values=flips, explanation="55 of the 99 labelled pixels here."
+    )
+    desk.settle()
+    assert page.flips.text() == "55 of the 99 labelled pixels here. Bright: 1.1 % of the image."
+    page.ensureWidgetVisible(page.flips_picture)
+    desk.settle()
+    QTest.mouseClick(page.flips_picture, Qt.MouseButton.LeftButton)
+    desk.settle()
+    assert panel.probe.lies("candidate flips")
+    view.settle()
+    assert color_at(view, 20.5, 25.5) != plain[0]
+    assert color_at(view, 50.5, 60.5) == plain[1], "only what is undone is covered"
+    assert page.export().facts["candidate_flips"]["pixels"] == 55
+    answers.overlay(
+        OverlayKind.CANDIDATE_FLIPS, values=flips * 0, explanation="None of the 99 labelled pixels here."
+    )
+    desk.settle()
+    assert page.flips.text() == "None of the 99 labelled pixels here."
+    assert not page.flips_picture.isVisible()
+    assert panel.probe.lying is None, "what is on the image is the newest answer"
+
+
+def asked(desk: Desk) -> int:
+    return len(desk.session.worker.of(FitCalibration))
+
+
+def _failure(command: str, message: str) -> CommandFailed:
+    return CommandFailed(command=command, problem=Problem(message=message, hint="Do something."))
 
 
 def test_the_effect_is_previewed_on_pinned_images(desk: Desk) -> None:

@@ -51,6 +51,9 @@ from engine.session.candidates import CandidateControl
 from engine.session.inspection import InspectionControl, Shown
 from engine.session.view import SessionView
 
+SHARES = {PredictionSource.QUICK: 0.0, PredictionSource.JOINT: 0.5}
+"""The network's, of what each source predicts."""
+
 CLASSES = ClassTable().add("sky").add("building").add("road").add("tree")
 
 
@@ -217,8 +220,10 @@ class FakeSession(SessionView):
         self,
         image_id: str,
         label_map: NDArray[np.uint8],
-        confidence: float = 0.9,
+        confidence: float | NDArray[np.float32] = 0.9,
         source: PredictionSource = PredictionSource.NETWORK,
+        share: float | None = None,
+        step: int = 10,
     ) -> None:
         """Let a prediction of the whole image arrive."""
         self.emit(
@@ -230,9 +235,10 @@ class FakeSession(SessionView):
                     box=Box(0, 0, *label_map.shape),
                     label_map=label_map,
                     confidence=np.full(label_map.shape, confidence, np.float32),
-                    step=10,
+                    step=0 if source is PredictionSource.QUICK else step,
                     checkpoint="",
                     source=source,
+                    share=SHARES.get(source, 1.0) if share is None else share,
                 ),
                 complete=True,
             )

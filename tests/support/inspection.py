@@ -133,25 +133,26 @@ class Answers:
             )
         )
 
-    def overlay(self, kind: OverlayKind) -> OverlayReady:
+    def overlay(self, kind: OverlayKind, **changes: Any) -> OverlayReady:
         asked = [command for command in self.session.worker.of(MakeOverlay) if command.kind is kind][-1]
         values = np.zeros((30, 40), np.float32)
         values[:15] = 0.9
+        told = {"explanation": "Bright is doubtful.", "values": values, **changes}
         answer = OverlayReady(
             request_id=asked.request_id,
             image_id=asked.image_id,
             kind=kind,
             title=kind.value.capitalize(),
-            explanation="Bright is doubtful.",
-            values=values,
             low=0.0,
             high=1.0,
+            **told,
         )
         self.session.emit(answer)
         return answer
 
-    def calibrate(self) -> None:
+    def calibrate(self, **changes: Any) -> None:
         asked = self._newest(FitCalibration)
+        told = {"step": 10, **changes}
         self.session.emit(
             CalibrationFitted(
                 request_id=asked.request_id,
@@ -160,6 +161,7 @@ class Answers:
                 ece=0.02,
                 ece_before=0.11,
                 bins=((0.5, 0.45, 0.2), (0.9, 0.91, 0.8)),
+                **told,
             )
         )
 

@@ -1,7 +1,8 @@
-"""Where the network is unsure, and what it would cost to accept the rest."""
+"""Where the prediction is unsure, and what it would cost to accept the rest."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,6 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
-    QPushButton,
     QSizePolicy,
     QSlider,
     QToolButton,
@@ -21,23 +21,45 @@ from PySide6.QtWidgets import (
 from app.canvas.overlay import HeatOverlay
 from app.panels.inspect.page import Export, Page, as_image, heat_pixels, percent, section, value_at, wrapped
 from app.panels.inspect.probe import Laid, Point, Probe
+from app.panels.inspect.trust import Trust
 from app.theme import Look
 from app.theme.ramps import SEQUENTIAL
 from app.widgets.color_bar import ColorBar, short
 from app.widgets.picture import stride_for
-from app.widgets.trend import ReliabilityChart
-from engine.inspect.calibration import WHOLE_IMAGES, Curve
-from engine.messages import CalibrationFitted, OverlayKind, OverlayReady, PredictionSource
+from engine.annotate.classes import UNLABELLED
+from engine.messages import OverlayKind, OverlayReady, Prediction, PredictionReady
 
-KINDS = {
+KINDS: dict[OverlayKind | None, str] = {
     OverlayKind.ENTROPY: "Entropy",
     OverlayKind.MARGIN: "Margin",
     OverlayKind.AUGMENTATION: "Mirrored",
+    None: "As shown",
 }
-"""Flicker is no picture here: it tells errors worse than entropy does. The pixel card has its number."""
+"""None is the picture on the canvas, whoever predicted it; the others are the network's own.
+
+Flicker is no picture here: it tells errors worse than entropy does. The pixel card has its number.
+"""
 STEPS = 200
+EDGE = 768
+"""Longer side of the doubt of what is shown, at most."""
 SAMPLE = 320
 """Places along the longer side from which the share of wrong pixels is estimated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownDoubt:
+    """Doubt of the picture on the canvas, with what every overlay of doubt has."""
+
+    image_id: str
+    values: NDArray[np.float32]
+    title: str = "Doubt of what is shown"
+    explanation: str = "How far what the canvas shows is from being sure; what you labelled is certain."
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+
+
+Doubt = OverlayReady | ShownDoubt
 
 
 class DoubtPage(Page):
@@ -45,13 +67,15 @@ class DoubtPage(Page):
 
     name: ClassVar[str] = "doubt"
     title: ClassVar[str] = "Doubt"
-    meaning: ClassVar[str] = "Where the network is unsure: bright places deserve your strokes first."
+    meaning: ClassVar[str] = "Where the prediction is unsure: bright places deserve your strokes first."
+    explains_network: ClassVar[bool] = False
     lays: ClassVar[str] = "doubt"
 
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
-        self.kind = OverlayKind.ENTROPY
-        self._laid_for: tuple[OverlayReady, float | None] | None = None
+        self.kind: OverlayKind | None = OverlayKind.ENTROPY
+        self._laid_for: tuple[Doubt, float | None] | None = None
+        self._shown_doubt: tuple[Prediction, ShownDoubt] | None = None
         self.kinds = QButtonGroup(self)
         row = QGridLayout()
         row.setSpacing(4)
@@ -79,66 +103,104 @@ class DoubtPage(Page):
         self.wrong = wrapped("", kind="value")
         for widget in (self.slider, self.accepting, self.wrong):
             self.body.addWidget(widget)
-        self.fit = QPushButton("Fit")
-        self.fit.setToolTip("Compare confidence with every pixel people labelled.")
-        section(self.body, "Can confidence be trusted?", self.fit)
-        self.calibration = wrapped("", kind="muted")
-        self.chart = ReliabilityChart(look)
-        self.body.addWidget(self.calibration)
-        self.body.addWidget(self.chart)
+        self.trust = Trust(probe, look)
+        self.body.addWidget(self.trust)
         self.kinds.idClicked.connect(self._choose)
         self.slider.valueChanged.connect(lambda _value: self._changed())
-        self.fit.clicked.connect(self.fit_again)
+        probe.bridge.prediction_ready.connect(self._predicted)
 
     # --- what is known ----------------------------------------------------------------------------------
 
-    def ask(self, *, anew: bool = False) -> None:
-        """Ask for the overlay, and for the calibration where there is none yet."""
-        if super().nothing():
-            return
-        self.probe.want_overlay(self.kind, anew=anew)
-        inspection = self.probe.inspection
-        if inspection is not None and inspection.calibration is None:
-            self.fit_again()
+    def nothing(self) -> str:
+        """Return why there is nothing to show; what is on the canvas is enough, even without a network."""
+        reason = super().nothing()
+        looking = "inspection_ready" in self.probe.waiting
+        return "" if reason and not looking and self.probe.shown is not None else reason
 
-    def fit_again(self) -> None:
-        """Ask for a calibration on everything people labelled."""
-        self.probe.ask("calibration_fitted", lambda inspection: inspection.fit_calibration())
+    def ask(self, *, anew: bool = False) -> None:
+        """Ask for the overlay, and for the calibration where there is none of what is shown."""
+        if self.nothing():
+            return
+        kind = self._kind()
+        if kind is not None:
+            self.probe.want_overlay(kind, anew=anew)
+        self.trust.want()
+
+    def _kind(self) -> OverlayKind | None:
+        """Return the kind that was chosen, or the only one there is while no network can be asked."""
+        return None if super().nothing() else self.kind
 
     def _choose(self, number: int) -> None:
         self.kind = list(KINDS)[number]
         self._laid_for = None
         self.slider.setValue(STEPS)
-        self.probe.want_overlay(self.kind)
+        if self.kind is not None:
+            self.probe.want_overlay(self.kind)
         self._changed()
+
+    def _predicted(self, event: PredictionReady) -> None:
+        """Follow the picture on the canvas: a stroke may have changed it, or somebody else predicts now."""
+        if self.is_watched and event.complete and event.prediction.image_id == self.probe.image_id:
+            self._changed()
+            self.trust.want()
+
+    def _found(self) -> Doubt | None:
+        kind = self._kind()
+        return self._as_shown() if kind is None else self.probe.overlay(kind)
+
+    def _as_shown(self) -> ShownDoubt | None:
+        """Return the doubt of the picture on the canvas; the same picture gives the same object."""
+        known = self.probe.shown
+        if known is None or known.confidence.shape != known.size:
+            return None
+        if self._shown_doubt is None or self._shown_doubt[0] is not known:
+            step = stride_for(known.size, EDGE)
+            values = (1.0 - known.confidence[::step, ::step]).astype(np.float32)
+            self._shown_doubt = known, ShownDoubt(known.image_id, values)
+        return self._shown_doubt[1]
+
+    def _show_kinds(self) -> None:
+        """Mark the kind that is shown, and say which ones there are not."""
+        reason, shown = super().nothing(), self._kind()
+        for kind, button in zip(KINDS, self.kinds.buttons(), strict=True):
+            button.setEnabled(kind is None or not reason)
+            button.setToolTip(reason if kind is not None else "")
+            if kind is shown:
+                button.setChecked(True)
 
     def refresh(self) -> None:
         """Show overlay, threshold and calibration."""
-        found = self.probe.overlay(self.kind)
+        self._show_kinds()
+        kind, found = self._kind(), self._found()
         self.slider.setEnabled(found is not None)
-        self._show_calibration()
+        self.trust.refresh()
         if found is None:
-            waiting = self.kind.value in self.probe.waiting
-            self.explanation.setText(
-                "Computing…" if waiting else self.probe.trouble(self.kind.value) or "Not known yet."
-            )
-            self.accepting.setText("")
-            self.wrong.setText("")
-            if not waiting and not self.probe.trouble(self.kind.value):
-                self.probe.want_overlay(self.kind)
+            self._say_none(kind)
             return
         self.explanation.setText(found.explanation)
         self.legend.set_range(SEQUENTIAL, found.low, found.high, found.unit)
         self._lay(found)
         self._estimate(found)
 
-    def threshold(self, found: OverlayReady) -> float | None:
+    def _say_none(self, kind: OverlayKind | None) -> None:
+        self.accepting.setText("")
+        self.wrong.setText("")
+        if kind is None:
+            self.explanation.setText("No prediction is shown yet.")
+            return
+        waiting = kind.value in self.probe.waiting
+        trouble = self.probe.trouble(kind.value)
+        self.explanation.setText("Computing…" if waiting else trouble or "Not known yet.")
+        if not waiting and not trouble:
+            self.probe.want_overlay(kind)
+
+    def threshold(self, found: Doubt) -> float | None:
         """Return the doubt above which places stay covered; None where everything is shown."""
         if self.slider.value() == STEPS:
             return None
         return found.low + (found.high - found.low) * self.slider.value() / STEPS
 
-    def _lay(self, found: OverlayReady) -> None:
+    def _lay(self, found: Doubt) -> None:
         bound = self.threshold(found)
         self.legend.set_bound(bound)
         state = (found, bound)
@@ -151,130 +213,99 @@ class DoubtPage(Page):
     def set_watched(self, watched: bool) -> None:
         """Lay the overlay anew when the tab comes back into sight."""
         self._laid_for = None
+        self.trust.set_watched(watched)
         super().set_watched(watched)
 
     # --- what accepting costs ---------------------------------------------------------------------------
 
-    def _estimate(self, found: OverlayReady) -> None:
+    def _estimate(self, found: Doubt) -> None:
         bound = self.threshold(found)
-        surer, share = self._confidence_below(found, bound)
+        left = self._left(found, bound)
+        if left is None:
+            self.accepting.setText("")
+            self.wrong.setText("No prediction is shown yet.")
+            return
+        surer, share, of = left
         if bound is None:
             self.accepting.setText("Move the slider: what is doubtful stays covered, the rest you accept.")
         else:
-            self.accepting.setText(f"{percent(share)} of the image is surer than {short(bound)}.")
-        inspection = self.probe.inspection
-        fitted = inspection.calibration if inspection is not None else None
-        if surer is None:
-            self.wrong.setText("No prediction is shown yet.")
+            self.accepting.setText(f"{percent(share)} of {of} is surer than {short(bound)}.")
+        curve = self.trust.curve()
+        if not of:
+            self.accepting.setText("")
+            self.wrong.setText("All of it is labelled: nothing is left to accept.")
         elif surer.size == 0:
             self.wrong.setText("Nothing is surer than that.")
-        elif self.probe.shown_by in {PredictionSource.QUICK, PredictionSource.JOINT}:
-            self.wrong.setText("How many would be wrong is known of the network alone, not of what is shown.")
-        elif fitted is None:
-            self.wrong.setText("Fit the calibration below to learn how many would be wrong.")
+        elif curve is None:
+            self.wrong.setText(self.trust.why_none())
         else:
-            curve = Curve(fitted.temperature, fitted.shift, fitted.knots)
             self.wrong.setText(f"Expected wrong pixels if accepted: {percent(curve.expected_wrong(surer))}")
 
-    def _confidence_below(
-        self, found: OverlayReady, bound: float | None
-    ) -> tuple[NDArray[np.float32] | None, float]:
-        """Return the confidence of sampled pixels that are surer, and their share of the image."""
-        session, image_id = self.probe.bridge.session, self.probe.image_id
-        known = session.prediction(image_id) if session is not None and image_id is not None else None
-        if known is None or known.confidence.shape != known.size:
-            return None, 0.0
+    def _left(self, found: Doubt, bound: float | None) -> tuple[NDArray[np.float32], float, str] | None:
+        """Return the confidence of sampled pixels that are surer, their share, and of what.
+
+        What people labelled is not sampled: it stands as it is, and accepting concerns the rest.
+        """
+        session, known = self.probe.bridge.session, self.probe.shown
+        if session is None or known is None or known.confidence.shape != known.size:
+            return None
         step = stride_for(known.size, SAMPLE)
         sampled = known.confidence[::step, ::step]
         rows = np.arange(sampled.shape[0]) * step * found.values.shape[0] // known.size[0]
         columns = np.arange(sampled.shape[1]) * step * found.values.shape[1] // known.size[1]
         doubt = found.values[np.ix_(rows, columns)]
-        surer = np.ones(sampled.shape, np.bool_) if bound is None else doubt <= bound
-        return sampled[surer], float(surer.mean())
-
-    def _show_calibration(self) -> None:
-        inspection = self.probe.inspection
-        fitted = inspection.calibration if inspection is not None else None
-        waiting = "calibration_fitted" in self.probe.waiting
-        self.fit.setEnabled(not waiting)
-        self.fit.setText("Fitting…" if waiting else "Fit")
-        self.chart.setVisible(fitted is not None)
-        if fitted is None:
-            none = (
-                self.probe.trouble("calibration_fitted") or "Not fitted yet: it needs some labelled images."
-            )
-            self.calibration.setText("Comparing confidence with your labels…" if waiting else none)
-            return
-        self.chart.set_bins(fitted.bins)
-        self.calibration.setText(calibration_text(fitted))
+        open_to = np.ones(sampled.shape, np.bool_)
+        annotation = session.annotation
+        if annotation is not None and annotation.label_map.shape == known.size:
+            open_to = annotation.label_map[::step, ::step] == UNLABELLED
+        surer = open_to if bound is None else open_to & (doubt <= bound)
+        of = "the image" if open_to.all() else "what nobody labelled" if open_to.any() else ""
+        return sampled[surer], float(surer.sum() / max(1, open_to.sum())), of
 
     # --- the cursor -------------------------------------------------------------------------------------
 
     def follow(self, point: Point | None) -> None:
         """Mark the doubt under the cursor on the colour bar."""
-        found, ready = self.probe.overlay(self.kind), self.probe.ready
-        if found is None or ready is None:
+        found, known = self._found(), self.probe.shown
+        ready = self.probe.ready
+        size = ready.size if ready is not None else None if known is None else known.size
+        if found is None or size is None:
             self.legend.set_value(None)
         else:
-            self.legend.set_value(value_at(found.values, ready.size, point))
+            self.legend.set_value(value_at(found.values, size, point))
 
     def export(self) -> Export | None:
         """Return the overlay, and the calibration."""
-        found = self.probe.overlay(self.kind)
+        found, known = self._found(), self.probe.shown
         if found is None:
             return None
+        name = found.kind.value if isinstance(found, OverlayReady) else "shown"
         facts: dict[str, object] = {
             "image": found.image_id,
-            "kind": found.kind.value,
+            "kind": name,
             "title": found.title,
             "explanation": found.explanation,
             "low": found.low,
             "high": found.high,
             "unit": found.unit,
+            "shown": None if known is None else known.source.value,
+            "share_of_the_network": None if known is None else known.share,
             "expected_wrong": self.wrong.text(),
         }
-        pictures = {found.kind.value: overlay_picture(found)}
-        inspection = self.probe.inspection
-        fitted = inspection.calibration if inspection is not None else None
-        if fitted is not None:
-            pictures["reliability"] = self.chart.grab().toImage()
-            facts["calibration"] = {
-                "pixels": fitted.pixels,
-                "temperature": fitted.temperature,
-                "shift": fitted.shift,
-                "knots": [list(each) for each in fitted.knots],
-                "ece_of_chance": fitted.chance,
-                "whole_images": fitted.images,
-                "ece": fitted.ece,
-                "ece_before": fitted.ece_before,
-                "bins": [list(each) for each in fitted.bins],
-            }
-        return Export(f"doubt-{found.kind.value}", pictures, overlay_rows(found), facts)
+        pictures = {name: overlay_picture(found)}
+        calibration = self.trust.facts()
+        if calibration is not None:
+            pictures["reliability"] = self.trust.chart.grab().toImage()
+            facts["calibration"] = calibration
+        return Export(f"doubt-{name}", pictures, overlay_rows(found), facts)
 
 
-def calibration_text(fitted: CalibrationFitted) -> str:
-    """Return what a calibration found, for people."""
-    where = f"the {fitted.pixels:,} pixels of {fitted.images} whole images"
-    if not fitted.images:
-        where = f"{fitted.pixels:,} labelled pixels"
-    text = (
-        f"On {where} confidence misses the truth by {percent(fitted.ece_before)} on average (ECE), "
-        f"{percent(fitted.ece)} after calibration; chance alone gives {percent(fitted.chance)}."
-    )
-    if fitted.images:
-        return text
-    return (
-        f"{text} Strokes tell more of errors than of what is right: review {WHOLE_IMAGES} held-out images "
-        "whole for an answer that holds."
-    )
-
-
-def overlay_picture(found: OverlayReady) -> QImage:
+def overlay_picture(found: Doubt) -> QImage:
     """Return an overlay as a picture of its own."""
     return as_image(heat_pixels(found.values, SEQUENTIAL, found.low, found.high))
 
 
-def overlay_rows(found: OverlayReady) -> list[list[object]]:
+def overlay_rows(found: Doubt) -> list[list[object]]:
     """Return the numbers of an overlay, at most 512 along a side."""
     step = stride_for(found.values.shape, 512)
     return [list(line) for line in found.values[::step, ::step].tolist()]

@@ -17,7 +17,7 @@ from app.theme import Look
 from app.theme.ramps import SEQUENTIAL, packed
 from app.widgets.bars import Bar, BarList
 from app.widgets.picture import Picture, stride_for
-from engine.messages import AnnotationStored, Effect, OverlayKind
+from engine.messages import AnnotationStored, Effect, OverlayKind, OverlayReady
 from engine.project.manifest import Split
 from engine.session import Session
 
@@ -45,6 +45,7 @@ class EffectPage(Page):
     def __init__(self, probe: Probe, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(probe, look, parent)
         self._shown: tuple[Effect, ...] = ()
+        self._flips_laid: OverlayReady | None = None
         self.tiles: list[Picture] = []
         self.preview = QPushButton("Preview again")
         self.preview.setToolTip(
@@ -217,24 +218,34 @@ class EffectPage(Page):
         waiting = kind.value in self.probe.waiting
         self.check.setEnabled(not waiting)
         self.check.setText("Checking…" if waiting else "Check")
-        self.flips_picture.setVisible(found is not None)
+        self.flips_picture.setVisible(found is not None and bool((found.values > found.low).any()))
         if found is None or ready is None:
             none = "Pixels people fixed that the network in training would flip back."
             self.flips.setText(self.probe.trouble(kind.value) or none)
             return
         share = float((found.values > found.low).mean())
-        self.flips.setText(f"{found.explanation} Bright: {percent(share)} of the image.")
+        bright = f" Bright: {percent(share)} of the image." if share else ""
+        self.flips.setText(f"{found.explanation}{bright}")
         step = stride_for(found.values.shape)
         pixels = heat_pixels(found.values[::step, ::step], SEQUENTIAL, found.low, found.high)
         self.flips_picture.set_pixels(pixels, ready.size)
+        if self.probe.lies(FLIPS) and found is not self._flips_laid:
+            self._lay_flips(found if share else None)
 
     def _toggle_flips(self) -> None:
         found = self.probe.overlay(OverlayKind.CANDIDATE_FLIPS)
         if self.probe.lies(FLIPS):
             self.probe.lay(None)
         elif found is not None:
-            overlay = HeatOverlay(found.values, SEQUENTIAL, found.low, found.high, above=found.low)
-            self.probe.lay(Laid(FLIPS, found.title, overlay))
+            self._lay_flips(found)
+
+    def _lay_flips(self, found: OverlayReady | None) -> None:
+        self._flips_laid = found
+        if found is None:
+            self.probe.lay(None)
+            return
+        overlay = HeatOverlay(found.values, SEQUENTIAL, found.low, found.high, above=found.low)
+        self.probe.lay(Laid(FLIPS, found.title, overlay))
 
     def mark_laid(self, laid: Laid | None) -> None:
         """Frame the picture that lies on the canvas."""

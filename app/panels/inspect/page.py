@@ -71,6 +71,7 @@ class Page(QScrollArea):
         name: Stable name.
         title: On its tab.
         meaning: What it shows, in one sentence.
+        explains_network: Whether all of it is about the network, whoever predicted what the canvas shows.
 
     Args:
         probe: The cursor, and what is known.
@@ -80,6 +81,7 @@ class Page(QScrollArea):
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     meaning: ClassVar[str] = ""
+    explains_network: ClassVar[bool] = True
     lays: ClassVar[str] = ""
     """Name of what the tab lays over the canvas by itself; it comes off when the tab is left."""
 

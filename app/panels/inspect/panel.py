@@ -174,6 +174,7 @@ class InspectPanel(QWidget):
             return
         self.stack.setCurrentIndex(number)
         self.meaning.setText(page.meaning)
+        self._show_who()
         page.set_watched(self.probe.is_active)
 
     def export(self) -> None:
@@ -205,7 +206,8 @@ class InspectPanel(QWidget):
     def _show_who(self) -> None:
         """Say so where the picture on the canvas is not the network's alone, which the views explain."""
         shown = self.probe.shown_by
-        self.who.setText(NOT_ALONE.get(shown, "") if shown is not None else "")
+        explains = shown is not None and self.page.explains_network
+        self.who.setText(NOT_ALONE.get(shown, "") if explains and shown is not None else "")
         self.who.setVisible(bool(self.who.text()))
 
     def _recolor(self) -> None:

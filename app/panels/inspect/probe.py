@@ -22,6 +22,7 @@ from engine.messages import (
     OverlayKind,
     OverlayReady,
     PixelExplained,
+    Prediction,
     PredictionReady,
     PredictionSource,
     WhatIfReady,
@@ -115,9 +116,13 @@ class Probe(QObject):
     @property
     def shown_by(self) -> PredictionSource | None:
         """Who predicted what the canvas shows, or None while nothing is shown."""
+        return None if self.shown is None else self.shown.source
+
+    @property
+    def shown(self) -> Prediction | None:
+        """What the canvas shows of the image on screen, or None while nothing is shown."""
         session, image_id = self.bridge.session, self.image_id
-        known = session.prediction(image_id) if session is not None and image_id is not None else None
-        return None if known is None else known.source
+        return session.prediction(image_id) if session is not None and image_id is not None else None
 
     @property
     def inspection(self) -> InspectionControl | None:
