@@ -18,7 +18,6 @@ from engine.inspect.judged import Judged, judged_pixels
 from engine.inspect.look import look_at
 from engine.inspect.snapshot import Snapshot, working_image
 from engine.inspect.what_if import channels_at
-from engine.quick.features import feature_grid
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion, pooled
 from engine.quick.picture import opinion
@@ -57,7 +56,7 @@ def judged_image(
     if not (channels != IGNORE_INDEX).any():
         return None
     network = None if snapshot is None else look_at(snapshot, "", image).probabilities(max(channels.shape))
-    said = None if readout is None else opinion(feature_grid(image), readout)
+    said = None if readout is None else opinion(readout.look(image), readout)
     return judged_pixels(shown_probabilities(network, said, classes, channels.shape, share), channels)
 
 

@@ -1,7 +1,8 @@
 """What the quick model sees of an image, worked out once per image.
 
 Colour, edges, texture, surroundings and position by hand, what small pieces look like
-(`engine.quick.texture`), and what a network sees that knows ImageNet where its weights are installed.
+(`engine.quick.texture`), and what a network sees: the one that is open, as it came trained, else one that
+knows ImageNet where its weights are installed.
 
 An image is first reduced to at most half a megapixel, so that time and memory have a bound whatever the
 camera; the features then lie on a grid of every second pixel of the reduced image. Sums over wide windows
@@ -15,6 +16,7 @@ H W size of the image, h w cells of the grid, F features.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,9 @@ from engine.quick.pretrained import stage_features
 from engine.quick.texture import texture_features
 
 Plane = NDArray[np.float32]
+
+Stages = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float16], ...]]
+"""Returns (C, h, w) of every stage of a network for an (H, W, 3) uint8 RGB image; none without one."""
 
 FEATURES = 45
 """Hand-made numbers per cell."""
@@ -108,11 +113,12 @@ def working_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] / reduction)), max(1, round(size[1] / reduction))
 
 
-def feature_grid(image: NDArray[np.uint8]) -> FeatureGrid:
+def feature_grid(image: NDArray[np.uint8], stages: Stages = stage_features) -> FeatureGrid:
     """Return the features of an image.
 
     Args:
         image: (H, W, 3) uint8 RGB, at least one pixel.
+        stages: What a network sees of it; what that raises goes through.
     """
     size = (int(image.shape[0]), int(image.shape[1]))
     working = _shrunk(np.ascontiguousarray(image), working_size(size))
@@ -123,7 +129,7 @@ def feature_grid(image: NDArray[np.uint8]) -> FeatureGrid:
     for number, plane in enumerate(planes):
         values[..., number] = np.clip(np.rint(plane * _GRAIN) / _GRAIN, -_LIMIT, _LIMIT)
     values.setflags(write=False)
-    return FeatureGrid(values, size, (texture_features(lab), *stage_features(working)))
+    return FeatureGrid(values, size, (texture_features(lab), *stages(working)))
 
 
 def _lab(image: NDArray[np.uint8]) -> Plane:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quick.features import FEATURES, FeatureGrid, neighbours
+from engine.quick.features import FEATURES, FeatureGrid, Stages, feature_grid, neighbours
+from engine.quick.pretrained import stage_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,11 +52,17 @@ class Readout:
         classes: (K,) uint8 permanent class indices of the columns.
         matrix: (D, K) float32.
         offsets: (K,) float32.
+        stages: What the features of images have to be made with.
     """
 
     classes: NDArray[np.uint8]
     matrix: NDArray[np.float32]
     offsets: NDArray[np.float32]
+    stages: Stages = stage_features
+
+    def look(self, image: NDArray[np.uint8]) -> FeatureGrid:
+        """Return the features of an (H, W, 3) uint8 RGB image as this model knows them."""
+        return feature_grid(image, self.stages)
 
     def probabilities(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
         """Return (n, K) float32 with sum 1 over classes for (n, F) features."""
@@ -73,6 +80,8 @@ class Readout:
             coarse = _product(flat, self.matrix[start : start + count]).reshape(rows, columns, -1)
             scores += _blended(_blended(coarse, height, first, last).swapaxes(0, 1), width).swapaxes(0, 1)
             start += count
+        if start != len(self.matrix):
+            raise ValueError(f"a model of {len(self.matrix)} features was asked about {start}")
         return _softmax(scores)
 
     def _scores(self, values: NDArray[np.float16]) -> NDArray[np.float32]:

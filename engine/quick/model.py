@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quick.features import FeatureGrid, feature_grid
+from engine.quick.features import FeatureGrid, Stages, feature_grid
 from engine.quick.head import Readout, fitted
+from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, chosen
 
 _GRID_BYTES = 192 * 2**20
@@ -35,10 +36,13 @@ class QuickModel:
 
     Args:
         grid_bytes: Budget of the features kept; those of one image are always kept.
+        stages: What a network sees of images: one and the same as long as the model lives, as features of
+            two networks say nothing about each other.
     """
 
-    def __init__(self, grid_bytes: int = _GRID_BYTES) -> None:
+    def __init__(self, grid_bytes: int = _GRID_BYTES, stages: Stages = stage_features) -> None:
         self._budget = grid_bytes
+        self._stages = stages
         self._grids: OrderedDict[str, FeatureGrid] = OrderedDict()
         self._learnt: dict[str, _Learnt] = {}
 
@@ -52,11 +56,11 @@ class QuickModel:
 
         Args:
             image_id: The image.
-            read: Returns its (H, W, 3) uint8 RGB pixels; what it raises goes through.
+            read: Returns its (H, W, 3) uint8 RGB pixels; what it and the stages raise goes through.
         """
         grid = self._grids.pop(image_id, None)
         if grid is None:
-            grid = feature_grid(read())
+            grid = feature_grid(read(), self._stages)
         self._grids[image_id] = grid
         while len(self._grids) > 1 and sum(kept.nbytes for kept in self._grids.values()) > self._budget:
             self._grids.popitem(last=False)
@@ -101,7 +105,8 @@ class QuickModel:
             weights.append(cells.weights)
         if not taken:
             return None
-        return fitted(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
+        found = fitted(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
+        return None if found is None else replace(found, stages=self._stages)
 
 
 def _values(grid: FeatureGrid, cells: Cells, old: _Learnt | None) -> NDArray[np.float16]:

@@ -59,13 +59,18 @@ def stage_features(image: NDArray[np.uint8]) -> tuple[NDArray[np.float16], ...]:
     return tuple(found)
 
 
-def seen_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the (H, W) in which the network sees an image of (H, W): bounded whatever its size and form."""
-    scale = min(1.0, math.sqrt(_SEEN_PIXELS / (size[0] * size[1])))
+def seen_size(size: tuple[int, int], pixels: int = _SEEN_PIXELS) -> tuple[int, int]:
+    """Return the (H, W) in which a network sees an image of (H, W): bounded whatever its size and form.
+
+    Args:
+        size: (H, W) of the image.
+        pixels: Most pixels, 1024 at least.
+    """
+    scale = min(1.0, math.sqrt(pixels / (size[0] * size[1])))
     height, width = (max(_SHORTEST, round(edge * scale)) for edge in size)
     if height < width:
-        return height, min(width, _SEEN_PIXELS // height)
-    return min(height, _SEEN_PIXELS // width), width
+        return height, min(width, pixels // height)
+    return min(height, pixels // width), width
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,6 @@ from engine.annotate.geometry import Box
 from engine.messages import Predict
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import ImageArray
-from engine.quick.features import feature_grid
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion, pooled
 from engine.quick.picture import opinion
@@ -120,7 +119,7 @@ class JointPredictor:
 
     def of(self, image: ImageArray) -> Predictor:
         """Return what predicts one (H, W, 3) uint8 RGB image."""
-        found = opinion(feature_grid(image), self._readout)
+        found = opinion(self._readout.look(image), self._readout)
         return self._network.predictor().refined_by(
             lambda _tile, probabilities, box: _together(self._network, found, probabilities, box, self._share)
         )

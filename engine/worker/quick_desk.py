@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
-from engine.errors import EngineError
+from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.pool import Layers, store_reader
 from engine.messages import OpenNetwork, PoolItem, Predict
 from engine.predict.predictor import PredictedPart
 from engine.project.images import ImageArray, read_image
 from engine.project.manifest import Split
-from engine.quick.features import FeatureGrid, feature_grid
+from engine.quick.features import FeatureGrid
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion
 from engine.quick.model import QuickModel
 from engine.quick.picture import opinion, parts
+from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, labelled_cells
+from engine.worker.sight import Sight
 
 MOST_IMAGES = 64
 """Images learnt from; the one changed longest ago makes room."""
@@ -39,6 +41,7 @@ class QuickDesk:
 
     def __init__(self) -> None:
         self._model = QuickModel()
+        self._sight: Sight | None = None
         self._request: OpenNetwork | None = None
         self._items: dict[str, PoolItem] = {}
         self._waiting: dict[str, PoolItem] = {}
@@ -51,17 +54,35 @@ class QuickDesk:
         self.version = 0
         """Counts the changes of the model."""
 
-    def open(self, request: OpenNetwork) -> None:
-        """Follow the network that was opened; another project starts with nothing."""
+    def open(self, request: OpenNetwork, sight: Sight | None = None) -> None:
+        """Follow the network that was opened; another project starts with nothing.
+
+        Args:
+            request: What was opened.
+            sight: What the network sees, None where it came untrained.
+        """
         before = self._request
         stays = before is not None and before.store_folder == request.store_folder
         if not stays or before is None or not (before.quick_head and request.quick_head):
             self.clear()
         self.follow(request)
+        if _source(sight) != _source(self._sight):
+            self._see_with(sight)
+
+    def _see_with(self, sight: Sight | None) -> None:
+        """Begin anew with other features of images; what was learnt from waits to be learnt from again."""
+        self._sight = sight
+        self._model = self._new_model()
+        self._waiting = {**self._items, **self._waiting}
+        self._readout, self._other, self._is_old = None, None, True
+        self.version += 1
+
+    def _new_model(self) -> QuickModel:
+        return QuickModel(stages=stage_features if self._sight is None else self._sight.stages)
 
     def clear(self) -> None:
         """Forget everything and give the memory back."""
-        self._model = QuickModel()
+        self._model = self._new_model()
         self._items.clear()
         self._waiting.clear()
         self._cells.clear()
@@ -146,12 +167,22 @@ class QuickDesk:
             before = self._cells.get(item.image_id)
             self._items[item.image_id], self._cells[item.image_id] = item, cells
             return before is None or not np.array_equal(before.keys(), cells.keys())
-        grid = self._model.grid(item.image_id, lambda: read_image(Path(item.image_path)))
+        grid = self._grid(item.image_id, lambda: read_image(Path(item.image_path)))
         if grid.size != item.size:
             return False  # the file is another image now; the pool tells
         self._items[item.image_id] = item
         self._cells[item.image_id] = cells
         return self._model.learn(item.image_id, grid, cells)
+
+    def _grid(self, image_id: str, read: Callable[[], ImageArray]) -> FeatureGrid:
+        """Return the features of an image; where memory is short, from now on those that need less of it."""
+        try:
+            return self._model.grid(image_id, read)
+        except DeviceMemoryError:
+            if self._sight is None:
+                raise
+            self._see_with(self._sight.fallback())
+            return self._grid(image_id, read)
 
     def held_out(self) -> list[tuple[PoolItem, Cells]]:
         """Return the held-out images and their painted cells, the one changed last at the end."""
@@ -211,10 +242,11 @@ class QuickDesk:
         """
         if self._request is None:
             return None
+        grid = self._grid(item.image_id, read)
         readout = self._readout_without(self._request.classes.indices, unseen)
         if readout is None:
             return None
-        values = self._model.grid(item.image_id, read).at(cells.places)
+        values = grid.at(cells.places)
         return readout.classes, np.ascontiguousarray(readout.probabilities(values).T)
 
     def without(self, unseen: Sequence[str]) -> Readout | None:
@@ -255,26 +287,28 @@ class QuickDesk:
             image: (H, W, 3) uint8 RGB.
             wanted: Which image it is and what is visible of it.
         """
+        grid, said = self._standing(image, wanted)
         readout = self.readout()
         if readout is None:
             return
-        grid, said = self._standing(image, wanted)
         yield from _predicted(grid, readout, wanted.visible, said)
 
     def opinion(self, image: ImageArray, wanted: Predict) -> Opinion | None:
         """Return what the model of now says of an image, for others to take into account. As `predict`."""
-        readout = self.readout()
-        if readout is None:
-            return None
         grid, said = self._standing(image, wanted)
-        return opinion(grid, readout, said)
+        readout = self.readout()
+        return None if readout is None else opinion(grid, readout, said)
 
     def _standing(self, image: ImageArray, wanted: Predict) -> tuple[FeatureGrid, Cells | None]:
         """Return the features of an image and its labelled cells that stand as they are."""
-        grid = self._model.grid(wanted.image_id, lambda: image)
+        grid = self._grid(wanted.image_id, lambda: image)
         item = self._items.get(wanted.image_id)
         stands = item is not None and item.size == grid.size and not wanted.alone
         return grid, self._cells.get(wanted.image_id) if stands else None
+
+
+def _source(sight: Sight | None) -> str | None:
+    return None if sight is None else sight.source
 
 
 class QuickPredictor:
@@ -289,7 +323,7 @@ class QuickPredictor:
 
     def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
         """Predict an (H, W, 3) uint8 RGB image part by part."""
-        return _predicted(feature_grid(image), self._readout, None)
+        return _predicted(self._readout.look(image), self._readout, None)
 
 
 def _predicted(

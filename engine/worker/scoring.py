@@ -32,7 +32,6 @@ from engine.messages import (
 )
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import probe, read_image, thumbnail
-from engine.quick.features import feature_grid
 from engine.quick.likeness import descriptor
 from engine.worker.honour import honoured
 from engine.worker.network import LiveNetwork
@@ -290,7 +289,7 @@ class ScoringDesk:
         if readout is None:
             raise RuntimeError("the quick model is shown and has learnt nothing")
         if name not in self._values:
-            grid = feature_grid(self._small(name))
+            grid = readout.look(self._small(name))
             rows, columns = _places(grid.size, grid.cells)
             values = grid.at((rows[:, None] * grid.cells[1] + columns).ravel())
             self._values[name] = values, (len(rows), len(columns))

@@ -28,6 +28,7 @@ from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
 from engine.worker.pace import Clock
 from engine.worker.quick_desk import QuickDesk, QuickPredictor
+from engine.worker.sight import sight_of
 
 _CACHE_BYTES = 256 * 2**20
 
@@ -71,7 +72,7 @@ class ScreenPrediction:
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""
-        self.quick.open(network.request)
+        self.quick.open(network.request, sight_of(network))
         self._contest.begin(network)
         self._joint.forget()
 

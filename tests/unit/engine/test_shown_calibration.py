@@ -166,7 +166,7 @@ def test_both_together_are_asked_as_they_are_shown(
         model=network.predictor().frozen_copy(), classes=network.classes, step=1, device=network.device.device
     )
     alone = look_at(snapshot, "7.png", image).probabilities(max(SIZE))
-    said = opinion(feature_grid(image), readout)
+    said = opinion(readout.look(image), readout)
     both = shown_probabilities(alone, said, network.classes, SIZE, 0.5)
     assert both.max(axis=0) == pytest.approx(confidence, abs=1e-3)
     assert (network.classes.index_of()[both.argmax(axis=0)] == labels).mean() > 0.999
