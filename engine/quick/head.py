@@ -60,6 +60,11 @@ class Readout:
     offsets: NDArray[np.float32]
     stages: Stages = stage_features
 
+    @property
+    def features(self) -> int:
+        """F, those before lifting."""
+        return len(self.matrix) - _HIDDEN
+
     def look(self, image: NDArray[np.uint8]) -> FeatureGrid:
         """Return the features of an (H, W, 3) uint8 RGB image as this model knows them."""
         return feature_grid(image, self.stages)

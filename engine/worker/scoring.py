@@ -288,7 +288,7 @@ class ScoringDesk:
         readout = self._screen.quick.readout()
         if readout is None:
             raise RuntimeError("the quick model is shown and has learnt nothing")
-        if name not in self._values:
+        if name not in self._values or self._values[name][0].shape[1] != readout.features:
             grid = readout.look(self._small(name))
             rows, columns = _places(grid.size, grid.cells)
             values = grid.at((rows[:, None] * grid.cells[1] + columns).ravel())

@@ -161,7 +161,8 @@ def extra(desk: Desk) -> int:
     """Return how many features the quick model has from a network."""
     found = quick(desk).readout()
     assert found is not None
-    return int(found.look(picture(0)[0]).at(np.arange(1)).shape[1]) - BY_HAND
+    assert found.look(picture(0)[0]).at(np.arange(1)).shape == (1, found.features)
+    return found.features - BY_HAND
 
 
 def test_the_quick_model_learns_from_what_a_trained_network_sees(desk: Desk) -> None:
