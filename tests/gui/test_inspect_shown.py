@@ -5,6 +5,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from app.panels.inspect.page import LOOKING
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
     CommandFailed,
@@ -126,14 +127,14 @@ def test_a_curve_is_renewed_in_its_own_time_and_only_for_who_watches(desk: Desk)
 
 
 def test_with_the_quick_model_alone_doubt_is_that_of_what_is_shown(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD, confidence=0.9, source=PredictionSource.QUICK)
     desk.window.inspecting.open("doubt")
-    desk.session.emit(_failure("Inspect", "The network has learnt nothing yet."))
     desk.settle()
     panel = desk.window.inspect
     page = panel.page
-    assert page.empty.text().startswith("The network has learnt nothing yet.")
+    assert page.empty.text() == LOOKING
     assert asked(desk) == 0
-    desk.session.predict(IMAGE, ROAD, confidence=0.9, source=PredictionSource.QUICK)
+    desk.session.emit(_failure("Inspect", "The network has learnt nothing yet."))
     desk.settle()
     assert not page.empty.isVisible()
     assert panel.who.isHidden(), "nothing here explains the network"
@@ -185,6 +186,7 @@ def test_a_person_finds_what_training_would_undo(desk: Desk) -> None:
     page.ensureWidgetVisible(page.check)
     QTest.mouseClick(page.check, Qt.MouseButton.LeftButton)
     assert page.check.text() == "Checking…"
+    view.settle()
     plain = color_at(view, 20.5, 25.5), color_at(view, 50.5, 60.5)
     flips = np.zeros((60, 80), np.float32)
     flips[18:23, 20:31] = 1.0

@@ -104,6 +104,7 @@ class DoubtPage(Page):
         for widget in (self.slider, self.accepting, self.wrong):
             self.body.addWidget(widget)
         self.trust = Trust(probe, look)
+        section(self.body, "Can confidence be trusted?", self.trust.fit)
         self.body.addWidget(self.trust)
         self.kinds.idClicked.connect(self._choose)
         self.slider.valueChanged.connect(lambda _value: self._changed())
@@ -118,13 +119,12 @@ class DoubtPage(Page):
         return "" if reason and not looking and self.probe.shown is not None else reason
 
     def ask(self, *, anew: bool = False) -> None:
-        """Ask for the overlay, and for the calibration where there is none of what is shown."""
+        """Ask for the overlay; `refresh` wants a calibration of what is shown."""
         if self.nothing():
             return
         kind = self._kind()
         if kind is not None:
             self.probe.want_overlay(kind, anew=anew)
-        self.trust.want()
 
     def _kind(self) -> OverlayKind | None:
         """Return the kind that was chosen, or the only one there is while no network can be asked."""
@@ -142,7 +142,6 @@ class DoubtPage(Page):
         """Follow the picture on the canvas: a stroke may have changed it, or somebody else predicts now."""
         if self.is_watched and event.complete and event.prediction.image_id == self.probe.image_id:
             self._changed()
-            self.trust.want()
 
     def _found(self) -> Doubt | None:
         kind = self._kind()
@@ -174,6 +173,7 @@ class DoubtPage(Page):
         kind, found = self._kind(), self._found()
         self.slider.setEnabled(found is not None)
         self.trust.refresh()
+        self.trust.want()
         if found is None:
             self._say_none(kind)
             return

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.panels.inspect.page import percent, section, wrapped
+from app.panels.inspect.page import percent, wrapped
 from app.panels.inspect.probe import Probe
 from app.theme import Look
 from app.widgets.trend import ReliabilityChart
@@ -49,9 +49,12 @@ def name_of(shown: Shown) -> str:
 
 
 class Trust(QWidget):
-    """The section of a tab that fits a curve by itself where what is shown has none.
+    """What a tab says of a curve, which is fitted by itself where what is shown has none.
 
     It asks while it is watched only, once for a state of things, and rests in between.
+
+    Attributes:
+        fit: Button for the heading: fits at once.
 
     Args:
         probe: What is known.
@@ -83,7 +86,6 @@ class Trust(QWidget):
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(8)
-        section(body, "Can confidence be trusted?", self.fit)
         body.addWidget(self.text)
         body.addWidget(self.chart)
         self.rest = QTimer(self)

@@ -18,8 +18,10 @@ from engine.messages import (
     CommandFailed,
     EndInspection,
     FitCalibration,
+    PredictedAhead,
     PredictionSource,
     Progress,
+    ScoreImages,
 )
 from engine.quick.features import feature_grid
 from engine.quick.head import Readout
@@ -133,6 +135,17 @@ def test_the_quick_model_is_enough_and_never_judged_by_what_it_learnt(
     assert desk.heard.of(CommandFailed) == []
     assert fitted is not None
     assert (fitted.source, fitted.share, fitted.step) == (PredictionSource.QUICK, 0.0, 0)
+    item = desk.project.items[3]
+    desk.give(
+        ScoreImages(
+            paths={item.image_id: item.image_path},
+            describe=(),
+            score=(item.image_id,),
+            ahead=(item.image_id,),
+        )
+    )
+    ahead = desk.work_until(PredictedAhead, turns=60).prediction
+    assert (ahead.source, ahead.share) == (PredictionSource.QUICK, 0.0)
     assert fitted.request_id == 5
     assert fitted.pixels >= 200
     assert sorted(map(sorted, left_out)) == [["0.png"], ["1.png"], ["2.png"], ["3.png"]]
@@ -170,9 +183,13 @@ def test_both_together_are_asked_as_they_are_shown(
     both = shown_probabilities(alone, said, network.classes, SIZE, 0.5)
     assert both.max(axis=0) == pytest.approx(confidence, abs=1e-3)
     assert (network.classes.index_of()[both.argmax(axis=0)] == labels).mean() > 0.999
+    desk.predict(7)
+    on_screen = desk.predicted()
+    assert (on_screen.source, on_screen.share) == (PredictionSource.JOINT, 0.5)
     fitted = fit(desk)
     assert fitted is not None
-    assert (fitted.source, fitted.share) == (PredictionSource.JOINT, 0.5)
+    assert (fitted.source, fitted.share) == (on_screen.source, on_screen.share)
+    assert fitted.step == on_screen.step
     assert left_out == [{"3.png"}], "held-out labels suffice: others are not looked at"
     assert (last := desk.heard.of(Progress)[-1]).done == last.total
 
