@@ -18,6 +18,7 @@ from steps import SetupError, Steps
 
 COVERAGE = SCRATCH / "coverage.json"
 PASSED_ON = ("demo", "test")
+MOST_WORKERS = 4
 
 
 def program_environment() -> dict[str, str]:
@@ -43,7 +44,14 @@ def test_command(python: Path, arguments: Sequence[str]) -> list[str]:
             "--cov-report=term:skip-covered",
             f"--cov-report=json:{COVERAGE}",
         ]
+        command += ["-n", str(workers()), "--dist", "worksteal"] if workers() > 1 else []
     return [*command, *arguments]
+
+
+def workers() -> int:
+    """How many processes share the tests of the whole suite: each loads torch and Qt, so not too many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, cores)
 
 
 def check_commands(python: Path) -> dict[str, list[str]]:

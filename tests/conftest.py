@@ -20,6 +20,10 @@ import pytest
 # Before anything imports Qt. A person who wants to watch the windows names another platform.
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("MASKLOOP_TEST_PLATFORM", "offscreen")
 
+# Where processes share the tests, each has a core: threads that wait for one another's would take longer.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _SCRATCH = Path(tempfile.mkdtemp(prefix="maskloop-tests-"))
 _THREAD_GRACE_S = 60.0
 

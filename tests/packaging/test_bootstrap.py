@@ -231,14 +231,28 @@ def test_the_demonstration_takes_its_own_arguments(
     assert called[1][1:] == ["demo", "--out", str(tmp_path / "maskloop-demo"), "--seed", "3"]
 
 
-def test_the_suite_runs_with_coverage_unless_tests_are_chosen(called: list[list[str]]) -> None:
+def test_the_suite_runs_with_coverage_unless_tests_are_chosen(
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs, "workers", lambda: 3)
     assert verbs.main(["test", "-x"]) == 0
     assert verbs.main(["test", "tests/packaging", "-q"]) == 0
     whole, chosen = called
     assert "--cov" in whole
+    assert whole[whole.index("-n") + 1] == "3"
     assert whole[whole.index("-m", 2) + 1] == "not bench"
     assert whole[-1] == "-x"
     assert chosen == ["/env/bin/python", "-m", "pytest", "tests/packaging", "-q"]
+
+
+def test_a_computer_with_one_core_runs_one_test_after_the_other(
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs, "workers", lambda: 1)
+    verbs.main(["test"])
+    assert "-n" not in called[0]
+    monkeypatch.undo()
+    assert 1 <= verbs.workers() <= verbs.MOST_WORKERS
 
 
 def test_a_gap_in_a_complete_file_fails_the_suite(
