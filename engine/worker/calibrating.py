@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
+from engine.inspect.calibration import WHOLE_IMAGES
 from engine.inspect.judged import Judged, calibration, evidence
 from engine.inspect.shown import judged_image
 from engine.inspect.snapshot import Snapshot
@@ -62,7 +63,8 @@ def calibrate(
     """Fit how far the confidence of what is on screen can be trusted; one piece of work per step.
 
     Held-out images are asked about first, others only where these have too few labels. The quick model alone
-    has learnt from none of the images it is asked about, so that to it all are held out.
+    has learnt from none of the images it is asked about, so that to it all are held out: it is asked about
+    all of them, unless enough held-out ones are labelled whole.
 
     Args:
         network: Whose classes count.
@@ -86,7 +88,7 @@ def calibrate(
             done += item is not None
             emit(Progress(task="Calibration", done=done, total=total))
             yield None
-        if shown.share > 0 and _suffices(found):
+        if _suffices(found, shown.share):
             break
     emit(Progress(task="Calibration", done=total, total=total))
     if not any(found.values()) and shown.share < 1 and total:
@@ -130,9 +132,13 @@ def _judged(
     )
 
 
-def _suffices(found: dict[Split, list[Judged]]) -> bool:
+def _suffices(found: dict[Split, list[Judged]], share: float) -> bool:
+    """Whether no more images are worth asking about: the network has learnt from those that are not held out.
+
+    The quick model alone is asked about strokes elsewhere as honestly; only whole images tell more.
+    """
     try:
-        evidence(found)
+        parts = evidence(found)
     except EngineError:
         return False
-    return True
+    return share > 0 or (len(parts) >= WHOLE_IMAGES and all(part.whole for part in parts))

@@ -63,31 +63,35 @@ def test_a_curve_tells_of_nobody_but_who_it_was_fitted_on(desk: Desk) -> None:
     page.slider.setValue(100)
     assert asked(desk) == 1
     assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
-    assert page.trust.text.text().startswith("The network alone: on 1,234 labelled pixels")
+    assert page.trust.text.text().startswith("The network alone: confidence misses")
     desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT)
     desk.settle()
     assert asked(desk) == 1, "it rests"
     assert page.trust.rest.isActive()
-    assert page.wrong.text() == (
-        "How many would be wrong is known of the network alone, not yet of what is shown: quick model and "
-        "network together (50 % of the say is the network's)."
+    assert page.wrong.text() == "Expected wrong pixels: not known yet"
+    assert page.why.text() == (
+        "The curve below is that of the network alone; what is shown is of quick model and network together "
+        "(50 % network). A new one is fitted soon."
     )
     assert page.export().facts["calibration"]["of"] == "network"
     assert not page.export().facts["calibration"]["is_of_what_is_shown"]
     now[0] += 20
     page.trust.rest.timeout.emit()
     page.trust.want()
+    desk.settle()
     assert asked(desk) == 2, "once, though it was wanted twice"
+    assert page.why.text().endswith("is being fitted.")
     answers.calibrate(source=PredictionSource.JOINT, share=0.5)
     desk.settle()
     assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
-    assert "had not seen the labels" in page.trust.text.text()
+    assert page.why.isHidden()
+    assert "1,234 labelled pixels the quick model had not learnt from." in page.trust.text.text()
     facts = page.export().facts
     assert (facts["shown"], facts["calibration"]["of"]) == ("joint", "joint")
     assert facts["calibration"]["is_of_what_is_shown"]
     desk.session.predict(IMAGE, ROAD, source=PredictionSource.JOINT, share=0.75)
     desk.settle()
-    assert "(75 % of the say is the network's)" in page.wrong.text()
+    assert "(75 % network)" in page.why.text()
 
 
 def test_a_curve_is_renewed_in_its_own_time_and_only_for_who_watches(desk: Desk) -> None:
@@ -144,10 +148,17 @@ def test_with_the_quick_model_alone_doubt_is_that_of_what_is_shown(desk: Desk) -
     assert "learnt nothing" in entropy.toolTip()
     assert desk.session.worker.of(MakeOverlay) == []
     assert asked(desk) == 1
+    desk.session.emit(_failure("FitCalibration", "Calibration needs 200 labelled pixels."))
+    desk.settle()
+    assert page.wrong.text() == "Expected wrong pixels: not known yet"
+    assert page.why.text() == "Calibration needs 200 labelled pixels. Do something."
+    assert asked(desk) == 1
+    page.trust.fit.click()
+    assert asked(desk) == 2
     Answers(desk.session).calibrate(source=PredictionSource.QUICK, share=0.0, step=0)
     desk.settle()
     assert page.wrong.text() == "Expected wrong pixels if accepted: 10 %"
-    assert page.trust.text.text().startswith("The quick model: on")
+    assert page.trust.text.text().startswith("The quick model: confidence misses")
     assert panel.probe.lies("doubt")
     assert page.export().facts["kind"] == "shown"
 

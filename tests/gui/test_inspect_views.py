@@ -136,7 +136,8 @@ def test_the_threshold_says_what_accepting_would_cost(desk: Desk) -> None:
     desk.settle()
     view.settle()
     covered, below = color_at(view, 10.5, 40.5), color_at(view, 50.5, 40.5)
-    assert page.wrong.text().startswith("Fit the calibration")
+    assert page.wrong.text() == "Expected wrong pixels: not known yet"
+    assert page.why.text() == "A curve of what is shown is being fitted."
     answers.calibrate()
     page.slider.setValue(100)
     desk.settle()

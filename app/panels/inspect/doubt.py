@@ -101,11 +101,13 @@ class DoubtPage(Page):
         self.slider.setToolTip("Only places above it stay covered: those you would look at yourself.")
         self.accepting = wrapped("")
         self.wrong = wrapped("", kind="value")
-        for widget in (self.slider, self.accepting, self.wrong):
+        self.why = wrapped("", kind="muted")
+        for widget in (self.slider, self.accepting, self.wrong, self.why):
             self.body.addWidget(widget)
         self.trust = Trust(probe, look)
         section(self.body, "Can confidence be trusted?", self.trust.fit)
         self.body.addWidget(self.trust)
+        self.trust.changed.connect(self._changed)
         self.kinds.idClicked.connect(self._choose)
         self.slider.valueChanged.connect(lambda _value: self._changed())
         probe.bridge.prediction_ready.connect(self._predicted)
@@ -183,8 +185,8 @@ class DoubtPage(Page):
         self._estimate(found)
 
     def _say_none(self, kind: OverlayKind | None) -> None:
-        self.accepting.setText("")
-        self.wrong.setText("")
+        for words in (self.accepting, self.wrong, self.why):
+            words.setText("")
         if kind is None:
             self.explanation.setText("No prediction is shown yet.")
             return
@@ -219,6 +221,11 @@ class DoubtPage(Page):
     # --- what accepting costs ---------------------------------------------------------------------------
 
     def _estimate(self, found: Doubt) -> None:
+        self.why.setText("")
+        self._foretell(found)
+        self.why.setVisible(bool(self.why.text()))
+
+    def _foretell(self, found: Doubt) -> None:
         bound = self.threshold(found)
         left = self._left(found, bound)
         if left is None:
@@ -237,7 +244,8 @@ class DoubtPage(Page):
         elif surer.size == 0:
             self.wrong.setText("Nothing is surer than that.")
         elif curve is None:
-            self.wrong.setText(self.trust.why_none())
+            self.wrong.setText("Expected wrong pixels: not known yet")
+            self.why.setText(self.trust.why_none())
         else:
             self.wrong.setText(f"Expected wrong pixels if accepted: {percent(curve.expected_wrong(surer))}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.panels.inspect.page import percent, wrapped
@@ -44,7 +44,7 @@ def name_of(shown: Shown) -> str:
     """Return who that is, within a sentence."""
     source, share = shown
     if source is PredictionSource.JOINT:
-        return f"quick model and network together ({percent(share)} of the say is the network's)"
+        return f"quick model and network together ({percent(share)} network)"
     return "the quick model" if source is PredictionSource.QUICK else "the network alone"
 
 
@@ -52,6 +52,9 @@ class Trust(QWidget):
     """What a tab says of a curve, which is fitted by itself where what is shown has none.
 
     It asks while it is watched only, once for a state of things, and rests in between.
+
+    Signals:
+        changed: A curve was asked for, came, or has no answer.
 
     Attributes:
         fit: Button for the heading: fits at once.
@@ -61,6 +64,8 @@ class Trust(QWidget):
         look: Gives the colours.
         clock: Monotonic seconds.
     """
+
+    changed = Signal()
 
     def __init__(
         self,
@@ -128,11 +133,14 @@ class Trust(QWidget):
     def why_none(self) -> str:
         """Return why nothing is known of what is shown."""
         known, shown = self.known, self.probe.shown
+        if self.is_waiting:
+            soon = "A curve of what is shown is being fitted."
+        else:
+            soon = "A new one is fitted soon." if self.rest.isActive() else self.probe.trouble(ANSWER)
         if known is None or shown is None:
-            return "Fit the calibration below to learn how many would be wrong."
+            return soon or "Fit a curve below."
         told, now = name_of((known.source, known.share)), name_of(shown_of(shown))
-        known_of = f"How many would be wrong is known of {told}, not yet of what is shown: {now}."
-        return f"{known_of} {self.probe.trouble(ANSWER)}".rstrip()
+        return f"The curve below is that of {told}; what is shown is of {now}. {soon}".rstrip()
 
     def _is_older(self) -> bool:
         known, shown = self.known, self.probe.shown
@@ -177,20 +185,20 @@ class Trust(QWidget):
         self._state_asked = None if shown is None else (shown_of(shown), shown.step, self._strokes)
         self._strokes_asked = self._strokes
         self._asked_at = self._answered_at = self._clock()
+        self._is_asked = True
         self.rest.stop()
         self.probe.ask(ANSWER, lambda inspection: inspection.fit_calibration())
         self._is_asked = ANSWER in self.probe.waiting
-        self.refresh()
+        self.changed.emit()
 
     def _answered(self) -> None:
         self._is_asked, self._answered_at = False, self._clock()
-        self.refresh()
-        self.want()  # who is shown may be another by now
+        self.changed.emit()
 
     def _failed(self, event: CommandFailed) -> None:
         if event.command == FitCalibration.__name__ and self._is_asked:
             self._is_asked, self._answered_at = False, self._clock()
-            self.refresh()
+            self.changed.emit()
 
     def _forget(self) -> None:
         """Begin anew: project, network or classes are others, or nobody watches any more."""
@@ -238,17 +246,16 @@ class Trust(QWidget):
 
 def calibration_text(fitted: CalibrationFitted) -> str:
     """Return what a calibration found, for people."""
-    where = f"the {fitted.pixels:,} pixels of {fitted.images} whole images"
-    if not fitted.images:
-        where = f"{fitted.pixels:,} labelled pixels"
     who = name_of((fitted.source, fitted.share))
+    where = f"{fitted.pixels:,} labelled pixels"
+    if fitted.images:
+        where = f"the {fitted.pixels:,} pixels of {fitted.images} whole images"
+    unseen = " the quick model had not learnt from" if fitted.share < 1 else ""
     parts = [
-        f"{who[0].upper()}{who[1:]}: on {where} confidence misses the truth by "
-        f"{percent(fitted.ece_before)} on average (ECE), {percent(fitted.ece)} after calibration; "
-        f"chance alone gives {percent(fitted.chance)}."
+        f"{who[0].upper()}{who[1:]}: confidence misses the truth by {percent(fitted.ece_before)} on average "
+        f"(ECE), {percent(fitted.ece)} after calibration; chance alone gives {percent(fitted.chance)}. "
+        f"From {where}{unseen}."
     ]
-    if fitted.share < 1:
-        parts.append("The quick model had not seen the labels of the image it was asked about.")
     if not fitted.images:
         parts.append(
             "Strokes tell more of errors than of what is right: review "

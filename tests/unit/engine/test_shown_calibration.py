@@ -156,6 +156,20 @@ def test_the_quick_model_is_enough_and_never_judged_by_what_it_learnt(
     assert (last := desk.heard.of(Progress)[-1]).done == last.total
 
 
+def test_whole_held_out_images_are_enough_for_the_quick_model_too(
+    tmp_path: Path, left_out: list[set[str]]
+) -> None:
+    desk = Desk(make_project(tmp_path, train=2, held_out=3))
+    desk.open(quick_head=True)
+    for number in (2, 3, 4):
+        desk.annotate(picture(number)[1], 2, number=number)
+    learn(desk, (0, 1))
+    fitted = fit(desk, (0, 1, 2, 3, 4))
+    assert fitted is not None
+    assert fitted.images == 3
+    assert sorted(map(sorted, left_out)) == [["2.png"], ["3.png"], ["4.png"]]
+
+
 def test_a_quick_model_that_learnt_from_all_there_is_cannot_be_asked(tmp_path: Path) -> None:
     desk = opened(tmp_path, (0,))
     assert fit(desk, (0,)) is None
