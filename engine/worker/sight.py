@@ -46,7 +46,7 @@ CHANNELS = 128
 
 _MOST_PIXELS, _FEWEST_PIXELS = 2**19, 2**14
 _PRODUCTS = {"cpu": 2e10}
-"""Most multiply-accumulates an image may cost: about a second of one core."""
+"""Most multiply-accumulates an image may cost: about half a second of one core."""
 _PRODUCTS_ELSEWHERE = 1e12
 _SAMPLE = 128
 _LIMIT = 1000.0
