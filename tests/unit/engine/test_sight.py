@@ -280,3 +280,18 @@ def test_a_full_card_leaves_the_work_to_the_processor() -> None:
     assert second is not None
     found, expected = second.stages(picture(0)[0]), sight().stages(picture(0)[0])
     assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.gpu
+def test_a_card_is_free_again_after_an_image_was_looked_at() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA card on this machine")
+    card = torch.device("cuda")
+    image = picture(0)[0]
+    found = Sight(backbone(), card, Precision.FLOAT32)
+    found.stages(image)  # libraries keep some room of their own from the first time on
+    before = torch.cuda.memory_allocated(card)
+    stages = found.stages(image)
+    assert torch.cuda.memory_allocated(card) <= before
+    for one, other in zip(stages, sight().stages(image), strict=True):
+        assert np.abs(one.astype(float) - other).max() < 0.05
