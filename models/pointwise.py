@@ -23,21 +23,30 @@ class PointConv(nn.Conv2d):
         return pointwise(input, self.weight, self.bias)
 
 
-def pointwise(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def pointwise(
+    values: Tensor, weight: Tensor, bias: Tensor | None = None, factors: Tensor | None = None
+) -> Tensor:
     """Returns what a 1 x 1 convolution returns, (B, O, h, w) in the memory format of `values`.
 
     Args:
         values: (B, C, h, w) floating point.
         weight: (O, C, 1, 1).
         bias: (O,), or None.
+        factors: (B, C, 1, 1), by which channels of each image are multiplied before; None for 1. Products
+            take them into the weights, so that no second map of C channels is made and kept; their result is
+            contiguous.
     """
     if not _by_products(values):
-        return F.conv2d(values, weight, bias)
+        return F.conv2d(values if factors is None else values * factors, weight, bias)
     matrix = weight.flatten(1)
-    if not values.is_contiguous() and values.is_contiguous(memory_format=torch.channels_last):
+    if (
+        factors is None
+        and not values.is_contiguous()
+        and values.is_contiguous(memory_format=torch.channels_last)
+    ):
         return F.linear(values.permute(0, 2, 3, 1), matrix, bias).permute(0, 3, 1, 2)
     # Expanded by hand: left to itself, torch.matmul would copy the features to turn them over.
-    matrices = matrix.expand(len(values), -1, -1)
+    matrices = matrix.expand(len(values), -1, -1) if factors is None else matrix * factors[:, None, :, 0, 0]
     pixels = values.flatten(2)
     product = matrices @ pixels if bias is None else torch.baddbmm(bias[:, None], matrices, pixels)
     result: Tensor = product.unflatten(2, values.shape[2:])

@@ -31,7 +31,7 @@ from models.blocks import conv_norm_act, full_size, pad_to_minimum, resize, unmo
 from models.class_memory import pad_target
 from models.class_rows import Classifier
 from models.context import FeaturePyramid, build_context
-from models.decoders import decoder
+from models.decoders import classified, decoded, decoder, kept_channels
 from models.explanation import Explanation, Representations, explained
 from models.grouping import Groups, group, group_vectors, spread
 from models.idrnet_configs import ContextRefinement, IdrnetConfig, PyramidPlace, Refinement, RelationLearning
@@ -137,7 +137,7 @@ class RelationContext(nn.Module):
             within = self._refined(within, ContextRefinement.BEFORE)
             within = self._with_pyramid(stages, within, PyramidPlace.BEFORE)
         seen = features if within is None or self.config.coarse_from_features else within
-        coarse = resize(self.coarse_decoder(seen), features.shape[-2:])
+        coarse = resize(decoded(self.coarse_decoder, seen), features.shape[-2:])
         if within is not None:
             within = self._refined(within, ContextRefinement.AFTER)
             within = self._with_pyramid(stages, within, PyramidPlace.AFTER)
@@ -208,9 +208,9 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         prepared = self.context.prepare(stages)
         present = prepared.groups.present
         fixed = self._fixed(prepared)
-        mask = self._mask(fixed)
-        read = self._read(fixed, self.context.mix(prepared, present), mask)
-        logits = self.decoder[4](read)
+        mask = kept_channels(self.decoder[3], fixed)  # one for both passes
+        read = self._read(fixed, self.context.mix(prepared, present))
+        logits = classified(read, self.decoder[4], mask)
         deleted, without = None, None
         if self.training and self.config.relations is not RelationLearning.NONE:
             with torch.no_grad():
@@ -231,11 +231,11 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         )
 
     def _explanation(
-        self, read: Tensor, padded: Tensor, prepared: Prepared, fixed: Tensor, mask: Tensor
+        self, read: Tensor, padded: Tensor, prepared: Prepared, fixed: Tensor, mask: Tensor | None
     ) -> Explanation:
         (classifier,) = (layer for layer in self.decoder if isinstance(layer, Classifier))
         return explained(
-            read,
+            read if mask is None else read * mask,
             classifier,
             padded,
             representations=ClassVectors(self, prepared, fixed, mask),
@@ -265,7 +265,7 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
             return {}
         logits = {"coarse": coarse}
         if self.auxiliary_decoder is not None:
-            logits["stage3"] = self.auxiliary_decoder(stage)
+            logits["stage3"] = decoded(self.auxiliary_decoder, stage)
         if padded is image:
             return logits  # the loss enlarges them more cheaply
         return {name: full_size(values, padded, image) for name, values in logits.items()}
@@ -287,37 +287,31 @@ class Idrnet(SegmentationModel[IdrnetOutput]):
         weight: Tensor = self.decoder[0].get_parameter("weight")
         return weight
 
-    def _mask(self, fixed: Tensor) -> Tensor:
-        """Returns the channels that dropout keeps, (B, C, 1, 1), one mask for both passes."""
-        kept: Tensor = self.decoder[3](fixed.new_ones(fixed.shape[0], fixed.shape[1], 1, 1))
-        return kept
-
-    def _read(self, fixed: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Returns what the last convolution reads, (B, C, h', w')."""
+    def _read(self, fixed: Tensor, context: Tensor) -> Tensor:
+        """Returns what the last convolution reads but for dropout, (B, C, h', w')."""
         width = self.config.width
         given = pointwise(context, self._first_weight()[:, width : 2 * width])
         features: Tensor = self.decoder[1:3](fixed + resize(given, fixed.shape[-2:]))
-        return features * mask if self.training else features
+        return features
 
-    def _without(self, prepared: Prepared, fixed: Tensor, mask: Tensor, deleted: Tensor) -> Tensor:
+    def _without(self, prepared: Prepared, fixed: Tensor, mask: Tensor | None, deleted: Tensor) -> Tensor:
         """Returns logits (B, K, h', w') with class `deleted` (B,) taken out of each image."""
         classes = torch.arange(self.num_classes, device=deleted.device)
         return self.keeping(prepared, fixed, mask, classes != deleted[:, None])
 
-    def keeping(self, prepared: Prepared, fixed: Tensor, mask: Tensor, kept: Tensor) -> Tensor:
+    def keeping(self, prepared: Prepared, fixed: Tensor, mask: Tensor | None, kept: Tensor) -> Tensor:
         """Returns logits (B, K, h', w') from those classes of each image that are kept, (B, K) bool.
 
         Args:
             prepared: of the batch.
             fixed: the decoder's first convolution of all its inputs but the context.
-            mask: the channels that dropout keeps.
+            mask: the channels that dropout keeps; None for all.
             kept: classes that may speak; those not in the image do not in any case.
         """
         moving = nullcontext() if self.config.deletion_statistics else unmoved(self.context, self.decoder)
         with moving:
             context = self.context.mix(prepared, prepared.groups.present & kept)
-            logits: Tensor = self.decoder[4](self._read(fixed, context, mask))
-            return logits
+            return classified(self._read(fixed, context), self.decoder[4], mask)
 
     def _views(self, prepared: Prepared, logits: Tensor) -> dict[str, InspectionView]:
         coarse = prepared.coarse.detach().float().softmax(dim=1)
@@ -350,7 +344,7 @@ class ClassVectors(Representations):
     title = "what each class of this image tells the others"
     diagnosed = True
 
-    def __init__(self, network: Idrnet, prepared: Prepared, fixed: Tensor, mask: Tensor) -> None:
+    def __init__(self, network: Idrnet, prepared: Prepared, fixed: Tensor, mask: Tensor | None) -> None:
         self.present = prepared.groups.present
         self._network = network
         self._prepared = prepared

@@ -67,7 +67,7 @@ def parts(model: Idrnet, image: Tensor) -> dict[str, Tensor]:
         "bottleneck#0": prepared.features,
         "decoder_stage1#0": prepared.coarse,
         "idcontext_refiner#0": context,
-        "decoder_stage2#0": model.decoder[4](model._read(fixed, context, model._mask(fixed))),
+        "decoder_stage2#0": model.decoder[4](model._read(fixed, context)),
     }
     if prepared.within is not None:
         found["coarsecontext_refiner_after#0"] = prepared.within

@@ -39,3 +39,23 @@ def test_its_state_is_that_of_a_convolution() -> None:
     ours.load_state_dict(theirs.state_dict())
     values = torch.randn(2, 4, 5, 5)
     torch.testing.assert_close(ours(values), theirs(values))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_channels_of_an_image_are_multiplied_in_the_weights(
+    layout: torch.memory_format, has_bias: bool
+) -> None:
+    torch.manual_seed(0)
+    values = torch.randn(2, 5, 3, 4, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    weight = torch.randn(6, 5, 1, 1, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(6, dtype=torch.float64, requires_grad=True) if has_bias else None
+    factors = torch.rand(2, 5, 1, 1, dtype=torch.float64)
+    leaves = [leaf for leaf in (values, weight, bias) if leaf is not None]
+    found, expected = pointwise(values, weight, bias, factors), F.conv2d(values * factors, weight, bias)
+    torch.testing.assert_close(found, expected)
+    change = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad((found * change).sum(), leaves),
+        torch.autograd.grad((expected * change).sum(), leaves),
+    )
