@@ -86,7 +86,7 @@ def expected(images: int) -> NDArray[np.float64]:
     Args:
         images: How many images gave them, at least one.
     """
-    return _EXPECTED * np.abs(2 * np.array(SHARES) - 1) / images
+    return np.asarray(_EXPECTED * np.abs(2 * np.array(SHARES) - 1) / images, np.float64)
 
 
 def answers(
