@@ -1,21 +1,23 @@
 """How far the calibration fitted on a person's corrections is from corrections of other images, on CamVid.
 
     python -m tests.bench.inspection_corrections --camvid DIR --checkpoint F [--every N] [--corrected N …]
-        [--seeds 0-4] [--unfinished] [--shares 0,0.5] [--learnt 12]
+        [--seeds 0-4] [--unfinished] [--shares 0,0.5] [--learnt 12] [--sees]
 
 The robot's careful person corrects images of val, of which the network knows nothing, at half size, until the
 rest can be accepted (with `--unfinished`: until the twelve strokes or thirty seconds of a training session
 are over). The curve is fitted as the product does on some of these images; all others are asked. A line per
 number of images, means over seeds and the largest in brackets: the error (ECE, 15 bins of equal width) the
 product itself told; on corrections of the other images, as the network is, with the logistic curve alone and
-with the curve that is used; and the same on whole true masks of them, which nobody corrected.
+with the curve that is used; and the same on whole true masks of them, which nobody corrected. At the end, on
+how many whole images the curve was fitted; 0: on strokes.
 
 With `--shares` the same of what a session shows most of the time: the quick model (0), or the pool of both in
 which the network has this share. The quick model has learnt from `--learnt` images of train that the person
 corrected one after the other, seeing what is shown, and from the images the curve is fitted on; there it is
 asked in turns, as the product does. The others are asked with the quick model of all of these. The first of
 the three figures is then the confidence as it is, the second what the curve of the network alone makes of it,
-the third the curve that is used.
+the third the curve that is used. With `--sees` the quick model sees through the network's backbone, as in a
+project whose network came trained.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from engine.annotate.classes import UNLABELLED, Provenance
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
 from engine.cli.networks import load_network
-from engine.config import Device
+from engine.config import Device, Precision
 from engine.inspect.calibration import Curve, reliability, representative
 from engine.inspect.judged import Judged, calibration, evidence, judged_pixels
 from engine.inspect.look import look_at
@@ -38,12 +40,16 @@ from engine.inspect.snapshot import Snapshot
 from engine.measure.actions import AcceptImage, Hand, Leave, Paint, User, Visit, after, moved, rules_of
 from engine.measure.annotator import Sight, know, next_action
 from engine.project.manifest import Split
-from engine.quick.features import FeatureGrid, feature_grid
+from engine.quick.features import FeatureGrid, Stages, feature_grid
 from engine.quick.head import Readout
 from engine.quick.model import QuickModel
 from engine.quick.picture import opinion
+from engine.quick.pretrained import stage_features
 from engine.quick.samples import labelled_cells
 from engine.worker.calibrating import TURNS
+from engine.worker.sight import Sight as BackboneSight
+from models.backbones.base import Backbone
+from models.backbones.stages import StemlessBackbone
 from tests.bench.inspection_scenes import Labels, Scene, scenes
 from tests.bench.learning_table import seeds
 
@@ -107,7 +113,7 @@ def _row(said: list[Judged], true: list[Judged], count: int, seed: int) -> list[
     for parts in (others, [true[number] for number in order[count:]]):
         confidence, right = _columns(parts)
         row += [reliability(curve(confidence), right).ece for curve in curves]
-    return row
+    return [*row, fitted.images]
 
 
 def _judge(scene: Scene, snapshot: Snapshot, number: int, *, finished: bool) -> tuple[Judged, Judged]:
@@ -163,9 +169,19 @@ class _Person:
         return model.readout(self._classes.indices, without=without)
 
 
-def _known(scene: Scene, snapshot: Snapshot) -> _Known:
+def _seen_by(snapshot: Snapshot) -> Stages:
+    """Return what the network's backbone sees of images."""
+    backbone = next(
+        module
+        for module in snapshot.model.modules()
+        if isinstance(module, Backbone) and not isinstance(module, StemlessBackbone)
+    )
+    return BackboneSight(backbone, snapshot.device, Precision.FLOAT32).stages
+
+
+def _known(scene: Scene, snapshot: Snapshot, stages: Stages) -> _Known:
     said = look_at(snapshot, scene.name, scene.image).probabilities(10_000).astype(np.float16)
-    return _Known(scene, said, feature_grid(scene.image))
+    return _Known(scene, said, feature_grid(scene.image, stages))
 
 
 def _taught(model: QuickModel, known: _Known, said: tuple[Labels, Labels]) -> None:
@@ -173,10 +189,15 @@ def _taught(model: QuickModel, known: _Known, said: tuple[Labels, Labels]) -> No
 
 
 def _shown_rows(
-    person: _Person, train: list[_Known], val: list[_Known], counts: list[int], chosen: list[int]
+    person: _Person,
+    stages: Stages,
+    train: list[_Known],
+    val: list[_Known],
+    counts: list[int],
+    chosen: list[int],
 ) -> dict[int, list[list[float]]]:
     """Return the rows of each number of corrected images, one for every seed."""
-    model = QuickModel()
+    model = QuickModel(stages=stages)
     for number, known in enumerate(train):
         _taught(model, known, person.corrects(known, person.readout(model, []), 1000 + number))
     first = person.readout(model, [])
@@ -227,7 +248,7 @@ def _shown_row(
     for parts in (evidence({Split.VAL: others}), true):
         confidence, right = _columns(parts)
         row += [reliability(curve(confidence), right).ece for curve in curves]
-    return row
+    return [*row, fitted.images]
 
 
 def _print(count: int, found: list[list[float]]) -> None:
@@ -235,7 +256,8 @@ def _print(count: int, found: list[list[float]]) -> None:
     mean, most = rows.mean(axis=0), rows.max(axis=0)
     print(
         f"{count:6}  {mean[0]:5.1f} ({mean[1]:.1f})"
-        + "".join(f"  {mean[place]:5.1f} ({most[place]:.1f})" for place in range(2, 8)),
+        + "".join(f"  {mean[place]:5.1f} ({most[place]:.1f})" for place in range(2, 8))
+        + f"  {mean[8] / 100:.0f} whole",
         flush=True,
     )
 
@@ -251,6 +273,7 @@ def main() -> None:
     parser.add_argument("--unfinished", action="store_true")
     parser.add_argument("--shares", type=lambda text: [float(part) for part in text.split(",")])
     parser.add_argument("--learnt", type=int, default=12)
+    parser.add_argument("--sees", action="store_true")
     chosen = parser.parse_args()
     network = load_network(chosen.checkpoint, Device.CPU, print)
     model = network.predictor.frozen_copy()
@@ -259,15 +282,16 @@ def main() -> None:
     finished = not chosen.unfinished
     if chosen.shares:
         train = scenes(chosen.camvid / "train", chosen.learnt, np.random.default_rng(1))
-        learnt = [_known(scene, snapshot) for scene in train]
-        asked = [_known(scene, snapshot) for scene in drawn]
+        stages = _seen_by(snapshot) if chosen.sees else stage_features
+        learnt = [_known(scene, snapshot, stages) for scene in train]
+        asked = [_known(scene, snapshot, stages) for scene in drawn]
         for share in chosen.shares:
             print(
                 f"share of the network {share}: images  told (by chance)   others' corrections: before, "
                 "the network's curve, curve   true masks: the same"
             )
             person = _Person(snapshot, share, finished=finished)
-            found = _shown_rows(person, learnt, asked, chosen.corrected, chosen.seeds)
+            found = _shown_rows(person, stages, learnt, asked, chosen.corrected, chosen.seeds)
             for count, rows in found.items():
                 _print(count, rows)
         return

@@ -161,6 +161,17 @@ def test_with_the_quick_model_alone_doubt_is_that_of_what_is_shown(desk: Desk) -
     assert page.trust.text.text().startswith("The quick model: confidence misses")
     assert panel.probe.lies("doubt")
     assert page.export().facts["kind"] == "shown"
+    before = panel.probe.lying
+    desk.session.predict(IMAGE, ROAD, confidence=0.8, source=PredictionSource.QUICK)
+    desk.settle()
+    assert panel.probe.lies("doubt")
+    assert panel.probe.lying is not before, "it follows the picture"
+    panel.take_away.click()
+    desk.session.predict(IMAGE, ROAD, confidence=0.7, source=PredictionSource.QUICK)
+    desk.settle()
+    assert panel.probe.lying is None, "what was taken off stays off"
+    page.slider.setValue(100)
+    assert panel.probe.lies("doubt")
 
 
 def test_what_people_labelled_is_not_counted_among_what_is_accepted(desk: Desk) -> None:

@@ -185,6 +185,7 @@ class DoubtPage(Page):
         self._estimate(found)
 
     def _say_none(self, kind: OverlayKind | None) -> None:
+        self._laid_for = None
         for words in (self.accepting, self.wrong, self.why):
             words.setText("")
         if kind is None:
@@ -205,10 +206,11 @@ class DoubtPage(Page):
     def _lay(self, found: Doubt) -> None:
         bound = self.threshold(found)
         self.legend.set_bound(bound)
-        state = (found, bound)
-        if self._laid_for is not None and self._laid_for[0] is found and self._laid_for[1] == bound:
+        before, self._laid_for = self._laid_for, (found, bound)
+        same = before is not None and before[0].image_id == found.image_id and before[1] == bound
+        # What somebody took off the image stays off, whatever is known anew of this image.
+        if same and before is not None and (before[0] is found or not self.probe.lies(self.lays)):
             return
-        self._laid_for = state
         overlay = HeatOverlay(found.values, SEQUENTIAL, found.low, found.high, above=bound)
         self.probe.lay(Laid(self.lays, found.title, overlay))
 
