@@ -16,12 +16,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.project.integrity import Severity, check_project
 from engine.project.project import Project
-from tests.durability.painting import SIZE, painter_at
+from tests.durability.painting import SIZE, TICK_S, painter_at
 from tests.support.disk import images_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,7 @@ class Told:
 
     did: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     acknowledged: dict[str, int] = field(default_factory=dict)
+    ticks: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     trained: int = 0
 
@@ -46,6 +48,8 @@ class Told:
                 told.did[rest[0]][int(rest[1])] = float(rest[2])
             elif word == "ack":
                 told.acknowledged[rest[0]] = max(int(rest[1]), told.acknowledged.get(rest[0], 0))
+            elif word == "tick":
+                told.ticks.append(float(rest[0]))
             elif word == "trained":
                 told.trained += 1
             else:
@@ -53,12 +57,22 @@ class Told:
         return told
 
     def must_be_there(self, killed_at: float) -> Mapping[str, int]:
-        """The least revision of each image: everything acknowledged, everything older than a second."""
+        """The least revision of each image: everything acknowledged, everything older than a second.
+
+        A second in which the child's threads get their turn: as long as the machine kept one of them waiting,
+        so long it may have kept the one that writes.
+        """
         least = dict(self.acknowledged)
+        before = killed_at - 1.0 - self.kept_waiting(killed_at)
         for image_id, steps in self.did.items():
-            old = [revision for revision, at in steps.items() if at < killed_at - 1.0]
+            old = [revision for revision, at in steps.items() if at < before]
             least[image_id] = max([least.get(image_id, 0), *old])
         return least
+
+    def kept_waiting(self, killed_at: float) -> float:
+        """The longest time in seconds for which a thread of the child that wanted its turn got none."""
+        gaps = [later - earlier for earlier, later in pairwise([*self.ticks, killed_at])]
+        return max([0.0, *(gap - TICK_S for gap in gaps)])
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 Every image has its painter, whose strokes follow from its seed alone; so whoever looks at the disk afterwards
 knows what the annotation must be at any revision. Told to the log, one line each: ``did IMAGE REVISION TIME``
-when a stroke was committed, ``ack IMAGE REVISION TIME`` when the session heard that it is stored. Times are
-monotonic seconds.
+when a stroke was committed, ``ack IMAGE REVISION TIME`` when the session heard that it is stored, and
+``tick TIME`` every twentieth of a second from a thread of its own: the machine may give this process no time
+for a second, and no thread of it can keep a promise then. Times are monotonic seconds.
 """
 
 import os
 import queue
 import random
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,7 @@ from engine.session import Session
 from tests.support.disk import Painter
 
 SIZE = (48, 64)
+TICK_S = 0.05
 CLASSES = ClassTable().add("road").add("tree").add("sky")
 
 
@@ -68,6 +71,12 @@ class Child:
     def tell(self, *words: object) -> None:
         """Write one line to the log, whole or not at all; it outlives this process."""
         os.write(self.log, (" ".join(map(str, (*words, time.monotonic()))) + "\n").encode())
+
+    def tick(self) -> None:
+        """Tell again and again that a thread of this process got its turn."""
+        while True:
+            self.tell("tick")
+            time.sleep(TICK_S)
 
     def take(self, *, wait: bool) -> Event | None:
         """Pass one event on to the session."""
@@ -146,6 +155,7 @@ def main(folder: str, log: str, seed: str, *, training: bool) -> None:
     # Journals are shortened after 600 steps; here often enough to be killed in the middle of it.
     with mock.patch("engine.project.store._COMPACT_ABOVE", 250):
         child = Child(Path(folder), Path(log), int(seed))
+        threading.Thread(target=child.tick, daemon=True).start()
         child.show(child.session.images[0].image_id)
         if training:
             child.train()

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 _STATM = Path("/proc/self/statm")
 KNOWN = _STATM.exists()
@@ -17,9 +18,16 @@ def resident_mib() -> float:
 
 
 def living_tensors() -> tuple[int, int]:
-    """Number and bytes of the tensors that Python still knows, after a collection."""
+    """Number and bytes of the tensors that Python still knows, after a collection.
+
+    Those that only stand for others count nothing: the compiler keeps some of what it compiled before.
+    """
     gc.collect()
     # By type: asking every object for its class would wake lazy modules.
-    tensors = [item for item in gc.get_objects() if issubclass(type(item), torch.Tensor)]
+    tensors = [
+        item
+        for item in gc.get_objects()
+        if issubclass(type(item), torch.Tensor) and not issubclass(type(item), FakeTensor)
+    ]
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return len(tensors), sum(storages.values())
