@@ -70,7 +70,7 @@ def test_a_curve_tells_of_nobody_but_who_it_was_fitted_on(desk: Desk) -> None:
     assert page.trust.rest.isActive()
     assert page.wrong.text() == "Expected wrong pixels: not known yet"
     assert page.why.text() == (
-        "The curve below is that of the network alone; what is shown is of quick model and network together "
+        "The curve below tells of the network alone; shown now: quick model and network together "
         "(50 % network). A new one is fitted soon."
     )
     assert page.export().facts["calibration"]["of"] == "network"

@@ -140,7 +140,7 @@ class Trust(QWidget):
         if known is None or shown is None:
             return soon or "Fit a curve below."
         told, now = name_of((known.source, known.share)), name_of(shown_of(shown))
-        return f"The curve below is that of {told}; what is shown is of {now}. {soon}".rstrip()
+        return f"The curve below tells of {told}; shown now: {now}. {soon}".rstrip()
 
     def _is_older(self) -> bool:
         known, shown = self.known, self.probe.shown
