@@ -3,10 +3,10 @@
 Written from the description of the published code, in its manner: loops over images and classes with boolean
 masks, vectors written to pixels one class at a time, attention with its full P x P map, the whole context
 computed anew with a class deleted, features enlarged to the size of the target, both logit maps turned over
-and copied twice before the relations move, as a batch and image by image (the description counts two copies
-of each, by their bytes too), cross-entropies from one-hot maps, and torch's own convolutions. It runs with
-the weights of an `Idrnet` without context within the image that refines among pixels; tests compare with it,
-benchmarks measure against it.
+and copied before the relations move (the description counts two such copies of each; one is made here),
+cross-entropies from one-hot maps, and torch's own convolutions. It runs with the weights of an `Idrnet`
+without context within the image that refines among pixels; tests compare with it, benchmarks measure against
+it.
 
 B batch, K classes, C width, H W size of the target, h w size of the features, P = h * w.
 """
@@ -173,7 +173,7 @@ def _move_relations(
     keep = 1 - relations.relation_momentum
     logits, without = (values.permute(0, 2, 3, 1).contiguous() for values in (logits, without))
     for image, row in enumerate(deleted):
-        pixels, others = logits[image].clone(), without[image].clone()
+        pixels, others = logits[image], without[image]
         for k in target[image].unique().tolist():
             if k == IGNORED:
                 continue
