@@ -96,7 +96,8 @@ def test_training_step_of_the_head(classes: int, present: int, threads: int) -> 
     memory = [_peak(step, torch.device("cpu")) / 2**20 for step in steps[:2]]
     print(
         f"{classes} classes, {present} in an image, {threads} threads: "
-        f"{1e3 * quick:.0f} : {1e3 * slow:.0f} ms, {slow / quick:.1f} x; {1e3 * convolutions:.0f} ms of ours are 3 x 3 convolutions; "
+        f"{1e3 * quick:.0f} : {1e3 * slow:.0f} ms, {slow / quick:.1f} x; "
+        f"{1e3 * convolutions:.0f} ms of ours are 3 x 3 convolutions; "
         f"{memory[0]:.0f} : {memory[1]:.0f} MiB"
     )
     assert slow > LEAST_RATIO[threads, classes] * quick
