@@ -24,7 +24,7 @@ _LEAD = 0.02
 _EXPECTED = 0.1
 """By how much one model alone is expected to be worse than both in halves, in natural logarithms."""
 _AS_GOOD = 0.01
-"""Of shares that differ by no more than this the smallest is the best: what adds nothing gets no say."""
+"""Of shares that differ by no more than this the smallest is the best: what adds nothing has no more say."""
 _SHARPNESS = (0.3, 0.5, 0.7, 1.0, 1.4)
 """Inverse temperatures that are tried."""
 _PATIENCE = 2
@@ -54,7 +54,7 @@ class Referee:
         It is shown from `go_over` on; without that it has to earn it anew.
 
         Args:
-            scores: (len(SHARES),) as `scores` returns them; less is better.
+            scores: (len(SHARES),) what `score` returns for each, and what is `expected`; less is better.
             most: Largest share that may be earned.
         """
         now = SHARES.index(self.share)
