@@ -64,6 +64,7 @@ class Child:
         self.session = Session.open(folder, emit=self.events.put, device=Device.CPU)
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self.random = random.Random(seed)
+        self.ended = threading.Event()
         self.painters: dict[str, Painter] = {}
         if not len(self.session.classes):
             self.session.set_classes(CLASSES)
@@ -73,10 +74,10 @@ class Child:
         os.write(self.log, (" ".join(map(str, (*words, time.monotonic()))) + "\n").encode())
 
     def tick(self) -> None:
-        """Tell again and again that a thread of this process got its turn."""
-        while True:
+        """Tell again and again that a thread of this process got its turn, until painting ends."""
+        self.tell("tick")
+        while not self.ended.wait(TICK_S):
             self.tell("tick")
-            time.sleep(TICK_S)
 
     def take(self, *, wait: bool) -> Event | None:
         """Pass one event on to the session."""
@@ -156,12 +157,15 @@ def main(folder: str, log: str, seed: str, *, training: bool) -> None:
     with mock.patch("engine.project.store._COMPACT_ABOVE", 250):
         child = Child(Path(folder), Path(log), int(seed))
         threading.Thread(target=child.tick, daemon=True).start()
-        child.show(child.session.images[0].image_id)
-        if training:
-            child.train()
-        os.write(1, b"ready\n")
-        while True:
-            child.act()
+        try:
+            child.show(child.session.images[0].image_id)
+            if training:
+                child.train()
+            os.write(1, b"ready\n")
+            while True:
+                child.act()
+        finally:
+            child.ended.set()
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from engine.messages import (
     LoadCheckpoint,
     NetworkOpened,
     Predict,
+    PredictedAhead,
     Prediction,
     PredictionReady,
     SaveCheckpoint,
+    ScoreImages,
     StartTraining,
     StateChanged,
     WorkerState,
@@ -54,6 +56,13 @@ class Desk:
             self.inbox.post(command)
         for _ in commands:
             self.loop.turn(wait=False)
+
+    def predicted_ahead(self, number: int) -> Prediction:
+        """Let one of the project's images be scored and predicted ahead; returns the prediction."""
+        item = self.project.items[number]
+        name = (item.image_id,)
+        self.give(ScoreImages(paths={item.image_id: item.image_path}, describe=(), score=name, ahead=name))
+        return self.work_until(PredictedAhead, turns=60).prediction
 
     def work(self, turns: int = 1, *, seconds: float = 0.2) -> None:
         for _ in range(turns):

@@ -139,21 +139,12 @@ def test_nothing_is_kept_of_an_image_that_is_too_large_for_it(
 
 
 def test_other_images_are_seen_by_both_too(desk: Desk) -> None:
-    item = desk.project.items[3]
-    desk.give(
-        ScoreImages(
-            paths={item.image_id: item.image_path},
-            describe=(),
-            score=(item.image_id,),
-            ahead=(item.image_id,),
-        )
-    )
-    made = desk.work_until(PredictedAhead, turns=60)
-    assert made.prediction.source is PredictionSource.JOINT
+    made = desk.predicted_ahead(3)
+    assert made.source is PredictionSource.JOINT
     desk.heard.clear()
     desk.predict(9, number=3)
     opened = desk.predicted()
-    assert (opened.label_map == made.prediction.label_map).mean() > 0.99
+    assert (opened.label_map == made.label_map).mean() > 0.99
 
 
 def test_a_look_ahead_does_not_cost_the_image_on_screen_what_is_kept_of_it(

@@ -18,10 +18,8 @@ from engine.messages import (
     CommandFailed,
     EndInspection,
     FitCalibration,
-    PredictedAhead,
     PredictionSource,
     Progress,
-    ScoreImages,
 )
 from engine.quick.features import feature_grid
 from engine.quick.head import Readout
@@ -135,16 +133,7 @@ def test_the_quick_model_is_enough_and_never_judged_by_what_it_learnt(
     assert desk.heard.of(CommandFailed) == []
     assert fitted is not None
     assert (fitted.source, fitted.share, fitted.step) == (PredictionSource.QUICK, 0.0, 0)
-    item = desk.project.items[3]
-    desk.give(
-        ScoreImages(
-            paths={item.image_id: item.image_path},
-            describe=(),
-            score=(item.image_id,),
-            ahead=(item.image_id,),
-        )
-    )
-    ahead = desk.work_until(PredictedAhead, turns=60).prediction
+    ahead = desk.predicted_ahead(3)
     assert (ahead.source, ahead.share) == (PredictionSource.QUICK, 0.0)
     assert fitted.request_id == 5
     assert fitted.pixels >= 200
