@@ -78,7 +78,11 @@ def _add_person(group: "argparse._ArgumentGroup") -> None:
         "--rare-first", action="store_true", help="weigh errors by how rare their class is in the image"
     )
     group.add_argument(
-        "--policy", choices=("folder", "queue"), default="folder", help="order of images (default: folder)"
+        "--policy",
+        choices=("folder", "names", "queue"),
+        default="folder",
+        help="order of images: folder, shuffled by the seed; names, as they lie; queue, most useful first "
+        "(default: folder)",
     )
     group.add_argument(
         "--feedback",

@@ -124,7 +124,10 @@ def calibration(request_id: int, parts: Sequence[Judged]) -> CalibrationFitted:
         drawn = representative(labels, np.mean([part.shares for part in parts], axis=0))
         votes *= np.unique(drawn).size / len(drawn)
         groups, confidence, correct = groups[drawn], confidence[drawn], correct[drawn]
-    after = [reliability(sure, right) for sure, right in _asked(confidence, correct, groups, votes)]
+    asked = [
+        (reliability(before, right).ece, reliability(after, right))
+        for before, after, right in _asked(confidence, correct, groups, votes)
+    ]
     calibrated = cross_fitted(confidence, correct, groups % 10, votes)
     shown = reliability(calibrated, correct)
     curve = fit_curve(confidence, correct, votes)
@@ -134,9 +137,9 @@ def calibration(request_id: int, parts: Sequence[Judged]) -> CalibrationFitted:
         temperature=curve.temperature,
         shift=curve.shift,
         knots=curve.knots,
-        ece=float(np.mean([each.ece for each in after])),
-        ece_before=reliability(confidence, correct).ece,
-        chance=float(np.mean([chance_error(each, votes / 2.0) for each in after])),
+        ece=float(np.mean([after.ece for _, after in asked])),
+        ece_before=float(np.mean([before for before, _ in asked])),
+        chance=float(np.mean([chance_error(after, votes / 2.0) for _, after in asked])),
         bins=shown.bins,
         images=len(parts) if whole else 0,
     )
@@ -144,11 +147,15 @@ def calibration(request_id: int, parts: Sequence[Judged]) -> CalibrationFitted:
 
 def _asked(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], groups: NDArray[np.int64], votes: float
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]]:
     """Fit on half of the images and ask the other half, and the other way round, several times.
 
-    Halves are judged one by one. If all pixels that were left out in turn were judged together, what one
-    image is too easy the others would be too hard for it, and any curve would look right on average.
+    Halves are judged one by one, confidence as it is like the curve. If all pixels that were left out in turn
+    were judged together, what one image is too easy the others would be too hard for it, and any curve would
+    look right on average.
+
+    Yields:
+        Confidence of the pixels of a half, the same calibrated, and what was right.
     """
     names = np.unique(groups)
     rng = np.random.default_rng(0)
@@ -159,4 +166,4 @@ def _asked(
         for own in (half, ~half):
             if own.any():
                 curve = fit_curve(confidence[~own], right[~own], votes * float(np.mean(~own)))
-                yield curve(confidence[own]), right[own]
+                yield confidence[own], curve(confidence[own]), right[own]

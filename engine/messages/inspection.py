@@ -246,7 +246,7 @@ class CalibrationFitted:
         pixels: Held-out pixels measured.
         temperature: Divisor of the logits that fits best.
         ece: Expected calibration error in [0, 1] of curves fitted on half of the images, on the other half.
-        ece_before: The same before it.
+        ece_before: The same of confidence as it is, on the same images.
         bins: (mean confidence, share right, share of pixels) for each bin with pixels.
         shift: Added to the log-odds after the temperature; see `engine.inspect.calibration.Curve`.
         knots: (confidence, share right) of the curve's rising line; see there.

@@ -51,6 +51,17 @@ def test_it_says_where_the_canvas_does_not_show_what_the_views_explain(
     assert panel.who.isHidden()
 
 
+def test_where_few_images_do_not_show_that_calibration_helps_it_says_so(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD)
+    answers = opened(desk, "doubt")
+    answers.overlay(OverlayKind.ENTROPY)
+    for images, ece, doubted in ((3, 0.12, True), (3, 0.05, False), (0, 0.12, False)):
+        answers.calibrate(images=images, ece=ece)
+        desk.settle()
+        text = desk.window.inspect.page.trust.text.text()
+        assert ("do not show whether calibration helps" in text) is doubted
+
+
 def test_a_curve_tells_of_nobody_but_who_it_was_fitted_on(desk: Desk) -> None:
     desk.session.predict(IMAGE, ROAD)
     answers = opened(desk, "doubt")

@@ -152,13 +152,12 @@ class Answers:
 
     def calibrate(self, **changes: Any) -> None:
         asked = self._newest(FitCalibration)
-        told = {"step": 10, **changes}
+        told = {"step": 10, "ece": 0.02, **changes}
         self.session.emit(
             CalibrationFitted(
                 request_id=asked.request_id,
                 pixels=1234,
                 temperature=1.0,
-                ece=0.02,
                 ece_before=0.11,
                 bins=((0.5, 0.45, 0.2), (0.9, 0.91, 0.8)),
                 **told,

@@ -256,6 +256,8 @@ def calibration_text(fitted: CalibrationFitted) -> str:
         f"(ECE), {percent(fitted.ece)} after calibration; chance alone gives {percent(fitted.chance)}. "
         f"From {where}{unseen}."
     ]
+    if fitted.images and fitted.ece >= fitted.ece_before:
+        parts.append("So few images do not show whether calibration helps: review more of them whole.")
     if not fitted.images:
         parts.append(
             "Strokes tell more of errors than of what is right: review "

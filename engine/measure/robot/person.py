@@ -135,11 +135,14 @@ class _Robot:
     def _order(self) -> Iterator[str]:
         """Images in the plan's order; round again when all were seen and there is time left."""
         names = list(self._material.folder)
-        shuffled = [names[place] for place in np.random.default_rng(self._plan.seed).permutation(len(names))]
+        places = np.random.default_rng(self._plan.seed).permutation(len(names))
+        if self._plan.order is Order.NAMES:
+            places = (places[0] + np.arange(len(names))) % len(names)
+        ordered = [names[place] for place in places]
         left: list[str] = []
         count = 0
         while self._plan.images is None or count < self._plan.images:
-            left = left or list(shuffled)
+            left = left or list(ordered)
             chosen = self._tool.suggest(left) if self._plan.order is Order.QUEUE else None
             image_id = left[0] if chosen is None or chosen not in left else chosen
             left.remove(image_id)

@@ -24,6 +24,8 @@ class Order(Enum):
 
     FOLDER = "folder"
     """A fixed permutation by seed."""
+    NAMES = "names"
+    """As the files lie, like the frames of a video, beginning where the permutation begins."""
     QUEUE = "queue"
     """What the tool calls most useful."""
 

@@ -56,6 +56,25 @@ def test_images_that_differ_are_not_said_to_be_foreseen() -> None:
     assert calibration(1, odd).ece > 0.1
 
 
+def test_confidence_as_it_is_is_asked_as_the_curve_is() -> None:
+    """An image that is right and one that is wrong, half sure of both: no error together, a large one alone."""
+    sure = np.full(400, 0.5)
+    parts = [
+        Judged(
+            confidence=sure,
+            right=np.full(400, is_right),
+            labels=np.zeros(400, np.int64),
+            shares=np.array([1.0, 0.0]),
+            votes=100,
+            whole=True,
+        )
+        for is_right in (True, False)
+    ]
+    told = calibration(1, parts)
+    assert told.ece_before == pytest.approx(0.5)
+    assert told.ece > told.ece_before
+
+
 def test_whole_images_count_before_strokes_where_most_are_whole() -> None:
     whole, strokes = [_image(seed) for seed in range(3)], [_image(seed, labelled=0.2) for seed in range(3)]
     train = [_image(9)]

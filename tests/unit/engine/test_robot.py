@@ -243,6 +243,16 @@ def test_images_come_round_again_in_an_order_of_their_own(material: Material) ->
     assert [visit.image_id for visit in other.visits] != names[:4]
 
 
+def test_the_frames_of_a_video_come_one_after_the_other(material: Material) -> None:
+    names = list(material.folder)
+    short = plan(images=4, strokes_per_image=1)
+    for seed in range(3):
+        shuffled, _, _ = worked(material, dataclasses.replace(short, seed=seed))
+        result, _, _ = worked(material, dataclasses.replace(short, seed=seed, order=Order.NAMES))
+        first = names.index(shuffled.visits[0].image_id)
+        assert [visit.image_id for visit in result.visits] == names[first:] + names[:first]
+
+
 def test_a_blind_person_corrects_a_perfect_prediction_and_accepts_nothing(material: Material) -> None:
     clock = Hands()
     tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
