@@ -57,7 +57,7 @@ def test_images_that_differ_are_not_said_to_be_foreseen() -> None:
 
 
 def test_confidence_as_it_is_is_asked_as_the_curve_is() -> None:
-    """An image that is right and one that is wrong, half sure of both: no error together, a large one alone."""
+    """One image is right, one wrong, half sure of both: no error together, a large one alone."""
     sure = np.full(400, 0.5)
     parts = [
         Judged(
