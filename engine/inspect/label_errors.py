@@ -5,7 +5,8 @@ The score grows with the product of the three:
 - out-of-fold loss: a linear discriminant on features, fitted on the regions of the other folds, gives the
   probability of the class the region was given; its loss in nats is the geometric mean with the loss of the
   network itself where that is known (each is blind where the other is not);
-- memory distance: how much nearer the region lies to another class's memory than to its own;
+- memory distance: how much nearer the region lies to what is remembered of another class than to its own
+  (`engine.inspect.remembered`);
 - contradiction: the share of the most alike regions that people gave another class. It may double the score
   but not veto it: small classes have few regions that are alike.
 """
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
+from engine.inspect.remembered import class_distances
 from engine.opencv import cv2
 
 FOLDS = 10
@@ -72,8 +74,9 @@ class Suspicion:
 
     @property
     def score(self) -> float:
-        """What the three say together, in [0, 1)."""
-        return float(-np.expm1(-self.loss * self.distance * (0.5 + 0.5 * self.contradiction)))
+        """What the three say together, in [0, 1); a half where their product is 1."""
+        together = self.loss * self.distance * (0.5 + 0.5 * self.contradiction)
+        return together / (1.0 + together)
 
 
 def labelled_regions(
@@ -120,8 +123,7 @@ def suspicions(
         features: (N, C) one vector per region.
         classes: (N,) permanent class index each region was given.
         weights: (N,) pixels of the regions; large ones count more, by the root. None: all alike.
-        memory: Vectors (M, C) of each class, as the network keeps them; None takes the mean of the other
-            regions of a class.
+        memory: Vectors (M, C) of each class, as the network keeps them; None for a network without.
         chances: (N,) probability the network gives to the class of each region, mean over its pixels; None
             where no network was asked.
         folds: Parts that the regions are split into; region i is in part i modulo `folds`.
@@ -140,7 +142,7 @@ def suspicions(
     loss = _nats(likely[rows, own])
     if chances is not None:
         loss = np.sqrt(loss * _nats(chances))
-    distance = _memory_distance(features.astype(np.float64), own, names, mass, memory)
+    distance = _memory_distance(features, own, names, memory or {})
     contradiction = _contradiction(space, classes)
     likely[rows, own] = -1.0
     suggested = names[likely.argmax(axis=1)]
@@ -212,34 +214,20 @@ def _discriminant(
 
 
 def _memory_distance(
-    features: Floats,
+    features: NDArray[np.floating],
     own: NDArray[np.integer],
     names: NDArray[np.integer],
-    mass: Floats,
-    memory: Mapping[int, NDArray[np.floating]] | None,
+    memory: Mapping[int, NDArray[np.floating]],
 ) -> Floats:
     """Return (N,) in [0, 1]: 0.5 as near to its own class as to the next, more where another is nearer."""
-    unit = _unit(features)
-    far = np.full((len(features), names.size), 2.0)
-    for place, name in enumerate(names):
-        if memory is not None and int(name) in memory:
-            vectors = _unit(np.atleast_2d(memory[int(name)]).astype(np.float64))
-            far[:, place] = 1.0 - (unit @ vectors.T).max(axis=1)
-        else:
-            far[:, place] = 1.0 - _alike_others(unit, own == place, mass)
-    rows = np.arange(len(features))
+    kept = {place: memory[int(name)] for place, name in enumerate(names) if int(name) in memory}
+    far = class_distances(features, own, kept, names.size).astype(np.float64)
+    rows = np.arange(len(far))
     mine = far[rows, own]
     far[rows, own] = np.inf
-    other = far.min(axis=1)
-    return np.asarray(mine / np.maximum(mine + other, 1e-12), np.float64)
-
-
-def _alike_others(unit: Floats, members: NDArray[np.bool_], mass: Floats) -> Floats:
-    """Return (N,) cosine with the mean of a class, each region left out of its own mean."""
-    weighted = unit * mass[:, None]
-    total = weighted[members].sum(axis=0)
-    means = np.where(members[:, None], total - weighted, total)
-    return np.asarray((unit * _unit(means)).sum(axis=1), np.float64)
+    nearer = mine - far.min(axis=1)
+    # The only region of a class of which nothing is remembered can be compared with nothing.
+    return np.clip(0.5 + np.where(np.isfinite(nearer), nearer, 0.0), 0.0, 1.0)
 
 
 def _contradiction(space: Floats, classes: NDArray[np.integer]) -> Floats:

@@ -4,9 +4,7 @@ Vectors are compared by the angle between them, as the networks compare them. Th
 principal components of the memory's directions: always the same for the same memory, signs included. Or, if
 asked for, neighbourhoods of memory and strokes together (`engine.inspect.neighbourhoods`).
 
-A stroke is compared with the network's own memory of each class. A network without one remembers nothing but
-the strokes themselves: a stroke is then compared with those of each class that it is most like, itself left
-out. The mean of a class's strokes would do worse, as it lies between a class's several looks, and near none.
+How far a stroke is from a class is said by `engine.inspect.remembered`.
 K classes, M slots per class, C channels, N strokes.
 """
 
@@ -20,13 +18,11 @@ from numpy.typing import NDArray
 
 from engine.inspect.labelled import Stroke
 from engine.inspect.neighbourhoods import neighbourhood_plane
+from engine.inspect.remembered import class_distances, directions
 from engine.messages import MemoryMapped, Projection, StrokeDot
 
 Floats = NDArray[np.float32]
 _TINY = 1e-12
-_NEAREST, _PART = 10, 4
-"""A stroke is compared with a quarter of a class's strokes, ten at most: all would be the mean again. With
-sixty strokes a class anything from 5 to 20 finds as many slips; with fifteen, a quarter finds more."""
 
 
 def map_memory(
@@ -52,22 +48,24 @@ def map_memory(
         EngineError: The projection needs a package that is not there, or more vectors.
     """
     remembers = memory is not None
+    channels = np.array([stroke.channel for stroke in strokes], np.int64)
     if memory is None:
         memory = _from_strokes(len(indices), strokes)
     filled = np.abs(memory).max(axis=2, initial=0.0) > 0
-    vectors = _directions(memory[filled])
+    vectors = directions(memory[filled])
     owners = np.broadcast_to(np.arange(len(indices))[:, None], filled.shape)[filled]
-    features = _directions(np.stack([stroke.feature for stroke in strokes])) if strokes else vectors[:0]
+    features = directions(np.stack([stroke.feature for stroke in strokes])) if strokes else vectors[:0]
     plane = principal_plane(vectors if len(vectors) > 2 else np.concatenate([vectors, features]))
     places, stroke_places = plane.place(vectors), plane.place(features)
     if projection is Projection.NEIGHBOURHOODS:
         start = np.concatenate([places, stroke_places])
         both = neighbourhood_plane(np.concatenate([vectors, features]), start)
         places, stroke_places = both[: len(vectors)], both[len(vectors) :]
-    if remembers:
-        distances = _class_distances(features, vectors, owners, len(indices))
-    else:
-        distances = _stroke_distances(features, np.array([s.channel for s in strokes], int), len(indices))
+    kept = {channel: vectors[owners == channel] for channel in np.unique(owners).tolist() if remembers}
+    distances = class_distances(features, channels, kept, len(indices))
+    # What nothing can be compared with lies at its class.
+    own = distances[np.arange(len(channels)), channels]
+    distances[np.arange(len(channels)), channels] = np.where(np.isfinite(own), own, 0.0)
     return MemoryMapped(
         request_id=request_id,
         step=step,
@@ -78,7 +76,6 @@ def map_memory(
         strokes=tuple(
             _dot(stroke, _pair(place), distance, indices)
             for stroke, place, distance in zip(strokes, stroke_places, distances, strict=True)
-            if np.isfinite(distance[stroke.channel])
         ),
         within=_within(strokes, distances, indices),
         between=_between(vectors, owners),
@@ -117,44 +114,12 @@ def principal_plane(vectors: Floats) -> Plane:
     return Plane(middle=np.asarray(middle, np.float32), axes=axes, explained=(shares[0], shares[1]))
 
 
-def _directions(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, _TINY), np.float32)
-
-
 def _from_strokes(classes: int, strokes: Sequence[Stroke]) -> Floats:
     channels = len(strokes[0].feature) if strokes else 2
     sums = np.zeros((classes, 1, channels), np.float32)
     for stroke in strokes:
-        sums[stroke.channel, 0] += _directions(stroke.feature)
+        sums[stroke.channel, 0] += directions(stroke.feature)
     return sums
-
-
-def _class_distances(features: Floats, vectors: Floats, owners: NDArray[np.int64], classes: int) -> Floats:
-    """Return (N, K) cosine distance of each stroke to the nearest vector of each class; inf without one."""
-    result = np.full((len(features), classes), np.inf, np.float32)
-    distances = 1.0 - features @ vectors.T
-    for channel in np.unique(owners).tolist():
-        result[:, channel] = distances[:, owners == channel].min(axis=1)
-    return result
-
-
-def _stroke_distances(features: Floats, channels: NDArray[np.int64], classes: int) -> Floats:
-    """Return (N, K) mean cosine distance of each stroke to the nearest other strokes of each class.
-
-    A class's only stroke has nothing to be compared with, and lies at its class; inf for a class without.
-    """
-    result = np.full((len(features), classes), np.inf, np.float32)
-    distances = 1.0 - features @ features.T
-    np.fill_diagonal(distances, np.inf)
-    for channel in np.unique(channels).tolist():
-        of_class = distances[:, channels == channel]
-        count = min(_NEAREST, max(1, of_class.shape[1] // _PART))
-        nearest = np.partition(of_class, count - 1, axis=1)[:, :count]
-        is_other = np.isfinite(nearest)
-        sums = np.where(is_other, nearest, 0.0).sum(axis=1)
-        result[:, channel] = sums / np.maximum(is_other.sum(axis=1), 1)
-    return result
 
 
 def _dot(stroke: Stroke, place: tuple[float, float], distances: Floats, indices: Sequence[int]) -> StrokeDot:
@@ -175,9 +140,7 @@ def _within(strokes: Sequence[Stroke], distances: Floats, indices: Sequence[int]
     """Return the mean distance of a class's strokes to its own memory, by permanent class index."""
     found: dict[int, list[float]] = {}
     for stroke, row in zip(strokes, distances, strict=True):
-        distance = float(row[stroke.channel])
-        if np.isfinite(distance):
-            found.setdefault(indices[stroke.channel], []).append(distance)
+        found.setdefault(indices[stroke.channel], []).append(float(row[stroke.channel]))
     return {index: float(np.mean(values)) for index, values in sorted(found.items())}
 
 

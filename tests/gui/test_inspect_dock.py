@@ -9,6 +9,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.canvas.tool import ToolKind
+from app.panels.inspect.pixel import HINT
 from app.theme import Theme
 from engine.messages import (
     CommandFailed,
@@ -84,6 +85,32 @@ def test_hovering_asks_about_the_newest_pixel_only_and_a_click_pins_it(desk: Des
     desk.hover(40.6, 50.6)
     desk.key(Qt.Key.Key_Y)
     assert probe.pin is None
+
+
+def test_a_card_that_is_late_says_which_pixel_it_is_about(desk: Desk) -> None:
+    answers = opened(desk)
+    page = desk.window.inspect.page
+    desk.hover(20.5, 20.5)
+    answers.explain()
+    desk.settle()
+    assert page.place.text() == "Row 20, column 20"
+    assert page.hint.text() == HINT
+    desk.hover(30.5, 40.5)
+    assert page.place.text() == "Row 30, column 40"
+    assert page.hint.text() == HINT, "an answer in time is nothing to speak of"
+    assert page.late.isActive()
+    page.late.stop()
+    page.late.timeout.emit()
+    assert page.hint.text() == "Still asking. Below: row 20, column 20."
+    desk.hover(31.5, 41.5)
+    assert page.hint.text() == "Still asking. Below: row 20, column 20."
+    answers.explain()  # of row 30
+    desk.settle()
+    assert page.hint.text() == HINT, "answers come: the next may be in time"
+    answers.explain()
+    desk.settle()
+    assert page.hint.text() == HINT
+    assert not page.late.isActive()
 
 
 def test_what_acted_on_the_pixel_lies_over_the_image_and_comes_off(desk: Desk) -> None:

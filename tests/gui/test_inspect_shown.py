@@ -51,6 +51,18 @@ def test_it_says_where_the_canvas_does_not_show_what_the_views_explain(
     assert panel.who.isHidden()
 
 
+def test_strokes_give_a_range_and_whole_images_a_number(desk: Desk) -> None:
+    desk.session.predict(IMAGE, ROAD)  # with a confidence of 0.9
+    answers = opened(desk, "doubt")
+    answers.overlay(OverlayKind.ENTROPY)
+    wrong = desk.window.inspect.page.wrong
+    knots = ((0.5, 0.5), (1.0, 0.7))
+    for images, says in ((0, "10 to 34 %"), (3, "34 %")):
+        answers.calibrate(images=images, knots=knots)
+        desk.settle()
+        assert wrong.text() == f"Expected wrong pixels if accepted: {says}"
+
+
 def test_where_few_images_do_not_show_that_calibration_helps_it_says_so(desk: Desk) -> None:
     desk.session.predict(IMAGE, ROAD)
     answers = opened(desk, "doubt")

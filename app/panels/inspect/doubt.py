@@ -239,17 +239,16 @@ class DoubtPage(Page):
             self.accepting.setText("Move the slider: what is doubtful stays covered, the rest you accept.")
         else:
             self.accepting.setText(f"{percent(share)} of {of} is surer than {short(bound)}.")
-        curve = self.trust.curve()
         if not of:
             self.accepting.setText("")
             self.wrong.setText("All of it is labelled: nothing is left to accept.")
         elif surer.size == 0:
             self.wrong.setText("Nothing is surer than that.")
-        elif curve is None:
+        elif not self.trust.holds():
             self.wrong.setText("Expected wrong pixels: not known yet")
             self.why.setText(self.trust.why_none())
         else:
-            self.wrong.setText(f"Expected wrong pixels if accepted: {percent(curve.expected_wrong(surer))}")
+            self.wrong.setText(f"Expected wrong pixels if accepted: {self.trust.expected_wrong(surer)}")
 
     def _left(self, found: Doubt, bound: float | None) -> tuple[NDArray[np.float32], float, str] | None:
         """Return the confidence of sampled pixels that are surer, their share, and of what.

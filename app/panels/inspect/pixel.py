@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, assert_never
 
 import numpy as np
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QWidget
 
@@ -24,6 +25,10 @@ INFLUENCE = "influence"
 MOST_CLASSES = 5
 MOST_REASONS = 8
 SHARE_STRIDE = 8
+LATE_MS = 150
+"""An answer that takes longer leaves the card about another pixel, and the card says so."""
+
+HINT = "Move over the image. Y pins the pixel under the cursor."
 
 METHODS: Mapping[Method, str] = {
     Method.LINEAR: "Exact: these and the rest add up to the margin.",
@@ -47,7 +52,13 @@ class PixelPage(Page):
         top.addWidget(self.place, 1)
         top.addWidget(self.release)
         self.body.addLayout(top)
-        self.hint = wrapped("Move over the image. Y pins the pixel under the cursor.", kind="muted")
+        self.hint = wrapped(HINT, kind="muted")
+        self._is_late = False
+        self._told: PixelExplained | None = None
+        self.late = QTimer(self)
+        self.late.setSingleShot(True)
+        self.late.setInterval(LATE_MS)
+        self.late.timeout.connect(self._head)
         self.body.addWidget(self.hint)
         self.probabilities = BarList(look, whole=1.0)
         self.body.addWidget(self.probabilities)
@@ -98,6 +109,9 @@ class PixelPage(Page):
 
     def refresh(self) -> None:
         """Show the newest explanation."""
+        if self.probe.pixel is not self._told:
+            self._told = self.probe.pixel
+            self.late.start()
         self._head()
         self._count_shares()
         self._explain(self.probe.pixel if self.probe.cursor is not None else None)
@@ -105,6 +119,8 @@ class PixelPage(Page):
 
     def follow(self, point: Point | None) -> None:
         """Show at once what is known of a place, before the network answers."""
+        if not self._is_late and not self.late.isActive():
+            self.late.start()
         self._head()
         self._say_facts(point)
         if point is None:
@@ -118,11 +134,22 @@ class PixelPage(Page):
             self.influence.blockSignals(False)
 
     def _head(self) -> None:
-        point, pinned = self.probe.cursor, self.probe.pin is not None
+        point, pinned, older = self.probe.cursor, self.probe.pin is not None, self._older()
         where = "No pixel" if point is None else f"Row {int(point[0])}, column {int(point[1])}"
         self.place.setText(f"{where} · pinned" if pinned else where)
         self.release.setVisible(pinned)
-        self.hint.setVisible(not pinned)
+        if not older:
+            self.late.stop()
+        self._is_late = bool(older) and not self.late.isActive()
+        self.hint.setText(f"Still asking. Below: {older}." if self._is_late else HINT)
+        self.hint.setVisible(self._is_late or not pinned)
+
+    def _older(self) -> str:
+        """Return which pixel the explanation is of, where it is not the one under the cursor."""
+        point, pixel = self.probe.cursor, self.probe.pixel
+        if point is None or pixel is None or (pixel.y, pixel.x) == (int(point[0]), int(point[1])):
+            return ""
+        return f"row {pixel.y}, column {pixel.x}"
 
     def _explain(self, pixel: PixelExplained | None) -> None:
         ready = self.probe.ready

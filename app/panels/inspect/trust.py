@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
@@ -123,12 +125,20 @@ class Trust(QWidget):
         known, shown = self.known, self.probe.shown
         return known is not None and shown is not None and shown_of(shown) == (known.source, known.share)
 
-    def curve(self) -> Curve | None:
-        """Return the curve of what is shown, or None where there is none of it."""
+    def expected_wrong(self, confidence: NDArray[np.floating]) -> str:
+        """Return the share of pixels of this confidence that are expected to be wrong, for people.
+
+        Strokes lie where what is shown was wrong, so that a curve fitted on them can expect far too much.
+        Where there is nothing better, the answer is from confidence as it is to the curve.
+        """
         known = self.known
-        if known is None or not self.holds():
-            return None
-        return Curve(known.temperature, known.shift, known.knots)
+        if known is None:
+            return ""
+        fitted = Curve(known.temperature, known.shift, known.knots).expected_wrong(confidence)
+        if known.images:
+            return percent(fitted)
+        low, high = (percent(share) for share in sorted((fitted, Curve().expected_wrong(confidence))))
+        return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
     def why_none(self) -> str:
         """Return why nothing is known of what is shown."""
@@ -260,7 +270,7 @@ def calibration_text(fitted: CalibrationFitted) -> str:
         parts.append("So few images do not show whether calibration helps: review more of them whole.")
     if not fitted.images:
         parts.append(
-            "Strokes tell more of errors than of what is right: review "
-            f"{WHOLE_IMAGES} held-out images whole for an answer that holds."
+            "Strokes tell more of errors than of what is right, so the answer is a range, from confidence as "
+            f"it is to the curve: review {WHOLE_IMAGES} held-out images whole for one that holds."
         )
     return " ".join(parts)

@@ -122,6 +122,16 @@ def test_without_a_memory_a_stroke_is_compared_with_its_nearest_strokes() -> Non
     assert alone.strokes[-1].distance_own == 0
 
 
+def test_a_memory_between_two_looks_rings_no_stroke_that_is_like_others_of_its_class() -> None:
+    looks = [stroke(0, [9, 1, 0]), stroke(0, [9, 0, 1]), stroke(0, [1, 9, 0]), stroke(0, [0, 9, 1])]
+    slip = stroke(0, [0, 0, 9])
+    memory = np.array([[[1, 1, 0]], [[0, 0, 1]], [[1, 0.3, 0]]], np.float32)
+    alone = map_memory(1, 7, CLASSES.indices, memory, [looks[0], slip])
+    assert [dot.nearest for dot in alone.strokes] == [2, 1]
+    mapped = map_memory(1, 7, CLASSES.indices, memory, [*looks, slip])
+    assert [dot.nearest for dot in mapped.strokes] == [0, 0, 0, 0, 1]
+
+
 def test_without_a_memory_a_class_stands_at_the_mean_of_its_strokes() -> None:
     strokes = [stroke(0, [1, 0, 0]), stroke(0, [3, 0, 0]), stroke(2, [0, 1, 1])]
     mapped = map_memory(1, 7, CLASSES.indices, None, strokes)

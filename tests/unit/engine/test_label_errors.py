@@ -5,7 +5,7 @@ import pytest
 
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
-from engine.inspect.label_errors import labelled_regions, suspicions
+from engine.inspect.label_errors import Suspicion, labelled_regions, suspicions
 
 
 def _regions(seed: int, slips: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -76,3 +76,9 @@ def test_regions_are_what_people_painted_not_what_they_accepted() -> None:
     for region, mask in found:
         assert mask.sum() == region.pixels
         assert mask[region.y - region.box.top, region.x - region.box.left]
+
+
+def test_scores_tell_bad_from_worse() -> None:
+    """Ten nats are not the whole of it: a list of nothing but 100 % would rank nothing for people."""
+    scores = [Suspicion(loss, 0.5, 1.0, 0).score for loss in (0.0, 2.0, 10.0, 20.0)]
+    assert scores == pytest.approx([0.0, 1 / 2, 5 / 6, 10 / 11])
