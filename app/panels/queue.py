@@ -36,6 +36,7 @@ from app.panels.queue_model import (
     QueueModel,
     Shown,
 )
+from app.panels.queue_tip import OrderTip
 from app.theme import Look
 from app.widgets.marks import label
 from engine.messages import ImageFailed, ImageScored, ThumbnailReady
@@ -183,7 +184,9 @@ class QueuePanel(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(12, 6, 12, 12)
         foot.setSpacing(7)
+        self.tip = OrderTip()
         foot.addWidget(self._empty)
+        foot.addWidget(self.tip)
         foot.addWidget(self.summary)
         foot.addWidget(self.progress)
         layout = QVBoxLayout(self)
@@ -194,6 +197,7 @@ class QueuePanel(QWidget):
         layout.addLayout(foot)
         self.filter.currentIndexChanged.connect(self._filter_changed)
         self.order.currentIndexChanged.connect(self._order_changed)
+        self.tip.taken.connect(lambda: self.order.setCurrentIndex(self.order.findData(OrderKind.USEFUL)))
         self.view.clicked.connect(self._clicked)
         self.model.thumbnails_wanted.connect(self._load_thumbnails)
         bridge.session_changed.connect(self._take_session)
@@ -251,6 +255,7 @@ class QueuePanel(QWidget):
         """Another image is on screen: only now may rows change their places."""
         self._arrange()
         self.select(image_id)
+        self._advise()
 
     def _arrange(self) -> None:
         session = self._bridge.session
@@ -263,6 +268,11 @@ class QueuePanel(QWidget):
             session.queue.kind = self.kind
             self._arrange()
             self._show_current()
+            self._advise()
+
+    def _advise(self) -> None:
+        session = self._bridge.session
+        self.tip.show_while(session is not None and session.queue.repeats)
 
     def _scored(self, _event: ImageScored) -> None:
         if not self._marks_timer.isActive():
@@ -280,6 +290,7 @@ class QueuePanel(QWidget):
             marks[name] = Mark(percent, level, name in unsure, name in changed)
         self.model.set_marks(marks)
         self._count()
+        self._advise()
 
     def _take_session(self) -> None:
         session = self._bridge.session
@@ -289,6 +300,7 @@ class QueuePanel(QWidget):
                 self.order.setCurrentIndex(self.order.findData(session.queue.kind))
             self._arrange()
         self._count()
+        self.tip.begin()
 
     def _take_images(self) -> None:
         session = self._bridge.session

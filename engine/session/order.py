@@ -35,6 +35,11 @@ UNSURE_SHARE = 1.25
 CHANGED_SHARE = 0.02
 """An image has changed where more of its pixels have another class than at the last look."""
 
+ALIKE = 0.35
+"""Images are alike where they are less than this share of the usual distance apart: four of five frames a
+second apart are, and one in four of images drawn from the same films beside eight others."""
+
+_FEW = 2
 _NEAR_FRAMES = 4.0
 _FLICKER_WEIGHT = 0.5
 _TRUSTED_AFTER = 8
@@ -144,6 +149,18 @@ def next_useful(
         ),
         None,
     )
+
+
+def looks_known(records: Mapping[str, ImageRecord], looks: Looks, image_id: str) -> bool:
+    """Whether an image looks like one a person has said something about, such as the frame before it.
+
+    Never so before they have gone on to a second image: until then nobody knows which way they go.
+    """
+    known = [name for name in looks.descriptors if name in records and is_known(records[name])]
+    open_ = [name for name in looks.descriptors if name in records and not is_known(records[name])]
+    if len(known) < _FEW or image_id not in open_:
+        return False
+    return bool(_novelty(open_, known, looks.descriptors)[open_.index(image_id)] < ALIKE)
 
 
 def unsure(looks: Looks) -> frozenset[str]:

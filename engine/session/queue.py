@@ -25,6 +25,7 @@ from engine.project.manifest import ImageRecord, ImageStatus, Manifest, OrderKin
 from engine.project.project import Project
 from engine.session import order
 from engine.session.order import Looks
+from engine.session.review import next_unreviewed
 
 SCORED = 64
 """Images predicted in small: the most promising ones, and those looked at last."""
@@ -141,6 +142,18 @@ class QueueControl:
         useful = self._kind is OrderKind.USEFUL
         self._arranged = order.useful_order(self._images, self.looks) if useful else ()
 
+    @property
+    def repeats(self) -> bool:
+        """Whether folder order goes on with an image that looks like one that was annotated.
+
+        Frames of a video do. Such an image teaches little; the most useful one is another.
+        """
+        if self._kind is not OrderKind.FOLDER:
+            return False
+        images = self._images
+        following = next_unreviewed(tuple(images), images, self._session.current)
+        return following is not None and order.looks_known(images, self.looks, following)
+
     def next_useful(self, among: Collection[str] | None = None) -> str | None:
         """Return the image that would teach most, and put the list in the order of now.
 
@@ -209,13 +222,13 @@ class QueueControl:
         everything = self._spread[1]
         spread = everything[: order.SAMPLE]
         known = [name for name, record in images.items() if order.is_known(record)][-order.SAMPLE :]
-        describe = tuple(dict.fromkeys((*known, *spread)))
         gain = order.gains(images, self.looks)
         ranked = sorted(gain, key=lambda name: -gain[name]) or [name for name in spread if name not in known]
         seen = list(self._looked)[::-1][:_SCORED_SEEN]
         chosen = [name for name in ranked if name not in self._looked]
         score = tuple(dict.fromkeys((*chosen[: SCORED - len(seen)], *seen)))
         ahead = self._ahead(chosen)
+        describe = tuple(dict.fromkeys((*known, *ahead, *spread)))
         return ScoreImages(
             paths=self._paths,
             describe=tuple(name for name in describe if name not in self._descriptors),

@@ -105,3 +105,27 @@ def test_an_empty_list_says_why_and_what_to_do(looked_at: Desk) -> None:
     assert "All 4 reviewed" in queue._empty.text()
     looked_at.key("n")
     assert "All images are reviewed" in looked_at.window.status.hint.text()
+
+
+def test_in_folder_order_it_says_when_the_next_image_teaches_little(looked_at: Desk) -> None:
+    desk, tip = looked_at, looked_at.window.queue.tip
+    assert tip.isHidden(), "nothing is painted yet"
+    session = desk.session
+    session.emit(ImageScored(image_id=THIRD, descriptor=np.array([0, 1.0, 0.1, 0], np.float32)))
+    for image in (FIRST, SECOND):
+        assert tip.isHidden()
+        desk.bridge.show(image)
+        desk.settle()
+        desk.drag([(20.5, 20.5), (20.5, 40.5)])
+        desk.window.queue._take_marks()
+    assert not tip.isHidden()
+    tip.put_off.click()
+    desk.window.queue._take_marks()
+    assert tip.isHidden()
+    tip.begin()
+    desk.window.queue._take_marks()
+    assert not tip.isHidden()
+    tip.take.click()
+    assert session.queue.kind is OrderKind.USEFUL
+    assert tip.isHidden()
+    assert session.next_unreviewed() == FOURTH

@@ -171,3 +171,13 @@ def test_a_descriptor_tells_pictures_apart_and_not_copies() -> None:
     assert away(large) < away(noisy) < away(night)
     assert away(street[::-1]) > 3 * away(noisy)
     assert np.isfinite(descriptor(np.zeros((1, 1, 3), np.uint8))).all()
+
+
+def test_the_next_frame_looks_known_and_another_place_does_not() -> None:
+    looks = Looks(descriptors=line())
+    records = annotated(NAMES[2], NAMES[9])
+    alike = [name for name in NAMES if order.looks_known(records, looks, name)]
+    assert alike == [NAMES[1], NAMES[3], NAMES[8]], "themselves are no news, and the others are further away"
+    assert not order.looks_known(annotated(NAMES[2]), looks, NAMES[3]), "one image shows no way yet"
+    fewer = {name: found for name, found in line().items() if name != NAMES[3]}
+    assert not order.looks_known(records, Looks(descriptors=fewer), NAMES[3]), "nobody has looked at it"
