@@ -87,7 +87,7 @@ def gains(records: Mapping[str, ImageRecord], looks: Looks) -> dict[str, float]:
     open_ = [name for name in names if not is_known(records[name])]
     if not open_:
         return {}
-    novelty = _novelty(open_, known, looks.descriptors)
+    novelty = _novelty(open_, known, looks)
     apart = _neighbours(list(records), open_, known, novelty)
     doubts = _doubts(open_, looks.scores)
     need = _needs(open_, records, looks.scores)
@@ -160,7 +160,9 @@ def looks_known(records: Mapping[str, ImageRecord], looks: Looks, image_id: str)
     open_ = [name for name in looks.descriptors if name in records and not is_known(records[name])]
     if len(known) < _FEW or image_id not in open_:
         return False
-    return bool(_novelty(open_, known, looks.descriptors)[open_.index(image_id)] < ALIKE)
+    points, centres = _points([image_id], looks), _points(known, looks)
+    everything = _points([*open_, *known], looks)
+    return bool(_apart(points, centres)[0] < ALIKE * _usual(everything))
 
 
 def unsure(looks: Looks) -> frozenset[str]:
@@ -204,25 +206,36 @@ def sample(names: Sequence[str], most: int = SAMPLE) -> tuple[str, ...]:
     return tuple(every[:most])
 
 
-def _novelty(
-    open_: Sequence[str], known: Sequence[str], descriptors: Mapping[str, NDArray[np.float32]]
-) -> NDArray[np.float64]:
+def _novelty(open_: Sequence[str], known: Sequence[str], looks: Looks) -> NDArray[np.float64]:
     """Return distance to the nearest known image over the usual distance, at most `_MOST_NOVELTY` (N,).
 
     With nothing known, an image is the better the nearer it lies to all others: the first one shall be
     typical of the folder.
     """
-    points = np.stack([descriptors[name] for name in open_]).astype(np.float64)
+    points = _points(open_, looks)
     if not known:
         away = np.sqrt(np.square(points - points.mean(axis=0)).sum(axis=1))
         return np.asarray(1.0 / (1.0 + away / max(float(away.mean()), 1e-9)), np.float64)
-    centres = np.stack([descriptors[name] for name in known]).astype(np.float64)
-    everything = np.concatenate([points, centres])
-    usual = np.sqrt(2.0 * np.square(everything - everything.mean(axis=0)).sum(axis=1).mean())
-    nearest = np.full(len(points), np.inf)
-    for centre in centres:
-        np.minimum(nearest, np.square(points - centre).sum(axis=1), out=nearest)
-    return np.asarray(np.clip(np.sqrt(nearest) / max(float(usual), 1e-9), 0.0, _MOST_NOVELTY), np.float64)
+    centres = _points(known, looks)
+    apart = _apart(points, centres) / max(_usual(np.concatenate([points, centres])), 1e-9)
+    return np.asarray(np.clip(apart, 0.0, _MOST_NOVELTY), np.float64)
+
+
+def _points(names: Sequence[str], looks: Looks) -> NDArray[np.float64]:
+    """Return the descriptors of images, (N, D)."""
+    return np.stack([looks.descriptors[name] for name in names]).astype(np.float64)
+
+
+def _apart(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each point (N, D) is from the nearest centre (M, D), (N,)."""
+    squares = np.square(points).sum(axis=1)[:, None] + np.square(centres).sum(axis=1)
+    nearest = (squares - 2.0 * points @ centres.T).min(axis=1)
+    return np.asarray(np.sqrt(np.maximum(nearest, 0.0)), np.float64)
+
+
+def _usual(points: NDArray[np.float64]) -> float:
+    """Return how far two points (N, D) usually are from each other."""
+    return float(np.sqrt(2.0 * np.square(points - points.mean(axis=0)).sum(axis=1).mean()))
 
 
 def _neighbours(
