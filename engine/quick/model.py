@@ -85,6 +85,15 @@ class QuickModel:
         """Take out what an image taught; return whether there was anything."""
         return self._learnt.pop(image_id, None) is not None
 
+    def is_enough(self, classes: tuple[int, ...]) -> bool:
+        """Whether two classes have samples, so that there is a readout; without fitting it.
+
+        Args:
+            classes: Permanent indices that count.
+        """
+        found = [set(np.unique(learnt.cells.labels).tolist()) for learnt in self._learnt.values()]
+        return len(set(classes).intersection(set().union(*found))) > 1
+
     def readout(self, classes: tuple[int, ...], *, without: Iterable[str] = ()) -> Readout | None:
         """Return the model of now, or None while fewer than two classes have samples.
 

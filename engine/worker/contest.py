@@ -119,7 +119,7 @@ class Contest:
 
     def share(self, network: LiveNetwork | None) -> float:
         """Return how much of what is shown is the network's: 0 is the quick model alone, 1 the network."""
-        if self._quick.readout() is None:
+        if not self._quick.has_learnt:
             return 1.0
         return self._referee.share if network is not None and network.has_learnt else 0.0
 
@@ -130,7 +130,7 @@ class Contest:
 
     def is_due(self, network: LiveNetwork | None, *, trains: bool) -> bool:
         """Whether there is a question to ask now; while a run goes on, it has its time first."""
-        if network is None or not network.has_learnt or self._quick.readout() is None:
+        if network is None or not network.has_learnt or not self._quick.has_learnt:
             return False
         if self._open or self._human:
             return True

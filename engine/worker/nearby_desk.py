@@ -119,7 +119,7 @@ class NearbyDesk:
         label_map, confidence = base.label_map[box.slices].copy(), base.confidence[box.slices].copy()
         cells = self._said.get(wanted.image_id, Cells.none())
         around = box_around(cells, base.label_map.shape)
-        if around is not None and self._quick.readout() is not None:
+        if around is not None and self._quick.has_learnt:
             painted = painted_in(cells, base.label_map.shape, around)
             network = base.label_map[around.slices], base.confidence[around.slices]
             inside = around.shifted(-box.top, -box.left).slices

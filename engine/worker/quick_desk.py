@@ -269,6 +269,15 @@ class QuickDesk:
             self._other = asked, self._model.readout(classes, without=learnt)
         return self._other[1]
 
+    @property
+    def has_learnt(self) -> bool:
+        """Whether there is a model: whoever only wants to know that does not have it fitted for it."""
+        if not self.is_on or self._request is None:
+            return False
+        if self._is_old:
+            return self._model.is_enough(self._request.classes.indices)
+        return self._readout is not None
+
     def readout(self) -> Readout | None:
         """Return the model of now; None while it is off or fewer than two classes are painted."""
         if not self.is_on or self._request is None:

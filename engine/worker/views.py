@@ -64,7 +64,7 @@ class ScreenPrediction:
 
     def is_busy(self, network: LiveNetwork | None) -> bool:
         """Whether there is anything to do without a command and without a run."""
-        return self.is_running or self._is_curious(network, trains=False)
+        return self.is_running or self.is_curious(network, trains=False)
 
     def limit(self, config: PromotionConfig) -> None:
         """Set what a change between quick model and network must not lose."""
@@ -111,7 +111,13 @@ class ScreenPrediction:
             return True
         return self._nearby.corrected(network, item, painted, self.wanted)
 
-    def _is_curious(self, network: LiveNetwork | None, *, trains: bool) -> bool:
+    def is_curious(self, network: LiveNetwork | None, *, trains: bool) -> bool:
+        """Whether there is something to ponder.
+
+        Args:
+            network: The network.
+            trains: Whether a run goes on.
+        """
         return self.quick.has_news or self._contest.is_due(network, trains=trains)
 
     def ponder(self, network: LiveNetwork | None, *, trains: bool = False) -> bool:
@@ -122,7 +128,7 @@ class ScreenPrediction:
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
-        if not self._is_curious(network, trains=trains):
+        if not self.is_curious(network, trains=trains):
             return False
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news

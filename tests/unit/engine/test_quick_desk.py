@@ -8,6 +8,7 @@ import pytest
 
 from engine.annotate.classes import UNLABELLED
 from engine.messages import AnnotationChanged, PredictionReady, PredictionSource, Shutdown
+from engine.quick.model import QuickModel
 from tests.support.learning import BOX, GROUND, SKY, make_project, picture
 from tests.support.worker_desk import Desk
 
@@ -65,6 +66,25 @@ def test_one_class_alone_says_nothing(desk: Desk) -> None:
     found = desk.work_until(PredictionReady).prediction.label_map
     assert set(np.unique(found)) == {SKY, GROUND}
     assert BOX not in found
+
+
+def test_whether_it_has_learnt_is_known_without_fitting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.open(quick_head=True)
+    quick = desk.loop._work._screen.quick
+    item = desk.project.items[0]
+    labels = np.full(item.size, UNLABELLED, np.uint8)
+    fitted: list[object] = []
+    fit = QuickModel.readout
+    monkeypatch.setattr(QuickModel, "readout", lambda *of, **how: fitted.append(of) or fit(*of, **how))
+    for rows, index, enough in (((2, 6), SKY, False), ((50, 60), GROUND, True)):
+        labels[slice(*rows)] = index
+        desk.project.annotate(item.image_id, labels, item.revision + 1)
+        quick.learn(item)
+        assert quick.has_learnt is enough
+        assert not fitted
+        assert (quick.readout() is not None) is enough
+        assert quick.has_learnt is enough
+        fitted.clear()
 
 
 def test_it_can_be_switched_off(desk: Desk) -> None:

@@ -39,6 +39,20 @@ def test_nobody_asks_nothing_is_done(desk: Desk) -> None:
     assert not desk.loop._work.is_busy
 
 
+def test_an_annotation_is_learnt_from_in_a_piece_of_its_own(desk: Desk) -> None:
+    """A question about a pixel waits for one piece: an image is learnt from or looked at, never both."""
+    quick = desk.loop._work._screen.quick
+    for item in desk.project.items[:2]:
+        quick.note(item)
+    desk.give(wish(desk))
+    for left in (1, 0):
+        before = len(desk.heard.of(ImageScored))
+        desk.work(1)
+        assert len(quick._waiting) == left
+        assert len(desk.heard.of(ImageScored)) == before
+    desk.work_until(AllScored)
+
+
 def test_images_are_described_before_anybody_has_learnt_and_scored_afterwards(desk: Desk) -> None:
     desk.give(wish(desk))
     desk.work_until(AllScored)
