@@ -39,16 +39,20 @@ def pointwise(
     if not _by_products(values):
         return F.conv2d(values if factors is None else values * factors, weight, bias)
     matrix = weight.flatten(1)
-    if (
-        factors is None
-        and not values.is_contiguous()
-        and values.is_contiguous(memory_format=torch.channels_last)
-    ):
+    is_last = not values.is_contiguous() and values.is_contiguous(memory_format=torch.channels_last)
+    if is_last and factors is None:
         return F.linear(values.permute(0, 2, 3, 1), matrix, bias).permute(0, 3, 1, 2)
     # Expanded by hand: left to itself, torch.matmul would copy the features to turn them over.
     matrices = matrix.expand(len(values), -1, -1) if factors is None else matrix * factors[:, None, :, 0, 0]
-    pixels = values.flatten(2)
-    product = matrices @ pixels if bias is None else torch.baddbmm(bias[:, None], matrices, pixels)
+    if is_last:
+        # With pixels as its rows, so that their gradient has channels last too: what a ReLU before does with
+        # a gradient that lies otherwise takes eight times as long.
+        pixels, turned = values.permute(0, 2, 3, 1).flatten(1, 2), matrices.transpose(1, 2)
+        product = pixels @ turned if bias is None else torch.baddbmm(bias, pixels, turned)
+        product = product.transpose(1, 2).contiguous()
+    else:
+        pixels = values.flatten(2)
+        product = matrices @ pixels if bias is None else torch.baddbmm(bias[:, None], matrices, pixels)
     result: Tensor = product.unflatten(2, values.shape[2:])
     return result
 

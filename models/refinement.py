@@ -44,7 +44,7 @@ class PixelRefiner(nn.Module):
             kept: (B, K) bool, classes present and not deleted; what is deleted is 0 in `vectors` already.
         """
         del kept
-        by_class = F.linear(vectors, self.attention.first_weight()[:, self.width :, 0, 0])
+        by_class = F.linear(vectors, self.attention.first_weight().flatten(1)[:, self.width :])
         mixed = spread(by_class, groups, like=prepared)
         width = self.attention.width
         # Parts are added one by one, so that each lies in one piece for the normalisation that follows.

@@ -9,7 +9,7 @@ enlargement (half-pixel centres) followed by cross-entropy, up to rounding.
 B batch, K classes, H W size of the target, h w size of the logits. Inside, rows come first: (h, B, K, w).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import floor
@@ -21,7 +21,7 @@ from torch import Tensor
 from models.enlarged import weights_along
 from models.precision import as_given
 
-_BAND_BYTES = {"cpu": 5 * 2**18}
+_BAND_BYTES = {"cpu": 3 * 2**18}
 _ELSEWHERE = 256 * 2**20
 _LEAST_EXPONENT = -60.0
 _NEAR = -48.0
@@ -37,15 +37,12 @@ class _WeightedSum(torch.autograd.Function):
         each = logits.new_empty(target.shape)
         for strip in _strips(logits, target):
             counts = strip.part(weights).to(logits.dtype)[:, :, None]
-            against = -counts
             gradient = torch.zeros_like(strip.wide)
-            there = strip.part(each)
-            for rows, cells, shares, scores in strip.bands():
-                places = strip.target[rows, :, None]
-                losses, parts, whole = _losses(scores, places, strip.reach)
-                there[rows] = losses[:, :, 0]
-                change = parts.mul_(counts[rows] / whole).scatter_add_(2, places, against[rows])
-                gradient[cells].flatten(1).addmm_(shares.T, change.flatten(1))
+            by_cell = gradient.flatten(1)
+            weighed = zip(strip.cut(counts), strip.cut(-counts), strict=True)
+            for band, (count, less) in zip(strip.bands(each), weighed, strict=True):
+                change = band.parts.mul_(count / band.whole).scatter_add_(2, band.places, less)
+                by_cell[band.slope.cells].addmm_(band.slope.turned, change.flatten(1))
             found[strip.images, ..., strip.cells] += (gradient @ strip.across).permute(1, 2, 0, 3)
         ctx.save_for_backward(found)
         ctx.mark_non_differentiable(each)
@@ -70,6 +67,38 @@ class _Reach(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Slope:
+    """How rows of cells make the rows of a band.
+
+    Attributes:
+        cells: which rows of the small logits.
+        shares: (rows, cells) weights.
+        turned: the same, (cells, rows).
+    """
+
+    cells: slice
+    shares: Tensor
+    turned: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Band:
+    """Some rows of a strip.
+
+    Attributes:
+        slope: from cells to these rows.
+        parts: (rows, images, K, columns) exponentials; the next band is made in their place.
+        whole: (rows, images, 1, columns), their sums.
+        places: (rows, images, 1, columns) int64, the target.
+    """
+
+    slope: _Slope
+    parts: Tensor
+    whole: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Strip:
     """Some columns of some images.
 
@@ -78,10 +107,9 @@ class _Strip:
         columns: of the target.
         cells: columns of the small logits that make them.
         across: (columns, cells) weights.
-        down: (H, h) weights.
+        slopes: of its bands, from the top.
         wide: (h, images, K, columns) logits, enlarged along the rows.
         target: (H, images, columns) int64, any class where nothing is known.
-        height: rows at once.
         reach: of the logits.
     """
 
@@ -89,28 +117,42 @@ class _Strip:
     columns: slice
     cells: slice
     across: Tensor
-    down: Tensor
+    slopes: Sequence[_Slope]
     wide: Tensor
     target: Tensor
-    height: int
     reach: _Reach
 
     def part(self, values: Tensor) -> Tensor:
         """Returns (H, images, columns) of (B, H, W)."""
         return values[self.images, :, self.columns].transpose(0, 1)
 
-    def bands(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Yields rows, the cells they come from, weights (rows, cells), logits (rows, images, K, columns).
+    def cut(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Cuts (H, ...) into what belongs to the bands."""
+        parts: tuple[Tensor, ...] = values.split([len(slope.shares) for slope in self.slopes])
+        return parts
 
-        All bands' logits are made in the same place, which is in the cache.
+    def bands(self, losses: Tensor) -> Iterator[_Band]:
+        """Yields bands, all made in the same place, which is in the cache.
+
+        A band is so small that every call counts: what can be done for the whole strip, is.
+
+        Args:
+            losses: (B, H, W), where cross-entropies are left once the last band has been taken.
         """
-        wide = self.wide.flatten(1)
-        place = wide.new_empty(min(self.height, len(self.down)), wide.shape[1])
-        for rows in _pieces(len(self.down), self.height):
-            cells = _cells(rows, *self.down.shape)
-            shares = self.down[rows, cells]
-            values = torch.mm(shares, wide[cells], out=place[: len(shares)])
-            yield rows, cells, shares, values.view(-1, *self.wide.shape[1:])
+        wide, target = self.wide.flatten(1), self.target[:, :, None]
+        whole = wide.new_empty(target.shape)
+        chosen = torch.empty_like(whole)
+        flat = wide.new_empty(max(len(slope.shares) for slope in self.slopes), wide.shape[1])
+        shaped = flat.view(-1, *self.wide.shape[1:])
+        for slope, *numbers in zip(self.slopes, *map(self.cut, (target, whole, chosen)), strict=True):
+            rows, (places, sums, known) = len(slope.shares), numbers
+            torch.mm(slope.shares, wide[slope.cells], out=flat[:rows])
+            parts = shaped[:rows]
+            torch.gather(parts, 2, places, out=known)
+            _exponentials(parts, known, self.reach)
+            torch.sum(parts, 2, keepdim=True, out=sums)
+            yield _Band(slope=slope, parts=parts, whole=sums, places=places)
+        self.part(losses).copy_(whole.log_().sub_(chosen)[:, :, 0])
 
 
 def _strips(logits: Tensor, target: Tensor) -> Iterator[_Strip]:
@@ -140,12 +182,21 @@ def _strips(logits: Tensor, target: Tensor) -> Iterator[_Strip]:
                 columns=few,
                 cells=cells,
                 across=shares,
-                down=down,
+                slopes=_slopes(down, max(1, pixels // (wide.shape[1] * wide.shape[3]))),
                 wide=wide,
                 target=known[some, :, few].transpose(0, 1),
-                height=max(1, pixels // (wide.shape[1] * wide.shape[3])),
                 reach=reach,
             )
+
+
+def _slopes(down: Tensor, height: int) -> list[_Slope]:
+    """Cuts the rows that (H, h) weights make into bands of at most `height`."""
+    slopes = []
+    for rows in _pieces(len(down), height):
+        cells = _cells(rows, *down.shape)
+        shares = down[rows, cells]
+        slopes.append(_Slope(cells=cells, shares=shares, turned=shares.T))
+    return slopes
 
 
 def _settled(logits: Tensor) -> tuple[Tensor, _Reach]:
@@ -183,26 +234,23 @@ def _cells(pixels: slice, length: int, cells: int) -> slice:
     return slice(max(0, floor(first - 1e-3)), min(cells, floor(last + 1e-3) + 2))
 
 
-def _losses(logits: Tensor, places: Tensor, reach: _Reach) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns cross-entropies (rows, B, 1, W), and probabilities before and by what they are divided.
+def _exponentials(logits: Tensor, chosen: Tensor, reach: _Reach) -> None:
+    """Turns logits into exponentials; what all of a pixel are divided by is taken off those chosen, too.
 
     Args:
-        logits: (rows, B, K, W), overwritten by the probabilities.
-        places: (rows, B, 1, W) int64, the target.
+        logits: (rows, images, K, columns), overwritten.
+        chosen: (rows, images, 1, columns), the target's, overwritten.
         reach: of the logits.
     """
-    chosen = logits.gather(2, places)
     if reach is _Reach.ANY:
         highest = logits.amax(dim=2, keepdim=True)
-        chosen -= highest
+        chosen.sub_(highest)
         logits.sub_(highest)
     if reach is not _Reach.NEAR:
         # Numbers that underflow are ten times slower to reckon with, and a gradient is such an exponential by
         # the number of pixels; as small as this they count for nothing.
         logits.clamp_(min=_LEAST_EXPONENT)
-    shares = logits.exp_()
-    total = shares.sum(dim=2, keepdim=True)
-    return total.log() - chosen, shares, total
+    logits.exp_()
 
 
 def enlarged_sum(logits: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,8 +285,6 @@ def enlarged_losses(logits: Tensor, target: Tensor) -> Tensor:
     with as_given(logits):
         found = logits.new_empty(target.shape)
         for strip in _strips(logits, target):
-            there = strip.part(found)
-            for rows, _, _, scores in strip.bands():
-                places = strip.target[rows, :, None]
-                there[rows] = _losses(scores, places, strip.reach)[0][:, :, 0]
+            for _ in strip.bands(found):
+                pass
         return found * (target < logits.shape[1])

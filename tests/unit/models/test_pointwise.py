@@ -53,8 +53,11 @@ def test_channels_of_an_image_are_multiplied_in_the_weights(
     factors = torch.rand(2, 5, 1, 1, dtype=torch.float64)
     leaves = [leaf for leaf in (values, weight, bias) if leaf is not None]
     found, expected = pointwise(values, weight, bias, factors), F.conv2d(values * factors, weight, bias)
+    assert found.is_contiguous()
     torch.testing.assert_close(found, expected)
     change = torch.randn_like(expected)
+    (by_values,) = torch.autograd.grad((found * change).sum(), values, retain_graph=True)
+    assert by_values.is_contiguous(memory_format=layout)
     torch.testing.assert_close(
         torch.autograd.grad((found * change).sum(), leaves),
         torch.autograd.grad((expected * change).sum(), leaves),
