@@ -272,7 +272,7 @@ class QueuePanel(QWidget):
 
     def _advise(self) -> None:
         session = self._bridge.session
-        self.tip.show_while(session is not None and session.queue.repeats)
+        self.tip.show_while(session is not None and not self.tip.is_put_off and session.queue.repeats)
 
     def _scored(self, _event: ImageScored) -> None:
         if not self._marks_timer.isActive():
@@ -307,6 +307,7 @@ class QueuePanel(QWidget):
         if session is not None:
             self.model.update_records(session.images)
             self._count()
+            self._advise()
 
     def _status_changed(self, image_id: str) -> None:
         session = self._bridge.session
@@ -316,6 +317,7 @@ class QueuePanel(QWidget):
         if record is not None:
             self.model.update_record(record)
             self._count()
+            self._advise()
 
     def _count(self) -> None:
         counts = self.model.counts()

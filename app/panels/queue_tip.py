@@ -1,8 +1,8 @@
-"""A word below the list of images: the next one looks like one that was painted, and others teach more."""
+"""A word below the list of images: the next one looks like one that was labelled, and others teach more."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.widgets.marks import label
@@ -10,6 +10,11 @@ from app.widgets.marks import label
 
 class OrderTip(QWidget):
     """Shown while it holds, until somebody takes it or says not now.
+
+    Attributes:
+        is_put_off: Somebody said not now.
+
+    Its buttons take no focus: N and Enter, pressed next, are meant for the images.
 
     Signals:
         taken: The most useful image shall come first.
@@ -19,16 +24,19 @@ class OrderTip(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._is_put_off = False
-        words = label("The next image looks like one you painted: others teach more.", kind="muted")
+        self.is_put_off = False
+        words = label("The next image looks like one you labelled; others teach more.", kind="muted")
         words.setWordWrap(True)
         self.take = QPushButton("Most useful first")
-        self.take.setToolTip("Let N and Enter go to images unlike those you painted.")
+        self.take.setToolTip("Let N and Enter go to images unlike those you labelled.")
         self.put_off = QPushButton("Not now")
-        self.put_off.setToolTip("Stay in folder order, and say no more about it in this folder.")
+        self.put_off.setToolTip(
+            "Stay in folder order, and say no more about it until the folder is opened again."
+        )
         row = QHBoxLayout()
         for button in (self.take, self.put_off):
             button.setProperty("narrow", True)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             row.addWidget(button, 1)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 4)
@@ -40,14 +48,14 @@ class OrderTip(QWidget):
         self.hide()
 
     def begin(self) -> None:
-        """Another folder is open: nobody has put anything off there."""
-        self._is_put_off = False
+        """A folder was opened: nobody has put anything off there."""
+        self.is_put_off = False
         self.hide()
 
     def show_while(self, holds: bool) -> None:
-        """Say whether the next image looks like one that was painted."""
-        self.setVisible(holds and not self._is_put_off)
+        """Say whether the next image looks like one that was labelled."""
+        self.setVisible(holds and not self.is_put_off)
 
     def _put_off(self) -> None:
-        self._is_put_off = True
+        self.is_put_off = True
         self.hide()

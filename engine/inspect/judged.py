@@ -141,7 +141,7 @@ def calibration(request_id: int, parts: Sequence[Judged]) -> CalibrationFitted:
         ece_before=float(np.mean([before for before, _ in asked])),
         chance=float(np.mean([chance_error(after, votes / 2.0) for _, after in asked])),
         bins=shown.bins,
-        images=len(parts) if whole else 0,
+        images=len(parts) if whole and len(parts) >= WHOLE_IMAGES else 0,
     )
 
 

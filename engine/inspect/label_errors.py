@@ -114,6 +114,7 @@ def suspicions(
     weights: NDArray[np.floating] | None = None,
     memory: Mapping[int, NDArray[np.floating]] | None = None,
     chances: NDArray[np.floating] | None = None,
+    images: NDArray[np.integer] | None = None,
     *,
     folds: int = FOLDS,
 ) -> list[Suspicion]:
@@ -126,6 +127,7 @@ def suspicions(
         memory: Vectors (M, C) of each class, as the network keeps them; None for a network without.
         chances: (N,) probability the network gives to the class of each region, mean over its pixels; None
             where no network was asked.
+        images: (N,) the image each region is in, as any number; None: each is in one of its own.
         folds: Parts that the regions are split into; region i is in part i modulo `folds`.
 
     Returns:
@@ -142,7 +144,8 @@ def suspicions(
     loss = _nats(likely[rows, own])
     if chances is not None:
         loss = np.sqrt(loss * _nats(chances))
-    distance = _memory_distance(features, own, names, memory or {})
+    where = np.arange(len(classes)) if images is None else images
+    distance = _memory_distance(features, own, where, names, memory or {})
     contradiction = _contradiction(space, classes)
     likely[rows, own] = -1.0
     suggested = names[likely.argmax(axis=1)]
@@ -216,17 +219,18 @@ def _discriminant(
 def _memory_distance(
     features: NDArray[np.floating],
     own: NDArray[np.integer],
+    images: NDArray[np.integer],
     names: NDArray[np.integer],
     memory: Mapping[int, NDArray[np.floating]],
 ) -> Floats:
     """Return (N,) in [0, 1]: 0.5 as near to its own class as to the next, more where another is nearer."""
     kept = {place: memory[int(name)] for place, name in enumerate(names) if int(name) in memory}
-    far = class_distances(features, own, kept, names.size).astype(np.float64)
+    far = class_distances(features, own, images, kept, names.size).astype(np.float64)
     rows = np.arange(len(far))
     mine = far[rows, own]
     far[rows, own] = np.inf
     nearer = mine - far.min(axis=1)
-    # The only region of a class of which nothing is remembered can be compared with nothing.
+    # A region of a class of which nothing else is remembered can be compared with nothing.
     return np.clip(0.5 + np.where(np.isfinite(nearer), nearer, 0.0), 0.0, 1.0)
 
 

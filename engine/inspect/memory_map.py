@@ -62,7 +62,9 @@ def map_memory(
         both = neighbourhood_plane(np.concatenate([vectors, features]), start)
         places, stroke_places = both[: len(vectors)], both[len(vectors) :]
     kept = {channel: vectors[owners == channel] for channel in np.unique(owners).tolist() if remembers}
-    distances = class_distances(features, channels, kept, len(indices))
+    images = np.unique([stroke.region.image_id for stroke in strokes], return_inverse=True)[1]
+    distances = class_distances(features, channels, images, kept, len(indices))
+    within = _within(strokes, distances, indices)
     # What nothing can be compared with lies at its class.
     own = distances[np.arange(len(channels)), channels]
     distances[np.arange(len(channels)), channels] = np.where(np.isfinite(own), own, 0.0)
@@ -77,7 +79,7 @@ def map_memory(
             _dot(stroke, _pair(place), distance, indices)
             for stroke, place, distance in zip(strokes, stroke_places, distances, strict=True)
         ),
-        within=_within(strokes, distances, indices),
+        within=within,
         between=_between(vectors, owners),
         explained=plane.explained if projection is Projection.PRINCIPAL else (0.0, 0.0),
         projection=projection,
@@ -137,10 +139,12 @@ def _dot(stroke: Stroke, place: tuple[float, float], distances: Floats, indices:
 
 
 def _within(strokes: Sequence[Stroke], distances: Floats, indices: Sequence[int]) -> Mapping[int, float]:
-    """Return the mean distance of a class's strokes to its own memory, by permanent class index."""
+    """Return the mean distance of a class's strokes to what is remembered of it, by permanent class index."""
     found: dict[int, list[float]] = {}
     for stroke, row in zip(strokes, distances, strict=True):
-        found.setdefault(indices[stroke.channel], []).append(float(row[stroke.channel]))
+        distance = float(row[stroke.channel])
+        if np.isfinite(distance):
+            found.setdefault(indices[stroke.channel], []).append(distance)
     return {index: float(np.mean(values)) for index, values in sorted(found.items())}
 
 

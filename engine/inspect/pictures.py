@@ -147,7 +147,7 @@ def matrix_png(values: NDArray[np.floating], names: Sequence[str], title: str) -
 
 
 def plane_png(mapped: MemoryMapped, classes: ClassTable, title: str) -> bytes:
-    """Return class memory (squares) and strokes (dots, ringed where another memory is nearer) on a plane."""
+    """Return class memory (squares) and strokes (dots, ringed where another class is nearer) on a plane."""
     places = [place for vectors in mapped.classes.values() for place in vectors]
     places += [dot.position for dot in mapped.strokes]
     points = np.array(places, np.float64).reshape(-1, 2)

@@ -37,6 +37,7 @@ def ranked_errors(
         np.array([float(stroke.region.pixels) for stroke in strokes]),
         vectors or None,
         np.array([stroke.chance for stroke in strokes]),
+        np.unique([stroke.region.image_id for stroke in strokes], return_inverse=True)[1],
     )
     errors = [
         LabelError(

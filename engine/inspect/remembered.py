@@ -2,8 +2,10 @@
 
 Remembered of a class are the network's own memory of it, if it has one, and the strokes people gave it. A
 stroke is as far from a class as the nearer of the two: the nearest vector of the memory, or the strokes of
-the class that are most like it, itself left out. One vector for a class, whether the network's or the mean of
-the strokes, lies between a class's several looks and near none. N strokes, K classes, M vectors, C channels.
+the class that are most like it in other images. Those of its own image do not count: whoever has the wrong
+class in hand paints several strokes with it, and they would vouch for each other. One vector for a class,
+whether the network's or the mean of the strokes, lies between a class's several looks and near none.
+N strokes, K classes, M vectors, C channels.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ def directions(vectors: NDArray[np.floating]) -> Floats:
 def class_distances(
     features: NDArray[np.floating],
     channels: NDArray[np.integer],
+    images: NDArray[np.integer],
     memory: Mapping[int, NDArray[np.floating]],
     classes: int,
 ) -> Floats:
@@ -38,6 +41,7 @@ def class_distances(
     Args:
         features: (N, C) one vector per stroke.
         channels: (N,) the class each was given, in 0 … K-1.
+        images: (N,) the image each is in, as any number.
         memory: (M, C) vectors the network keeps, by class; empty for a network without.
         classes: K.
 
@@ -47,7 +51,7 @@ def class_distances(
     unit = directions(features)
     result = np.full((len(unit), classes), np.inf, np.float32)
     between = 1.0 - unit @ unit.T
-    np.fill_diagonal(between, np.inf)
+    between[images[:, None] == images] = np.inf
     for channel in np.unique(channels).tolist():
         result[:, channel] = _nearest(between[:, channels == channel])
     for channel, vectors in memory.items():
@@ -57,7 +61,7 @@ def class_distances(
 
 
 def _nearest(distances: Floats) -> Floats:
-    """Return (N,) means of the smallest distances in each row (N, n), those to itself, inf, left out."""
+    """Return (N,) means of the smallest distances in each row (N, n), inf left out."""
     count = min(_NEAREST, max(1, distances.shape[1] // _PART))
     nearest = np.partition(distances, count - 1, axis=1)[:, :count]
     others = np.isfinite(nearest).sum(axis=1)

@@ -206,7 +206,8 @@ class OverlayReady:
 class StrokeDot:
     """One human stroke (a connected painted region) on the memory plane.
 
-    `nearest` is the class whose memory is nearest; another class than `class_index` makes it suspicious.
+    `nearest` is the class of which what is remembered is nearest (`engine.inspect.remembered`); another class
+    than `class_index` makes it suspicious.
     """
 
     image_id: str

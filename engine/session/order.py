@@ -154,15 +154,19 @@ def next_useful(
 def looks_known(records: Mapping[str, ImageRecord], looks: Looks, image_id: str) -> bool:
     """Whether an image looks like one a person has said something about, such as the frame before it.
 
-    Never so before they have gone on to a second image: until then nobody knows which way they go.
+    Never so before they have gone on to a second image: until then nobody knows which way they go. Nor where
+    all other images look so, too.
     """
-    known = [name for name in looks.descriptors if name in records and is_known(records[name])]
-    open_ = [name for name in looks.descriptors if name in records and not is_known(records[name])]
-    if len(known) < _FEW or image_id not in open_:
+    described = [name for name in looks.descriptors if name in records]
+    if image_id not in looks.descriptors or image_id not in records or is_known(records[image_id]):
         return False
-    points, centres = _points([image_id], looks), _points(known, looks)
-    everything = _points([*open_, *known], looks)
-    return bool(_apart(points, centres)[0] < ALIKE * _usual(everything))
+    known = np.array([is_known(records[name]) for name in described])
+    if np.count_nonzero(known) < _FEW:
+        return False
+    points = _points(described, looks)
+    apart, bound = _apart(points[~known], points[known]), ALIKE * _usual(points)
+    mine = apart[np.count_nonzero(~known[: described.index(image_id)])]
+    return bool(mine < bound <= apart.max())
 
 
 def unsure(looks: Looks) -> frozenset[str]:

@@ -151,8 +151,12 @@ class QueueControl:
         if self._kind is not OrderKind.FOLDER:
             return False
         images = self._images
-        following = next_unreviewed(tuple(images), images, self._session.current)
+        following = self._following()
         return following is not None and order.looks_known(images, self.looks, following)
+
+    def _following(self) -> str | None:
+        """Return where Enter goes in folder order."""
+        return next_unreviewed(tuple(self._images), self._images, self._session.current)
 
     def next_useful(self, among: Collection[str] | None = None) -> str | None:
         """Return the image that would teach most, and put the list in the order of now.
@@ -228,7 +232,8 @@ class QueueControl:
         chosen = [name for name in ranked if name not in self._looked]
         score = tuple(dict.fromkeys((*chosen[: SCORED - len(seen)], *seen)))
         ahead = self._ahead(chosen)
-        describe = tuple(dict.fromkeys((*known, *ahead, *spread)))
+        following = [name for name in (self._following(),) if name is not None]
+        describe = tuple(dict.fromkeys((*known, *following, *spread)))
         return ScoreImages(
             paths=self._paths,
             describe=tuple(name for name in describe if name not in self._descriptors),

@@ -89,7 +89,8 @@ def test_hovering_asks_about_the_newest_pixel_only_and_a_click_pins_it(desk: Des
 
 def test_a_card_that_is_late_says_which_pixel_it_is_about(desk: Desk) -> None:
     answers = opened(desk)
-    page = desk.window.inspect.page
+    page, probe = desk.window.inspect.page, desk.window.inspect.probe
+    page.late.setInterval(600_000)  # it is over when this test says so
     desk.hover(20.5, 20.5)
     answers.explain()
     desk.settle()
@@ -111,6 +112,27 @@ def test_a_card_that_is_late_says_which_pixel_it_is_about(desk: Desk) -> None:
     desk.settle()
     assert page.hint.text() == HINT
     assert not page.late.isActive()
+    probe.set_pin((50.5, 60.5))
+    assert page.hint.text() == HINT, "a pin waits as long as the pointer"
+    page.late.stop()
+    page.late.timeout.emit()
+    problem = Problem(message="Memory is full.", hint="Close others.")
+    desk.session.emit(CommandFailed(command="ExplainPixel", problem=problem))
+    desk.settle()
+    assert page.hint.text() == "No answer: Memory is full. Close others. Below: row 31, column 41."
+
+
+def test_who_comes_back_to_a_pixel_finds_its_card(desk: Desk) -> None:
+    answers = opened(desk)
+    page, probe = desk.window.inspect.page, desk.window.inspect.probe
+    desk.hover(20.5, 20.5)
+    answers.explain()
+    desk.settle()
+    bars = page.probabilities.bars
+    probe.hover(None)
+    assert not page.probabilities.bars
+    probe.hover((20.6, 20.4))
+    assert page.probabilities.bars == bars
 
 
 def test_what_acted_on_the_pixel_lies_over_the_image_and_comes_off(desk: Desk) -> None:

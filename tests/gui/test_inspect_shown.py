@@ -67,11 +67,18 @@ def test_where_few_images_do_not_show_that_calibration_helps_it_says_so(desk: De
     desk.session.predict(IMAGE, ROAD)
     answers = opened(desk, "doubt")
     answers.overlay(OverlayKind.ENTROPY)
-    for images, ece, doubted in ((3, 0.12, True), (3, 0.05, False), (0, 0.12, False)):
-        answers.calibrate(images=images, ece=ece)
+    unclear, nothing = "do not show that calibration helps", "nothing to mend"
+    for images, ece, chance, says, not_ in (
+        (3, 0.12, 0.05, unclear, nothing),  # 0.11 as it is
+        (30, 0.12, 0.11, nothing, unclear),
+        (3, 0.05, 0.05, "3 whole images", "helps"),
+        (0, 0.12, 0.05, "is a range", "helps"),
+    ):
+        answers.calibrate(images=images, ece=ece, chance=chance)
         desk.settle()
         text = desk.window.inspect.page.trust.text.text()
-        assert ("do not show whether calibration helps" in text) is doubted
+        assert says in text
+        assert not_ not in text
 
 
 def test_a_curve_tells_of_nobody_but_who_it_was_fitted_on(desk: Desk) -> None:

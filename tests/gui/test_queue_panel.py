@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.panels.queue_model import MARK_ROLE, Mark, Shown
@@ -119,13 +120,16 @@ def test_in_folder_order_it_says_when_the_next_image_teaches_little(looked_at: D
         desk.drag([(20.5, 20.5), (20.5, 40.5)])
         desk.window.queue._take_marks()
     assert not tip.isHidden()
-    tip.put_off.click()
+    QTest.mouseClick(tip.put_off, Qt.MouseButton.LeftButton)
     desk.window.queue._take_marks()
     assert tip.isHidden()
     tip.begin()
     desk.window.queue._take_marks()
     assert not tip.isHidden()
-    tip.take.click()
+    classes = session.classes
+    QTest.mouseClick(tip.take, Qt.MouseButton.LeftButton)
     assert session.queue.kind is OrderKind.USEFUL
     assert tip.isHidden()
-    assert session.next_unreviewed() == FOURTH
+    desk.key("n")
+    assert session.current == FOURTH, "the key went to the images, and to no field"
+    assert session.classes == classes

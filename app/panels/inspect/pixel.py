@@ -98,7 +98,7 @@ class PixelPage(Page):
         self.body.addWidget(self.shares)
         self.reasons.chosen.connect(self._without)
         self.influence.toggled.connect(self._show_influence)
-        probe.pinned.connect(lambda _point: self._head())
+        probe.pinned.connect(lambda _point: self._wait())
         probe.bridge.annotation_changed.connect(lambda _box: self._count_shares())
 
     # --- what is known ----------------------------------------------------------------------------------
@@ -119,12 +119,12 @@ class PixelPage(Page):
 
     def follow(self, point: Point | None) -> None:
         """Show at once what is known of a place, before the network answers."""
-        if not self._is_late and not self.late.isActive():
-            self.late.start()
-        self._head()
+        self._wait()
         self._say_facts(point)
         if point is None:
             self._explain(None)
+        elif self.probe.pixel is not None and not self._older():
+            self._explain(self.probe.pixel)  # the pointer has come back
 
     def mark_laid(self, laid: Laid | None) -> None:
         """Take the tick away when something else lies over the canvas."""
@@ -132,6 +132,12 @@ class PixelPage(Page):
             self.influence.blockSignals(True)
             self.influence.setChecked(False)
             self.influence.blockSignals(False)
+
+    def _wait(self) -> None:
+        """Another pixel is asked about: a while later the card says whose answer it still shows."""
+        if not self._is_late and not self.late.isActive():
+            self.late.start()
+        self._head()
 
     def _head(self) -> None:
         point, pinned, older = self.probe.cursor, self.probe.pin is not None, self._older()
@@ -141,7 +147,9 @@ class PixelPage(Page):
         if not older:
             self.late.stop()
         self._is_late = bool(older) and not self.late.isActive()
-        self.hint.setText(f"Still asking. Below: {older}." if self._is_late else HINT)
+        trouble = self.probe.trouble("pixel_explained")
+        late = f"No answer: {trouble} Below: {older}." if trouble else f"Still asking. Below: {older}."
+        self.hint.setText(late if self._is_late else HINT)
         self.hint.setVisible(self._is_late or not pinned)
 
     def _older(self) -> str:

@@ -267,7 +267,11 @@ def calibration_text(fitted: CalibrationFitted) -> str:
         f"From {where}{unseen}."
     ]
     if fitted.images and fitted.ece >= fitted.ece_before:
-        parts.append("So few images do not show whether calibration helps: review more of them whole.")
+        parts.append(
+            "Confidence as it is misses by no more than chance: there is nothing to mend."
+            if fitted.ece_before <= fitted.chance
+            else "These images do not show that calibration helps: review more of them whole."
+        )
     if not fitted.images:
         parts.append(
             "Strokes tell more of errors than of what is right, so the answer is a range, from confidence as "

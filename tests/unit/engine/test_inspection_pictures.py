@@ -1,6 +1,7 @@
 """Pictures and numbers of inspection, as files."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -22,8 +23,13 @@ def pixels(data: bytes) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def stroke(channel: int, feature: list[float]) -> Stroke:
-    region = LabelledRegion("a.png", Box(0, 0, 2, 2), 1, 1, CLASSES.indices[channel], 4)
+_numbers = itertools.count()
+
+
+def stroke(channel: int, feature: list[float], image: str = "") -> Stroke:
+    """A stroke, in an image of its own where none is named."""
+    name = image or f"{next(_numbers)}.png"
+    region = LabelledRegion(name, Box(0, 0, 2, 2), 1, 1, CLASSES.indices[channel], 4)
     return Stroke(
         region=region, channel=channel, painted=True, feature=np.array(feature, np.float32), chance=0.5
     )
@@ -130,6 +136,22 @@ def test_a_memory_between_two_looks_rings_no_stroke_that_is_like_others_of_its_c
     assert [dot.nearest for dot in alone.strokes] == [2, 1]
     mapped = map_memory(1, 7, CLASSES.indices, memory, [*looks, slip])
     assert [dot.nearest for dot in mapped.strokes] == [0, 0, 0, 0, 1]
+
+
+def test_strokes_of_one_slip_do_not_vouch_for_each_other() -> None:
+    right = [stroke(0, [1, 0.1 * number, 0]) for number in range(4)]
+    others = [stroke(1, [0.1 * number, 1, 0]) for number in range(4)]
+    slips = [stroke(0, [0, 1, 0.01 * number], image="slip.png") for number in range(3)]
+    for memory in (None, np.array([[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 0]]], np.float32)):
+        mapped = map_memory(1, 7, CLASSES.indices, memory, [*right, *others, *slips])
+        assert [dot.nearest for dot in mapped.strokes[-3:]] == [1] * 3
+
+
+def test_a_stroke_that_nothing_is_like_lies_at_its_class_and_says_nothing_of_it() -> None:
+    memory = np.array([[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 0]]], np.float32)
+    mapped = map_memory(1, 7, CLASSES.indices, memory, [stroke(0, [1, 0.5, 0]), stroke(2, [0, 1, 1])])
+    assert mapped.strokes[1].distance_own == 0.0
+    assert set(mapped.within) == {0}
 
 
 def test_without_a_memory_a_class_stands_at_the_mean_of_its_strokes() -> None:

@@ -84,6 +84,8 @@ def test_whole_images_count_before_strokes_where_most_are_whole() -> None:
     assert evidence({Split.VAL: whole[:2], Split.TRAIN: train}) == whole[:2]
     assert evidence({Split.TRAIN: train}) == train
     assert calibration(1, many).images == 0
+    assert calibration(1, whole).images == 3
+    assert calibration(1, whole[:2]).images == 0, "two are not enough for a number"
 
 
 def test_too_few_pixels_are_refused() -> None:

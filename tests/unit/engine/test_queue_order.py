@@ -179,5 +179,7 @@ def test_the_next_frame_looks_known_and_another_place_does_not() -> None:
     alike = [name for name in NAMES if order.looks_known(records, looks, name)]
     assert alike == [NAMES[1], NAMES[3], NAMES[8]], "themselves are no news, and the others are further away"
     assert not order.looks_known(annotated(NAMES[2]), looks, NAMES[3]), "one image shows no way yet"
+    every_other = annotated(*NAMES[::2])
+    assert not any(order.looks_known(every_other, looks, name) for name in NAMES), "all others look so, too"
     fewer = {name: found for name, found in line().items() if name != NAMES[3]}
     assert not order.looks_known(records, Looks(descriptors=fewer), NAMES[3]), "nobody has looked at it"

@@ -212,6 +212,25 @@ def test_the_network_alone_asks_no_quick_model(
     assert left_out == []
 
 
+@pytest.mark.parametrize(("share", "images"), [(0.0, 3), (1.0, 0)])
+def test_whole_images_a_network_has_learnt_from_make_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, images: int
+) -> None:
+    """The quick model is asked about each by one that has not learnt from it; the network knows them all."""
+    fix_share(monkeypatch, share)
+    desk = opened(tmp_path)
+    for number in (0, 1, 2):
+        item = desk.project.items[number]
+        desk.project.annotate(item.image_id, picture(number)[1], item.revision + 1)
+    learn(desk, (0, 1, 2))
+    desk.count_as_trained()
+    desk.heard.clear()
+    fitted = fit(desk, (0, 1, 2))
+    assert fitted is not None
+    assert fitted.pixels > 3000
+    assert fitted.images == images
+
+
 def test_who_stops_watching_is_shown_no_half_done_work(tmp_path: Path) -> None:
     desk = opened(tmp_path)
     desk.give(FitCalibration(request_id=5, items=desk.project.items))
