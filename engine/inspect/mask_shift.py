@@ -23,6 +23,10 @@ EDGE = 768
 
 _ENOUGH = 0.5
 
+SURE = 0.02
+"""Masks that lie right hardly ever score so much: of 72 true masks of CamVid by three networks 2 did, of the
+same moved by two pixels 56; above 0.00 were 9 and 68."""
+
 
 @dataclass(frozen=True, slots=True)
 class MaskShift:
@@ -57,8 +61,9 @@ class MaskShift:
             return f"The labels lie where they should: no move by {about}{least} px fits better."
         rows, columns = self.move
         where = ("up" if rows < 0 else "down") if rows else ("to the left" if columns < 0 else "to the right")
+        fit = "fit" if self.score >= SURE else "may fit"
         return (
-            f"The labels fit better moved by {about}{abs(rows or columns)} px {where} "
+            f"The labels {fit} better moved by {about}{abs(rows or columns)} px {where} "
             f"(score {self.score:+.2f})."
         )
 

@@ -115,3 +115,9 @@ def test_a_score_that_reads_as_nothing_is_no_finding() -> None:
     near = MaskShift(score=0.004, move=(0, 2), tried=(2, 2), is_exact=True)
     assert not near.fits_better
     assert "lie where they should" in near.sentence
+
+
+@pytest.mark.parametrize(("score", "says"), [(0.012, "may fit"), (0.03, "fit")])
+def test_small_scores_are_said_with_a_may(score: float, says: str) -> None:
+    found = MaskShift(score=score, move=(0, 2), tried=(2, 2), is_exact=True)
+    assert found.sentence == f"The labels {says} better moved by 2 px to the right (score {score:+.2f})."
