@@ -33,7 +33,7 @@ _ROUNDS = 50
 _RIDGE = 1e-3
 _KNOTS = 20
 """Bins of equal mass the line is drawn through."""
-_PRIOR_VOTES = 20.0
+_PRIOR_VOTES = 5.0
 """Votes with which the logistic curve counts in every bin."""
 _CELLS = 16
 """Places along the longer side of an image with a vote of their own: pixels of one are right together."""
