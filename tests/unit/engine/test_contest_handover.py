@@ -28,6 +28,7 @@ class Quick:
     """A quick model that says zeros and ones by row, with mistakes where a test wants them."""
 
     version = 1
+    has_learnt = True
 
     def __init__(self, items: Sequence[PoolItem]) -> None:
         self.items = items
@@ -39,9 +40,6 @@ class Quick:
         places = np.arange(CELLS, dtype=np.int64)
         labels = (places // 40 >= 20).astype(np.uint8)
         return Cells(places, labels, np.ones(CELLS), np.full(CELLS, 4, np.int64))
-
-    def readout(self) -> object:
-        return object()
 
     def held_out(self) -> list[tuple[PoolItem, Cells]]:
         return [(item, self.cells) for item in self.items if item.split is Split.VAL]
