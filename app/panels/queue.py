@@ -272,7 +272,7 @@ class QueuePanel(QWidget):
 
     def _advise(self) -> None:
         session = self._bridge.session
-        self.tip.show_while(session is not None and not self.tip.is_put_off and session.queue.repeats)
+        self.tip.setVisible(session is not None and not self.tip.is_put_off and session.queue.repeats)
 
     def _scored(self, _event: ImageScored) -> None:
         if not self._marks_timer.isActive():

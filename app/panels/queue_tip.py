@@ -11,10 +11,10 @@ from app.widgets.marks import label
 class OrderTip(QWidget):
     """Shown while it holds, until somebody takes it or says not now.
 
-    Attributes:
-        is_put_off: Somebody said not now.
-
     Its buttons take no focus: N and Enter, pressed next, are meant for the images.
+
+    Attributes:
+        is_put_off: Whether somebody said not now.
 
     Signals:
         taken: The most useful image shall come first.
@@ -51,10 +51,6 @@ class OrderTip(QWidget):
         """A folder was opened: nobody has put anything off there."""
         self.is_put_off = False
         self.hide()
-
-    def show_while(self, holds: bool) -> None:
-        """Say whether the next image looks like one that was labelled."""
-        self.setVisible(holds and not self.is_put_off)
 
     def _put_off(self) -> None:
         self.is_put_off = True

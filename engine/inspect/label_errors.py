@@ -229,9 +229,11 @@ def _memory_distance(
     rows = np.arange(len(far))
     mine = far[rows, own]
     far[rows, own] = np.inf
-    nearer = mine - far.min(axis=1)
+    others = far.min(axis=1)
     # A region of a class of which nothing else is remembered can be compared with nothing.
-    return np.clip(0.5 + np.where(np.isfinite(nearer), nearer, 0.0), 0.0, 1.0)
+    known = np.isfinite(mine) & np.isfinite(others)
+    nearer = np.subtract(mine, others, out=np.zeros_like(mine), where=known)
+    return np.asarray(np.clip(0.5 + nearer, 0.0, 1.0), np.float64)
 
 
 def _contradiction(space: Floats, classes: NDArray[np.integer]) -> Floats:

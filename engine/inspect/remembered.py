@@ -2,9 +2,10 @@
 
 Remembered of a class are the network's own memory of it, if it has one, and the strokes people gave it. A
 stroke is as far from a class as the nearer of the two: the nearest vector of the memory, or the strokes of
-the class that are most like it in other images. Those of its own image do not count: whoever has the wrong
-class in hand paints several strokes with it, and they would vouch for each other. One vector for a class,
-whether the network's or the mean of the strokes, lies between a class's several looks and near none.
+the class that are most like it in other images. Those of its own image count only where there are no others:
+whoever has the wrong class in hand paints several strokes with it, and they would vouch for each other. One
+vector for a class, whether the network's or the mean of the strokes, lies between a class's several looks and
+near none.
 N strokes, K classes, M vectors, C channels.
 """
 
@@ -51,16 +52,19 @@ def class_distances(
     unit = directions(features)
     result = np.full((len(unit), classes), np.inf, np.float32)
     between = 1.0 - unit @ unit.T
-    between[images[:, None] == images] = np.inf
+    np.fill_diagonal(between, np.inf)
+    elsewhere = np.where(images[:, None] == images, np.inf, between)
     for channel in np.unique(channels).tolist():
-        result[:, channel] = _nearest(between[:, channels == channel])
+        found = _nearest(elsewhere[:, channels == channel])
+        here = _nearest(between[:, channels == channel])
+        result[:, channel] = np.where(np.isfinite(found), found, here)
     for channel, vectors in memory.items():
         far = 1.0 - unit @ directions(vectors).T
         result[:, channel] = np.minimum(result[:, channel], far.min(axis=1, initial=np.inf))
     return result
 
 
-def _nearest(distances: Floats) -> Floats:
+def _nearest(distances: NDArray[np.floating]) -> Floats:
     """Return (N,) means of the smallest distances in each row (N, n), inf left out."""
     count = min(_NEAREST, max(1, distances.shape[1] // _PART))
     nearest = np.partition(distances, count - 1, axis=1)[:, :count]

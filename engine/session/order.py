@@ -40,6 +40,7 @@ ALIKE = 0.35
 second apart are, and one in four of images drawn from the same films beside eight others."""
 
 _FEW = 2
+"""Images a person has to have labelled before it shows which way they go through the folder."""
 _NEAR_FRAMES = 4.0
 _FLICKER_WEIGHT = 0.5
 _TRUSTED_AFTER = 8

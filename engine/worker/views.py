@@ -120,16 +120,14 @@ class ScreenPrediction:
         """
         return self.quick.has_news or self._contest.is_due(network, trains=trains)
 
-    def ponder(self, network: LiveNetwork | None, *, trains: bool = False) -> bool:
+    def ponder(self, network: LiveNetwork | None) -> bool:
         """Learn from an annotation that waited, or compare; return whether the image looks different now.
 
-        Of many annotations only the last one is worth a new prediction.
+        To be called where `is_curious` says so. Of many annotations only the last is worth a new prediction.
 
         Raises:
             DeviceMemoryError: Memory is too small for the network's answer.
         """
-        if not self.is_curious(network, trains=trains):
-            return False
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
             return changed and self._contest.share(network) < 1

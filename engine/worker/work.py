@@ -318,17 +318,17 @@ class Work:
             self._guard.guarded("CompareCheckpoints", self._desk.advance)
         else:
             # Whoever waits for an answer waits for one piece: learning from an image is one of its own.
-            pondered = self._screen.is_curious(self._network, trains=self._run is not None)
-            self._guard.guarded("Predict", self._ponder)
+            if ponders := self._screen.is_curious(self._network, trains=self._run is not None):
+                self._guard.guarded("Predict", self._ponder)
             if self._run is not None:
                 self._guard.guarded("training", self._train)
             if self._screen.is_running:
                 self._predict_tile()
-            elif not pondered and self._scoring.is_due(self._network, is_training=self._run is not None):
+            elif not ponders and self._scoring.is_due(self._network, is_training=self._run is not None):
                 self._guard.guarded("ScoreImages", lambda: self._scoring.advance(self._opened_network()))
 
     def _ponder(self) -> None:
-        if self._screen.ponder(self._network, trains=self._run is not None):
+        if self._screen.ponder(self._network):
             self._begin_prediction()
 
     def _begin_prediction(self) -> None:

@@ -147,6 +147,14 @@ def test_strokes_of_one_slip_do_not_vouch_for_each_other() -> None:
         assert [dot.nearest for dot in mapped.strokes[-3:]] == [1] * 3
 
 
+def test_in_a_single_image_its_own_strokes_are_all_there_is() -> None:
+    right = [stroke(0, [1, 0.1 * number, 0], image="a.png") for number in range(4)]
+    others = [stroke(1, [0.1 * number, 1, 0], image="a.png") for number in range(4)]
+    mapped = map_memory(1, 7, CLASSES.indices, None, [*right, *others, stroke(0, [0, 1, 0.1], image="a.png")])
+    assert mapped.strokes[-1].nearest == 1
+    assert all(np.isfinite(dot.distance_nearest) for dot in mapped.strokes)
+
+
 def test_a_stroke_that_nothing_is_like_lies_at_its_class_and_says_nothing_of_it() -> None:
     memory = np.array([[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 0]]], np.float32)
     mapped = map_memory(1, 7, CLASSES.indices, memory, [stroke(0, [1, 0.5, 0]), stroke(2, [0, 1, 1])])

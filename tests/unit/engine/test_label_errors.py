@@ -78,6 +78,12 @@ def test_regions_are_what_people_painted_not_what_they_accepted() -> None:
         assert mask[region.y - region.box.top, region.x - region.box.left]
 
 
+def test_a_region_that_is_alone_with_its_class_is_neither_near_nor_far() -> None:
+    features = np.eye(4, 6, dtype=np.float32)
+    found = suspicions(features, np.array([1, 2, 3, 4]), images=np.zeros(4, int))
+    assert [one.distance for one in found] == [0.5] * 4
+
+
 def test_scores_tell_bad_from_worse() -> None:
     """Ten nats are not the whole of it: a list of nothing but 100 % would rank nothing for people."""
     scores = [Suspicion(loss, 0.5, 1.0, 0).score for loss in (0.0, 2.0, 10.0, 20.0)]
