@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict every image that has a mask, and compare."""
-    from engine.cli.masks import preview_masks
+    from engine.cli.masks import preview_masks, tell_left_out
     from engine.cli.networks import load_network
     from engine.config import Device
     from engine.files import atomic_write, check_can_write
@@ -67,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_can_write(arguments.confusion / "confusion.csv")
     network = load_network(arguments.checkpoint, Device(arguments.device), complain)
     preview = preview_masks(arguments.images, arguments.masks, network.classes, arguments.classes)
-    for problem in preview.problems:
-        complain(problem.message)
+    tell_left_out(preview)
     start = time.perf_counter()
     with Bar("Evaluating", len(preview.matched)) as bar:
         samples = _samples(arguments.images, preview)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED, ClassTable, Provenance
-from engine.cli.console import complain
-from engine.cli.masks import preview_masks
+from engine.cli.masks import preview_masks, tell_left_out
 from engine.config import TrainingConfig
 from engine.errors import ExchangeError, ProjectError
 from engine.exchange.mask_files import read_mask_file
@@ -145,7 +144,7 @@ def _material(
 def _from_masks(images: Path, masks: Path, arguments: argparse.Namespace) -> Material:
     """Images with masks; every fifth is held out where no others are named."""
     preview = preview_masks(images, masks, ClassTable(), arguments.classes)
-    _tell(preview)
+    tell_left_out(preview)
     classes = preview.classes
     if len(classes) < 2:
         raise ExchangeError(
@@ -164,7 +163,7 @@ def _from_masks(images: Path, masks: Path, arguments: argparse.Namespace) -> Mat
     ]
     if not own_val:
         val = preview_masks(arguments.val_images, arguments.val_masks, classes, arguments.classes)
-        _tell(val)
+        tell_left_out(val)
         for match in val.matched:
             name = f"{_HELD_OUT_PREFIX}{match.image_id}"
             sources[name] = (val, match)
@@ -175,14 +174,6 @@ def _from_masks(images: Path, masks: Path, arguments: argparse.Namespace) -> Mat
         return _layers(source, match, classes)
 
     return _material(classes, items, read_layers, network=None, training=TrainingConfig(), project=None)
-
-
-def _tell(preview: ImportPreview) -> None:
-    for problem in preview.problems:
-        complain(problem.message)
-    for value in preview.unknown:
-        if preview.mapping[value] == UNLABELLED:
-            complain(f"Value {value} of the masks belongs to no class and is left unlabelled.")
 
 
 def _item(name: str, images: Path, match: MatchedMask, split: Split) -> PoolItem:

@@ -43,7 +43,9 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--classes", type=Path, metavar="F", help="class list of the masks, where it is not beside them"
     )
-    group.add_argument("--ignore", type=natural, metavar="ID", help="class index that says nothing")
+    group.add_argument(
+        "--ignore", type=natural, metavar="ID", help="value of the masks, or class index, that says nothing"
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="annotate only the first N images")
     group.add_argument(
         "--test-images",
@@ -166,16 +168,18 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     _check(arguments)
     from engine.cli.robot_compare import print_summary, write_page
+    from engine.cli.robot_files import Outcome, write_results
     from engine.cli.robot_runs import run_seeds
     from engine.files import check_can_write
 
     for path in filter(None, (arguments.json, arguments.report)):
         check_can_write(path)
-    outcome = run_seeds(arguments, Bar)
-    if arguments.json is not None:
-        from engine.cli.robot_files import write_results
 
-        write_results(arguments.json, outcome)
+    def keep(so_far: Outcome) -> None:
+        if arguments.json is not None:
+            write_results(arguments.json, so_far)
+
+    outcome = run_seeds(arguments, Bar, keep)
     print_summary([outcome])
     if arguments.report is not None:
         write_page(arguments.report, [outcome])

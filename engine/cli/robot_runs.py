@@ -31,27 +31,32 @@ if TYPE_CHECKING:
     from engine.measure.baselines.choice import Weights
 
 
-def run_seeds(arguments: argparse.Namespace, bar: Callable[[str, int], Bar]) -> Outcome:
+def run_seeds(
+    arguments: argparse.Namespace, bar: Callable[[str, int], Bar], keep: Callable[[Outcome], None]
+) -> Outcome:
     """Work through all seeds the options name.
 
     Args:
         arguments: options of the verb.
         bar: makes a progress bar from a title and a total.
+        keep: called after each seed with what there is so far, so that a later failure costs only its seed.
 
     Raises:
         EngineError: a tool failed; says why.
     """
     material = open_material(arguments)
-    runs = []
+    runs: list[RunResult] = []
+    options = _options(arguments, material)
     title = arguments.title or arguments.baseline or arguments.network or "tiny"
     for seed in arguments.seeds:
         plan = robot_plan(arguments, seed)
         total = 0 if math.isinf(plan.seconds) else round(plan.seconds)
         with bar(f"{title}, seed {seed}", total) as shown:
             runs.append(_run(arguments, plan, material, title, shown))
+        keep(Outcome(title=title, options=options, runs=tuple(runs)))
     for note in dict.fromkeys(note for run in runs for note in _notes(run)):
         complain(note)
-    return Outcome(title=title, options=_options(arguments, material), runs=tuple(runs))
+    return Outcome(title=title, options=options, runs=tuple(runs))
 
 
 def _notes(run: RunResult) -> list[str]:

@@ -149,7 +149,9 @@ class SessionTool:
         event = self._wait_for(
             lambda event: isinstance(event, ImageLoaded | ImageFailed) and event.image_id == image_id
         )
-        if isinstance(event, ImageFailed) or self.session.annotation is None:
+        if isinstance(event, ImageFailed):
+            raise EngineError(event.problem.message, f"{event.problem.hint} Or take it out of the folder.")
+        if self.session.annotation is None:
             raise EngineError(f"“{image_id}” could not be opened.", hint="Leave it out and run again.")
         self.session.request_prediction()
         self._settle_screen()

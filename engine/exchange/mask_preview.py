@@ -24,11 +24,12 @@ class ImportImage:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedMask:
-    """An image and the mask file that fits it in name and size."""
+    """An image and the mask file that fits it in name and size, with the values that occur in it."""
 
     image_id: str
     path: Path
     size: tuple[int, int]
+    values: frozenset[MaskValue]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,8 @@ class _Tally:
         self.palette.update(mask.palette)
         for value, pixels in mask.pixels().items():
             self.values[value] = self.values.get(value, 0) + pixels
-        self.matched.append(MatchedMask(image_id=image.image_id, path=path, size=mask.size))
+        values = frozenset(mask.values)
+        self.matched.append(MatchedMask(image_id=image.image_id, path=path, size=mask.size, values=values))
 
     def ordered(self) -> dict[MaskValue, int]:
         """Pixels by value: ids first, ascending, then colours."""

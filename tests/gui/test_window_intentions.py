@@ -60,7 +60,11 @@ def test_import_takes_the_mapping_over(desk: Desk, tmp_path: Path) -> None:
     preview = ImportPreview(
         folder=tmp_path,
         found=1,
-        matched=(MatchedMask(image_id="image_00.png", path=tmp_path / "a.png", size=(60, 80)),),
+        matched=(
+            MatchedMask(
+                image_id="image_00.png", path=tmp_path / "a.png", size=(60, 80), values=frozenset({0})
+            ),
+        ),
         unmatched=(),
         without_mask=(),
         problems=(),

@@ -190,7 +190,11 @@ def test_import_shows_the_mapping_and_returns_it(desk: Desk, tmp_path: Path, qtb
     preview = ImportPreview(
         folder=tmp_path,
         found=2,
-        matched=(MatchedMask(image_id="image_00.png", path=tmp_path / "a.png", size=(60, 80)),),
+        matched=(
+            MatchedMask(
+                image_id="image_00.png", path=tmp_path / "a.png", size=(60, 80), values=frozenset({0})
+            ),
+        ),
         unmatched=(tmp_path / "b.png",),
         without_mask=(),
         problems=(),

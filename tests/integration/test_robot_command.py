@@ -9,7 +9,11 @@ import pytest
 from PIL import Image
 
 from engine.cli import run
-from engine.measure.robot.results import FORMAT
+from engine.cli.robot_files import read_results
+from engine.errors import EngineError
+from engine.measure.robot.plan import RobotPlan
+from engine.measure.robot.results import FORMAT, Measured, RunResult
+from engine.measure.robot.tool import AnnotatedTool, Material
 from tests.support.robot import blobs, write_masks, write_picture
 
 KEYS = {"title", "options", "costs", "runs", "format"}
@@ -112,6 +116,43 @@ def test_where_nothing_can_be_written_is_said_before_the_work(
     monkeypatch.setattr("engine.cli.robot_runs.run_seeds", None)  # calling it would be a crash
     assert run(command(folder, option, str(folder))) == 1
     assert f"“{folder}” could not be written: it is a folder" in capsys.readouterr().err
+
+
+def test_seeds_that_are_done_are_kept_when_a_later_one_fails(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = Measured(
+        seconds=5.0,
+        miou=0.5,
+        pixel_accuracy=0.6,
+        iou_per_class={"ground": 0.5},
+        strokes=1,
+        images=1,
+        updates=1,
+    )
+
+    def work(plan: RobotPlan, tool: AnnotatedTool, material: Material, **_: object) -> RunResult:
+        if plan.seed == 1:
+            raise EngineError("The disk is full.", hint="Free some space.")
+        return RunResult(
+            tool=tool.title,
+            seed=plan.seed,
+            curve=(point,),
+            visits=(),
+            seconds=5.0,
+            blocked=0.0,
+            latencies=(),
+            worse=0,
+            journal="",
+            facts={},
+            real_seconds=1.0,
+        )
+
+    monkeypatch.setattr("engine.cli.robot_runs.run_robot", work)
+    out = tmp_path / "out.json"
+    assert run(command(folder, "--baseline", "unet", "--seeds", "0-2", "--json", str(out))) == 1
+    assert "The disk is full" in capsys.readouterr().err
+    assert [result.seed for result in read_results(out).runs] == [0]
 
 
 def test_a_result_without_a_run_cannot_be_compared(

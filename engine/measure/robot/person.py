@@ -4,6 +4,7 @@ The user clock runs by the cost model's seconds, and the tool is told how much o
 shows, and when, is the tool's affair.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.annotate.classes import UNLABELLED
+from engine.errors import EngineError
 from engine.measure.actions import (
     AcceptImage,
     AcceptRegion,
@@ -67,12 +69,13 @@ def run_robot(
         EngineError: the tool failed; says why.
     """
     robot = _Robot(plan, tool, material, progress, write)
-    facts: dict[str, object] = {}
     try:
         robot.work()
-    finally:
-        facts.update(tool.close())
-    return robot.result(facts)
+    except BaseException:
+        with contextlib.suppress(EngineError):  # what ended the work is what the person must hear of
+            tool.close()
+        raise
+    return robot.result(dict(tool.close()))
 
 
 class _Robot:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from engine.cli.robot import add_arguments
 from engine.cli.robot_runs import robot_plan
+from engine.errors import EngineError
 from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
 from engine.measure.baselines.lane import LaneTool
 from engine.measure.baselines.learner import Guess, Model
@@ -291,6 +293,18 @@ def test_a_hasty_person_accepts_before_small_errors_are_gone(material: Material)
         assert all(visit.accepted for visit in result.visits)
         strokes[user] = sum(visit.strokes + visit.clicks + visit.relabels for visit in result.visits)
     assert strokes[User.HASTY] == 0 < strokes[User.PERFECT]
+
+
+def test_what_ended_the_work_is_told_even_if_closing_fails_too(material: Material) -> None:
+    class Breaking(LaneTool):
+        def advance(self, seconds: float) -> float:
+            raise EngineError("The disk is full.")
+
+        def close(self) -> Mapping[str, object]:
+            raise EngineError("Not everything could be saved.")
+
+    with pytest.raises(EngineError, match="The disk is full"):
+        run_robot(plan(), Breaking(NothingLearner(), material), material)
 
 
 def test_results_survive_json(material: Material) -> None:
