@@ -16,13 +16,21 @@ _BLOCK = 8
 """Cells multiplied at once; longer blocks compute more products that nobody needs."""
 
 
-def _axis(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns first cell, second cell (int64) and weight of the second (float32) of `length` pixels.
+def _axis(
+    length: int, cells: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns first cell, second cell (int64) and weight of the second (`dtype`) of `length` pixels.
 
-    Half-pixel centres, border cells repeated: what `torch.nn.functional.interpolate` does with "bilinear".
+    Half-pixel centres, border cells repeated: what `torch.nn.functional.interpolate` does with "bilinear", to
+    the last bit of float32. It rounds the ratio of the sizes, and then product and difference once together;
+    where a pixel lies right on a cell without features, the cosine of what is left of its neighbours hangs on
+    that.
     """
-    centre = (torch.arange(length, device=device, dtype=torch.float32) + 0.5) * (cells / length) - 0.5
-    centre = centre.clamp(0, cells - 1)
+    # There is no float64 on MPS, where the last bits are whatever they are.
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    ratio = torch.full((), cells / length, dtype=dtype, device=device).to(wide)
+    centre = (torch.arange(length, device=device, dtype=wide) + 0.5) * ratio - 0.5
+    centre = centre.to(dtype).clamp(0, cells - 1)
     first = centre.floor().to(torch.int64)
     return first, (first + 1).clamp(max=cells - 1), centre - first
 
@@ -35,10 +43,10 @@ def weights_along(length: int, cells: int, like: Tensor) -> Tensor:
         cells: cells.
         like: gives precision and device.
     """
-    first, second, share = _axis(length, cells, like.device)
+    first, second, share = _axis(length, cells, like.device, like.dtype)
     weights = like.new_zeros(length, cells)
-    weights.scatter_add_(1, first[:, None], (1 - share)[:, None].to(like.dtype))
-    return weights.scatter_add_(1, second[:, None], share[:, None].to(like.dtype))
+    weights.scatter_add_(1, first[:, None], (1 - share)[:, None])
+    return weights.scatter_add_(1, second[:, None], share[:, None])
 
 
 class Enlargement:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.enlarged import Enlargement
+from models.enlarged import Enlargement, weights_along
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 FACTORS = st.tuples(st.integers(1, 30), st.integers(1, 30))
@@ -44,6 +44,14 @@ def test_every_shape_agrees_with_interpolation(
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize(("pixels", "cells"), [(65, 5), (33, 3), (513, 65), (64, 8), (71, 9), (9, 9), (4, 7)])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-9), (torch.float64, 1e-13)])
+def test_weights_are_those_of_torch(pixels: int, cells: int, dtype: torch.dtype, error: float) -> None:
+    each = torch.eye(cells, dtype=dtype)[None, :, :, None]
+    expected = F.interpolate(each, size=(pixels, 1), mode="bilinear", align_corners=False)[0, :, :, 0].T
+    torch.testing.assert_close(weights_along(pixels, cells, each), expected, rtol=0, atol=error)
 
 
 def test_weights_sum_to_one() -> None:
