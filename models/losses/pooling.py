@@ -63,7 +63,9 @@ def pooled_one_hot(target: Tensor, num_classes: int, way: Pooling, factor: int) 
     """
     if way is Pooling.INTERPOLATION and factor > 1:
         size = _interpolated_size(target, factor)
-        target = F.interpolate(target[:, None].double(), size, mode="nearest")[:, 0].long()
+        # In float32, as the published code has its one-hot maps: a place right between two pixels would read
+        # the other one in float64.
+        target = F.interpolate(target[:, None].float(), size, mode="nearest")[:, 0].long()
         factor = 1
     images, height, width = target.shape
     rows, inside_rows, count_rows = _cells(height, factor, target.device)

@@ -114,14 +114,16 @@ def _class_groups(logits: Tensor) -> list[slice]:
     return [slice(start, min(start + step, classes)) for start in range(0, classes, step)]
 
 
-def _softplus_sum(logits: Tensor, probabilities: Tensor, scratch: Tensor) -> Tensor:
-    """Returns (N, H, W): sum over classes of log(1 + exp(z)).
+def _softplus_parts(logits: Tensor, probabilities: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns two maps (N, H, W), whose difference is the sum over classes of log(1 + exp(z)).
 
-    It is the sum of max(z, 0) less the logarithm of the product of max(p, 1 - p): one logarithm for each
-    pixel instead of one for each class. The factors lie in 0.5..1, so a group's product cannot vanish.
+    They are the sum of max(z, 0) and the logarithm of the product of max(p, 1 - p): one logarithm for each
+    pixel instead of one for each class. The factors lie in 0.5..1, so a group's product cannot vanish. They
+    are kept apart because the logit of the right class is taken off the first: where the network is sure and
+    right nothing is left of it, and the second, small beside both, is the loss.
     """
     product = torch.sub(probabilities, 0.5, out=scratch).abs_().add_(0.5).prod(1)
-    return torch.clamp(logits, min=0, out=scratch).sum(1).sub_(product.log_())
+    return torch.clamp(logits, min=0, out=scratch).sum(1), product.log_()
 
 
 class _SigmoidTerms(torch.autograd.Function):
@@ -136,19 +138,21 @@ class _SigmoidTerms(torch.autograd.Function):
         ctx: Any, logits: Tensor, channels: Tensor, labelled: Tensor, way: Pooling, factor: int
     ) -> tuple[Tensor, Tensor]:
         mask = labelled[:, None].to(_single(logits[:0]).dtype)
-        softplus, scratch = torch.zeros_like(mask[:, 0]), mask[:0]
+        positive, logarithms, scratch = torch.zeros_like(mask[:, 0]), torch.zeros_like(mask[:, 0]), mask[:0]
         maps = []
         for group in _class_groups(logits):
             part = _single(logits[:, group])
             probabilities = part.sigmoid()
             scratch = scratch if scratch.shape == part.shape else torch.empty_like(part)
-            softplus += _softplus_sum(part, probabilities, scratch)
+            sums, products = _softplus_parts(part, probabilities, scratch)
+            positive += sums
+            logarithms += products
             maps.append(pooled(probabilities.mul_(mask), way, factor))
         own = _single(logits.gather(1, channels.clamp(max=logits.shape[1] - 1)[:, None]))[:, 0]
         scale = 1.0 / (summed(labelled.sum()) + 1)
         ctx.save_for_backward(logits, channels, mask, scale)
         ctx.way, ctx.factor = way, factor
-        return ((softplus - own) * mask[:, 0]).sum() * scale, torch.cat(maps, 1)
+        return (((positive - own) - logarithms) * mask[:, 0]).sum() * scale, torch.cat(maps, 1)
 
     @staticmethod
     @once_differentiable

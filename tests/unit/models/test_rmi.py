@@ -13,6 +13,7 @@ from models.build import build_loss
 from models.described import ConfigError
 from models.loss_configs import Balance, PixelForm, Pooling, RmiConfig
 from models.losses import regions
+from models.losses.pooling import pooled_one_hot
 from models.losses.regions import LOG_FLOOR, RIDGE, posterior_covariance, region_bound
 from models.losses.rmi import Rmi
 from models.output import SegmentationOutput
@@ -187,6 +188,33 @@ def test_saturated_predictions_stay_exact(scale: float, right: bool) -> None:
     assert value.item() == pytest.approx(exact.item(), rel=1e-5, abs=1e-4)
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("classes", [1, 3, 70])
+def test_what_sure_and_right_predictions_still_lose_is_not_rounded_away(classes: int) -> None:
+    """Beside the logit that is taken off, the loss has 1e-5 of its size."""
+    generator = torch.Generator().manual_seed(4)
+    target = torch.randint(0, classes, (2, 24, 24), generator=generator)
+    own = torch.nn.functional.one_hot(target, classes).permute(0, 3, 1, 2)
+    logits = 10.0 * (2.0 * own - 1)
+    pixel, _ = Rmi(RmiConfig()).parts(logits, target)
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.double(), own.double(), reduction="sum"
+    )
+    assert pixel.item() == pytest.approx(each.item() / (target.numel() + 1), rel=1e-3)
+
+
+@pytest.mark.parametrize(("height", "factor", "place"), [(464, 3, 77), (543, 4, 45)])
+def test_interpolated_labels_are_those_of_interpolated_one_hot_maps(
+    height: int, factor: int, place: int
+) -> None:
+    """At `place` the nearest row is right between two, and single and double precision differ."""
+    target = (torch.arange(height) % 7)[None, :, None].expand(1, height, 2 * factor)
+    found = pooled_one_hot(target, 7, Pooling.INTERPOLATION, factor)
+    maps = torch.nn.functional.one_hot(target, 7).permute(0, 3, 1, 2).float()
+    expected = torch.nn.functional.interpolate(maps, (height // factor, 2), mode="nearest")
+    assert torch.equal(found[:, :, place], expected[:, :, place])
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
