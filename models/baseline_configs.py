@@ -56,6 +56,13 @@ class DeepLabV3Config(ContextNetworkConfig):
         low=1,
         high=48,
     )
+    dilations: tuple[int, ...] = described(
+        (),
+        help="Reach of the convolutions, one branch each, such as 1, 6, 12, 18; without any, the step tells.",
+        unit="cells",
+        low=1,
+        high=64,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

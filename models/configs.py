@@ -94,6 +94,9 @@ class FcnConfig:
     supervision: Supervision = described(
         Supervision.STAGE3, help="Stages of the backbone that get a head of their own while training."
     )
+    auxiliary_width: int = described(
+        0, help="Channels of those heads; 0 for as many as the head has.", low=0, high=2048
+    )
     head_rate: float = described(
         1.0,
         help="Learning rate of the head relative to the backbone's; 10 suits pretrained backbones.",

@@ -84,6 +84,12 @@ class IdrnetConfig:
         256, help="Channels inside the attention that refines the context.", low=2, high=2048
     )
     pyramid_width: int = described(512, help="Channels of each level of the pyramid.", low=4, high=2048)
+    level_width: int = described(
+        0,
+        help="Channels of each finer level where the pyramid ends; 0 for as many as it has inside.",
+        low=0,
+        high=2048,
+    )
     auxiliary: bool = described(True, help="Give stage 3 of the backbone a head of its own while training.")
     auxiliary_width: int = described(512, help="Channels of the auxiliary head.", low=4, high=2048)
     dropout: float = described(

@@ -18,7 +18,9 @@ class DeepLabV3(ContextNetwork):
     def __init__(self, config: DeepLabV3Config, num_classes: int, make_backbone: MakeBackbone) -> None:
         super().__init__(config, num_classes, make_backbone)
         channels, width = self.backbone.channels, config.width
-        self.context = AtrousPyramid(channels[3], width, dilations(config.dilation_step, (1, 2, 3)))
+        self.context = AtrousPyramid(
+            channels[3], width, config.dilations or dilations(config.dilation_step, (1, 2, 3))
+        )
 
     def gather(self, features: Features, *, inspect: bool) -> Gathered:
         """Returns features with context (B, F, h, w), and views if asked for."""

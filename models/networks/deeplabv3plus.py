@@ -43,7 +43,9 @@ class DeepLabV3Plus(ContextNetwork):
     def __init__(self, config: DeepLabV3PlusConfig, num_classes: int, make_backbone: MakeBackbone) -> None:
         super().__init__(config, num_classes, make_backbone)
         channels, width, detail = self.backbone.channels, config.width, config.detail_width
-        self.context = SeparablePyramid(channels[3], width, dilations(config.dilation_step, (1, 2, 3)))
+        self.context = SeparablePyramid(
+            channels[3], width, config.dilations or dilations(config.dilation_step, (1, 2, 3))
+        )
         self.shortcut = nn.Sequential(*conv_norm_act(channels[0], detail, 1))
         self.refine = nn.Sequential(separable(width + detail, width), separable(width, width))
 

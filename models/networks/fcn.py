@@ -13,6 +13,7 @@ from models.base import MakeBackbone, SegmentationModel
 from models.blocks import conv_norm_act, full_size, pad_to_minimum
 from models.class_rows import Classifier
 from models.configs import FcnConfig, Supervision
+from models.decoders import decoder
 from models.explanation import explained, read_by_last
 from models.output import InspectionView, SegmentationOutput
 from models.views import probability_view, strength_view
@@ -38,12 +39,11 @@ class Fcn(SegmentationModel[SegmentationOutput]):
             Classifier(width, num_classes),
         )
         self.stages = _STAGES[config.supervision]
+        auxiliary = config.auxiliary_width or width
         self.auxiliary_decoders = nn.ModuleDict(
             {
-                f"stage{stage + 1}": nn.Sequential(
-                    *conv_norm_act(channels[stage], width),
-                    nn.Dropout2d(config.dropout),
-                    Classifier(width, num_classes),
+                f"stage{stage + 1}": decoder(
+                    channels[stage], auxiliary, num_classes, dropout=config.dropout, kernel=3
                 )
                 for stage in self.stages
             }

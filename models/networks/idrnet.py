@@ -97,7 +97,9 @@ class RelationContext(nn.Module):
             if config.context_refinement is ContextRefinement.NONE
             else AttentionBlock(within, config.context_attention_width, within)
         )
-        self.pyramid = FeaturePyramid(channels[:-1], within, within) if pyramid else None
+        self.pyramid = (
+            FeaturePyramid(channels[:-1], within, config.level_width or within) if pyramid else None
+        )
         self.within_channels = 0 if self.context is None else within
         coarse_channels = width if self.context is None else within
         if self.pyramid is not None:

@@ -69,12 +69,11 @@ def _auxiliary(state: State) -> dict[str, Any]:
 
 
 def _fcn(state: State, backbone: BackboneConfig) -> FcnConfig:
-    supervised = "auxiliary_decoder.0.weight" in state
-    return FcnConfig(
-        backbone=backbone,
-        width=_width(state, "decoder.0"),
-        supervision=Supervision.STAGE3 if supervised else Supervision.NONE,
-    )
+    width = _width(state, "decoder.0")
+    if "auxiliary_decoder.0.weight" not in state:
+        return FcnConfig(backbone=backbone, width=width, supervision=Supervision.NONE)
+    auxiliary = _width(state, "auxiliary_decoder.0")
+    return FcnConfig(backbone=backbone, width=width, auxiliary_width=0 if auxiliary == width else auxiliary)
 
 
 def _pspnet(state: State, backbone: BackboneConfig) -> PspNetConfig:

@@ -85,6 +85,7 @@ def idrnet_config(state: Mapping[str, Tensor], backbone: BackboneConfig, *, file
         attention_width=len(state["idcontext_refiner.value_project.0.weight"]),
         context_attention_width=len(state[inner]) if inner in state else defaults.context_attention_width,
         pyramid_width=defaults.pyramid_width if pyramid is PyramidPlace.NONE else within,
+        level_width=_level_width(state, within),
         auxiliary=auxiliary is not None,
         auxiliary_width=defaults.auxiliary_width if auxiliary is None else len(auxiliary),
     )
@@ -103,6 +104,12 @@ def _refinement(state: Mapping[str, Tensor]) -> ContextRefinement:
         if f"coarsecontext_refiner_{place.value}.value_project.0.weight" in state:
             return place
     return ContextRefinement.NONE
+
+
+def _level_width(state: Mapping[str, Tensor], inner: int) -> int:
+    """Returns how many channels the finer levels of the pyramid end with; 0 for as many as inside."""
+    levels = state.get("fpn_convs.0.0.weight")
+    return 0 if levels is None or len(levels) == inner else len(levels)
 
 
 def _from_features(coarse: int, width: int, within: int, file: str) -> bool:

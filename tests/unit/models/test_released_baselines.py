@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -97,21 +99,37 @@ def published_name(name: str, rules: list[tuple[str, str]]) -> str:
 @pytest.mark.parametrize("network", PUBLISHED)
 def test_a_published_state_finds_its_network_and_every_place(network: str) -> None:
     tiny, rules = PUBLISHED[network]
-    config = tiny()
+    config: Any = tiny()
     model = build_model(config, K, seed=0)
     state = {published_name(name, rules): values for name, values in model.state_dict().items()}
     assert len(state) == len(model.state_dict())
     assert is_baseline(state)
     assert num_classes(state) == K
-    found = baseline_config(state, config.backbone)
+    found: Any = baseline_config(state, config.backbone)
     assert type(found) is type(config)
     other = build_model(found, K, seed=1).eval()
     assert load_state(other, own_state(state)).complete
     image = torch.randn(1, 3, 48, 40, generator=torch.manual_seed(2))
     if network.startswith("deeplab"):
-        return  # its dilations cannot be told from a file
+        step = config.dilation_step  # its dilations cannot be told from a file
+        state = other.state_dict()
+        other = build_model(replace(found, dilations=(1, step, 2 * step, 3 * step)), K).eval()
+        other.load_state_dict(state)
     with torch.no_grad():
         assert torch.equal(other(image).logits, model.eval()(image).logits)
+
+
+@pytest.mark.parametrize("width", [24, 16])
+def test_fcns_auxiliary_head_may_be_narrower_than_its_head(width: int) -> None:
+    config = replace(tiny_fcn(), auxiliary_width=width)
+    model = build_model(config, K, seed=0)
+    rules = PUBLISHED["fcn"][1]
+    state = {published_name(name, rules): values for name, values in model.state_dict().items()}
+    assert state["auxiliary_decoder.0.weight"].shape[0] == width
+    found = baseline_config(state, config.backbone)
+    assert found == replace(config, auxiliary_width=0 if width == config.width else width, dropout=0.1)
+    other = build_model(found, K, seed=1)
+    assert load_state(other, own_state(state)).complete
 
 
 def test_without_auxiliary_head_there_is_none() -> None:

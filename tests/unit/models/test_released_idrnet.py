@@ -96,6 +96,8 @@ def published(config: IdrnetConfig) -> dict[str, Tensor]:
         (dataclasses.replace(idrnet_upernet(), pyramid_width=64, coarse_from_features=True), ""),
         (idrnet_upernet_cocostuff(), ""),
         (idrnet_upernet_lip(), ""),
+        (dataclasses.replace(idrnet_upernet(), level_width=48), ""),
+        (dataclasses.replace(idrnet_upernet_lip(), pyramid=PyramidPlace.BEFORE, level_width=24), ""),
         (dataclasses.replace(idrnet_fcn(), auxiliary=False), ""),
     ],
 )
