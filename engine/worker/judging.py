@@ -43,6 +43,8 @@ class Candidates:
         self._is_first = not network.has_learnt
         self._bad = 0
         self.verdict: Verdict | None = None
+        self.is_unquestioned = False
+        """Whether the weights shown are the first of this run, which nothing was there to be judged by."""
 
     @property
     def is_running(self) -> bool:
@@ -144,9 +146,9 @@ class Candidates:
 
     def _take(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self._is_first = False
+        was_first, self._is_first = self._is_first, False
         if verdict.promoted:
-            self._bad = 0
+            self._bad, self.is_unquestioned = 0, was_first
             self._network.show_trained()
         self.say(verdict)
         if verdict.promoted:

@@ -21,6 +21,7 @@ class Pace:
         self._share = share
         self.every = every
         self._began = self._ended = clock()
+        self._is_running = False
 
     @property
     def is_due(self) -> bool:
@@ -31,7 +32,9 @@ class Pace:
     def begin(self) -> None:
         """Note that it begins."""
         self._began = self._ended = self._clock()
+        self._is_running = True
 
     def end(self) -> None:
-        """Note that it is done."""
-        self._ended = self._clock()
+        """Note that it is done; what follows until it begins again is none of its time."""
+        if self._is_running:
+            self._ended, self._is_running = self._clock(), False

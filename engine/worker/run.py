@@ -50,18 +50,12 @@ class Run:
         self.config = config
         self._emit = emit
         self._clock = clock
-        self.pool = Pool(
-            store_reader(network.request.store_folder),
-            network.classes,
-            config.crop,
-            config.image_cache_mb * 2**20,
-            seed=config.seed + network.step,
-        )
+        seed, cache = config.seed + network.step, config.image_cache_mb * 2**20
+        read = store_reader(network.request.store_folder)
+        self.pool = Pool(read, network.classes, config.crop, cache, seed=seed)
         self._log = RunLog(Path(network.request.store_folder), notice=self._notice)
-        self.candidates = Candidates(
-            network, self.pool, config.promotion, emit, seed=config.seed + network.step
-        )
-        self.save_wanted = False
+        self.candidates = Candidates(network, self.pool, config.promotion, emit, seed=seed)
+        self.save_wanted = self._is_on_trust = False
         self._trainer: Trainer | None = None
         self._first_step = self._saved_step = network.step
         self._reported = self._logged = clock()
@@ -198,9 +192,12 @@ class Run:
         return None
 
     def show_first(self) -> None:
-        """Show the weights of now if nothing is shown yet: better than nothing."""
-        if not self.network.has_learnt and self._trainer is not None and self.network.step > 0:
+        """Show the weights of now if nothing is shown yet and nothing is known against them."""
+        if self.network.has_learnt or self._trainer is None or self.network.step == 0:
+            return
+        if self._trainer.is_healthy and self.candidates.verdict is None:
             self.network.show_trained()
+            self._is_on_trust = True
 
     def corrected(self, item: PoolItem) -> None:
         """Read a changed annotation; it is learned from with the very next step."""
@@ -291,6 +288,14 @@ class Run:
         """Save the weights of now if no checkpoint has them. Raises as `save`."""
         if self.has_news:
             self.save(None)
+
+    def save_trusted(self) -> None:
+        """After a failure, take back what was shown unjudged and is no good; then as `save_shown`."""
+        network, judged = self.network, self.candidates
+        is_unjudged = self._is_on_trust if judged.verdict is None else judged.is_unquestioned
+        if is_unjudged and network.shown_step > network.step:
+            network.show_trained()
+        self.save_shown()
 
     def save_shown(self) -> None:
         """Save the weights that are shown, if no checkpoint holds them.

@@ -202,7 +202,7 @@ class Work:
         self._emit(TrainingStopped(reason=why))
         before = run.network.shown_step
         if save or problem is not None:
-            self._guard.guarded("SaveCheckpoint", run.save_shown if problem else run.save_news)
+            self._guard.guarded("SaveCheckpoint", run.save_trusted if problem else run.save_news)
         run.close(why, has_failed=problem is not None)
         if run.network.shown_step != before:
             self._begin_prediction()
@@ -392,8 +392,8 @@ class Work:
             return
         if verdict is None:
             return
-        run.refresh.end()
-        if verdict.promoted:
-            self._guard.guarded("Predict", self._begin_prediction)
+        shows = verdict.promoted and self._guard.guarded("Predict", self._begin_prediction)
+        if not (shows and self._screen.is_running):
+            run.refresh.end()
         if run.save_wanted:
             self._guard.guarded("SaveCheckpoint", lambda: run.save(None))

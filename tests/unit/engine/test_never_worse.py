@@ -106,6 +106,42 @@ def test_a_learning_rate_a_thousand_times_too_large_is_never_shown(desk: Desk) -
     assert same(shown(desk), before)
 
 
+@pytest.mark.parametrize("rate", [10.0, 100.0, 1e4])
+def test_a_fresh_network_that_is_trained_badly_is_never_shown(desk: Desk, rate: float) -> None:
+    desk.start(replace(OFTEN, optimizer=replace(OFTEN.optimizer, learning_rate=rate)))
+    for turn in range(300):
+        if desk.heard.of(TrainingStopped):
+            break
+        if turn % 5 == 0:
+            desk.predict(turn)
+        desk.work(1)
+    assert "left the rails" in desk.heard.of(TrainingStopped)[-1].reason
+    assert not any(event.promoted for event in desk.heard.of(CandidateJudged))
+    assert desk.heard.of(PredictionReady) == []
+
+
+def test_what_was_shown_unjudged_is_taken_back_when_the_run_fails(desk: Desk) -> None:
+    desk.start(replace(OFTEN, optimizer=replace(OFTEN.optimizer, learning_rate=100.0)))
+    desk.work(1)
+    desk.predict(1)  # better than nothing, as far as anybody knows after one step
+    assert desk.work_until(PredictionReady).prediction.step == 1
+    stopped = desk.work_until(TrainingStopped)
+    assert "left the rails" in stopped.reason
+    network = desk.loop._work._network
+    assert network is not None
+    assert not network.has_learnt
+    assert desk.checkpoints() == [], "what is worth nothing is not saved either"
+
+
+def test_a_person_at_work_does_not_put_off_candidates(desk: Desk) -> None:
+    """Every stroke brings a new picture; its time is none of what judging takes."""
+    desk.start(replace(QUIET, refresh_s=3.0))
+    for number in range(60):
+        desk.predict(number)
+        desk.work(5)  # a second
+    assert len(desk.heard.of(CandidateJudged)) >= 8
+
+
 def test_weights_that_flip_too_much_are_kept_and_can_be_promoted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
