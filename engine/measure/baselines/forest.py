@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,9 +17,14 @@ from engine.measure.baselines.learner import Guess, Image, LabelMap, Marked, Mod
 Features = NDArray[np.float32]
 
 _PER_STROKE = 400
-_CACHED = 12
+_CHANNELS = 62
+_CACHED, _CACHED_BYTES = 12, 2 << 30
+_WHOLE, _BLOCK = 4 << 20, 1 << 20
+"""Pixels of which features are worked out, and predicted, at once."""
 _TREES, _DEPTH, _LEAF = 100, 18, 3
 _SMALLEST, _LARGEST = 1.0, 16.0
+_REACH = 70
+"""Rows from which the largest filter draws: four times its sigma, and a few for the slopes."""
 _PASSES = 5
 _MISSING = "scikit-image and scikit-learn are not installed, and this baseline is made of them."
 _INSTALL = 'Install them: pip install "maskloop[robot]"'
@@ -57,20 +62,77 @@ def filter_bank(image: Image) -> Features:
     return np.concatenate((found.astype(np.float32), place), axis=-1)
 
 
+def bands(
+    image: Image, rows: int, wanted: NDArray[np.intp] | None = None
+) -> Iterator[tuple[slice, Features]]:
+    """The filter bank of an image too large for the memory, so many rows at a time.
+
+    Every band is worked out with the rows around it that its filters reach, so it is as of the whole image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        rows: of a band.
+        wanted: (N,) rows; bands in which there are none are left out.
+
+    Yields:
+        The rows, and their features (h, W, 62) float32.
+    """
+    height = image.shape[0]
+    places = np.linspace(0.0, 1.0, height, dtype=np.float32)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        if wanted is not None and not ((wanted >= top) & (wanted < bottom)).any():
+            continue
+        first = max(0, top - _REACH)
+        around = filter_bank(image[first : min(height, bottom + _REACH)])
+        features = around[top - first : bottom - first]
+        features[..., -2] = places[top:bottom, None]
+        yield slice(top, bottom), features
+
+
 class _Bank:
-    """Features of the images looked at last."""
+    """Features of the images looked at last; those of a very large one are worked out anew each time."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Features] = OrderedDict()
 
-    def get(self, image_id: str, image: Image) -> Features:
-        """Features of an image, worked out when they are not at hand."""
+    def of(
+        self, image_id: str, image: Image, wanted: NDArray[np.intp] | None = None
+    ) -> Iterator[tuple[slice, Features]]:
+        """Features of an image as (rows, (h, W, 62) float32), in blocks that can be predicted at once.
+
+        Blocks without one of the rows ``wanted`` (N,) may be left out.
+        """
+        height, width = image.shape[:2]
+        rows = max(1, _BLOCK // width)
+        if height * width > _WHOLE:
+            yield from bands(image, rows, wanted)
+            return
+        whole = self._whole(image_id, image)
+        for top in range(0, height, rows):
+            yield slice(top, min(height, top + rows)), whole[top : top + rows]
+
+    def at(self, image_id: str, image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Features:
+        """Features (N, 62) of some pixels of an image."""
+        found = np.empty((len(rows), _CHANNELS), np.float32)
+        for part, features in self.of(image_id, image, rows):
+            inside = (rows >= part.start) & (rows < part.stop)
+            found[inside] = features[rows[inside] - part.start, columns[inside]]
+        return found
+
+    def _whole(self, image_id: str, image: Image) -> Features:
         if image_id not in self._kept:
             self._kept[image_id] = filter_bank(image)
-            while len(self._kept) > _CACHED:
+            while len(self._kept) > 1 and self._is_full():
                 self._kept.popitem(last=False)
         self._kept.move_to_end(image_id)
         return self._kept[image_id]
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._kept) > _CACHED
+            or sum(features.nbytes for features in self._kept.values()) > _CACHED_BYTES
+        )
 
 
 class PixelLearner(ABC):
@@ -130,11 +192,10 @@ class PixelLearner(ABC):
         marks, self._marks = self._marks, []
         before = len(self._y)
         for marked in marks:
-            features = self._bank.get(marked.image_id, marked.image)
             for value in np.unique(marked.annotation[marked.mask]):
                 rows, columns = np.nonzero(marked.mask & (marked.annotation == value))
                 chosen = self._rng.permutation(len(rows))[:_PER_STROKE]
-                self._x.append(features[rows[chosen], columns[chosen]])
+                self._x.append(self._bank.at(marked.image_id, marked.image, rows[chosen], columns[chosen]))
                 self._y.append(np.full(len(chosen), value, np.uint8))
         return len(self._y) - before
 
@@ -157,11 +218,13 @@ class PixelLearner(ABC):
         indices = np.asarray(self._classes.indices, np.uint8)
 
         def predict(image_id: str, image: Image) -> Guess:
-            features = self._bank.get(image_id, image)
-            found = probabilities(features.reshape(-1, features.shape[-1]))
-            shape = image.shape[:2]
-            label_map: LabelMap = indices[found.argmax(axis=1)].reshape(shape)
-            return Guess(label_map=label_map, confidence=found.max(axis=1).reshape(shape))
+            label_map: LabelMap = np.empty(image.shape[:2], np.uint8)
+            confidence = np.empty(image.shape[:2], np.float32)
+            for rows, features in self._bank.of(image_id, image):
+                found = probabilities(features.reshape(-1, features.shape[-1]))
+                label_map[rows] = indices[found.argmax(axis=1)].reshape(features.shape[:2])
+                confidence[rows] = found.max(axis=1).reshape(features.shape[:2])
+            return Guess(label_map=label_map, confidence=confidence)
 
         return predict
 

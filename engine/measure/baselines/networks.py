@@ -7,6 +7,7 @@ others are torchvision's, trained with AdamW and cross-entropy on labelled pixel
 
 import copy
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -27,6 +28,9 @@ _BATCH = 4
 _TRAIN_PER_VAL = 5
 _DICE_SHARE = 0.7
 _SMOOTH = 1.0
+_WHOLE = 4 << 20
+_TILE, _AROUND = 1024, 96
+"""Images of more pixels are predicted in tiles of this edge, with so many pixels of what lies around them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +299,25 @@ class NetworkLearner:
 
 def _predicted(net: nn.Module, image: Image) -> tuple[LabelMap, NDArray[np.float32]]:
     """Channels (H, W) uint8 and confidence (H, W) float32 of a whole image."""
+    height, width = image.shape[:2]
+    if height * width <= _WHOLE:
+        return _answer(net, image)
+    channels: LabelMap = np.empty((height, width), np.uint8)
+    confidence = np.empty((height, width), np.float32)
+    for top, left in itertools.product(range(0, height, _TILE), range(0, width, _TILE)):
+        tile = np.s_[top : top + _TILE, left : left + _TILE]
+        first_row, first_column = max(0, top - _AROUND), max(0, left - _AROUND)
+        around = image[first_row : top + _TILE + _AROUND, first_column : left + _TILE + _AROUND]
+        inner = np.s_[top - first_row :, left - first_column :]
+        rows, columns = channels[tile].shape
+        found, sure = _answer(net, around)
+        channels[tile] = found[inner][:rows, :columns]
+        confidence[tile] = sure[inner][:rows, :columns]
+    return channels, confidence
+
+
+def _answer(net: nn.Module, image: Image) -> tuple[LabelMap, NDArray[np.float32]]:
+    """Channels and confidence as `_predicted`, in one go."""
     with torch.inference_mode():
         batch = torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, 0)[None].float() / 255.0 - 0.5
         confidence, channels = net(batch).softmax(dim=1)[0].max(dim=0)
