@@ -83,6 +83,18 @@ def test_perfect_hand_never_writes_a_wrong_pixel_and_covers_every_error(seed: in
     assert error_regions(know(truth_map), annotation, annotation, PERFECT) == []
 
 
+def test_without_limits_everything_away_from_borders_gets_painted() -> None:
+    truth_map = blobs(1)[20:70, 30:100]
+    rules = dataclasses.replace(PERFECT, smallest_area=0.0, smallest_radius=0.0, border=15.0)
+    annotation, actions = session(truth_map, None, rules)
+    truth = know(truth_map)
+    wanted = truth.depth >= rules.border * truth.scale
+    assert np.unique(truth_map[wanted]).size > 1
+    assert 0.5 < wanted.mean() < 1.0
+    assert (annotation[wanted] == truth_map[wanted]).all()
+    assert len(actions) > 12
+
+
 def test_same_seed_same_actions() -> None:
     truth_map = blobs(3)
     rules = AnnotatorRules()
