@@ -4,12 +4,13 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import add_checkpoint, add_device, positive
-from engine.cli.console import Bar, complain, say
+from engine.cli.console import Bar, complain, complain_about, say
+from engine.errors import EngineError, ExchangeError, ImageError
 
 if TYPE_CHECKING:
     from engine.cli.networks import LoadedNetwork
@@ -54,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict every image that has a mask, and compare."""
+    """Predict every image that has a mask, and compare.
+
+    Images that cannot be read are named and skipped, and the exit code is then 1.
+    """
     from engine.cli.masks import preview_masks, tell_left_out
     from engine.cli.networks import load_network
     from engine.config import Device
@@ -69,10 +73,18 @@ def run(arguments: argparse.Namespace) -> int:
     preview = preview_masks(arguments.images, arguments.masks, network.classes, arguments.classes)
     tell_left_out(preview)
     start = time.perf_counter()
+    failed: list[EngineError] = []
     with Bar("Evaluating", len(preview.matched)) as bar:
-        samples = _samples(arguments.images, preview)
+        samples = _samples(arguments.images, preview, failed.append)
         result = evaluate(network.predictor, samples, preview.classes, progress=bar.update, detailed=True)
     seconds = time.perf_counter() - start
+    for error in failed:
+        complain_about(error)
+    if not result.pixels:
+        raise ExchangeError(
+            f"Nothing was measured: no pixel of the masks in “{arguments.masks}” has a class of the network.",
+            hint="Check --classes, and that the masks belong to these images.",
+        )
     scores = {**figures(result, preview.classes.names), "step": network.about.step}
     say(table(result.iou_per_class))
     say(f"{'mIoU':<24} {_percent(result.miou)}   {result.images} images, {result.pixels:,} pixels")
@@ -86,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         atomic_write(
             arguments.json, (json.dumps(scores, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
         )
-    return 0
+    return 1 if failed else 0
 
 
 def _with_crf(
@@ -102,7 +114,7 @@ def _with_crf(
     )
     start = time.perf_counter()
     with Bar("With a dense CRF", len(preview.matched)) as bar:
-        samples = _samples(arguments.images, preview)
+        samples = _samples(arguments.images, preview, lambda _: None)  # named before
         result = evaluate(predictor, samples, preview.classes, progress=bar.update, detailed=True)
     own = time.perf_counter() - start
     images = max(1, result.images)
@@ -173,7 +185,9 @@ def _percent(value: float | None) -> str:
     return "   –   " if value is None else f"{100 * value:5.1f} %"
 
 
-def _samples(images: Path, preview: "ImportPreview") -> Iterator["EvaluationSample"]:
+def _samples(
+    images: Path, preview: "ImportPreview", failed: Callable[[EngineError], None]
+) -> Iterator["EvaluationSample"]:
     """Image and label map of every mask that fits, one at a time."""
     from engine.exchange.mask_import import ImportProblem, imported_labels
     from engine.learn.evaluator import EvaluationSample
@@ -183,4 +197,9 @@ def _samples(images: Path, preview: "ImportPreview") -> Iterator["EvaluationSamp
         if isinstance(labels, ImportProblem):
             complain(labels.message)
             continue
-        yield EvaluationSample(image=read_image(images / matched.image_id), label_map=labels)
+        try:
+            image = read_image(images / matched.image_id)
+        except ImageError as error:
+            failed(error)
+            continue
+        yield EvaluationSample(image=image, label_map=labels)

@@ -214,4 +214,4 @@ def _config(arguments: argparse.Namespace, config: "TrainingConfig") -> "Trainin
             seed=arguments.seed,
         )
     except ConfigError as error:
-        raise EngineError(f"{error}", hint="Choose a value within the bounds.") from error
+        raise EngineError(f"{error}.", hint="Choose a value within the bounds.") from error

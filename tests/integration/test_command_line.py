@@ -53,6 +53,23 @@ def test_training_writes_a_checkpoint(trained: Path) -> None:
     assert (trained / "net.pt").stat().st_size > 1000
 
 
+def test_evaluate_skips_and_names_what_cannot_be_read(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pairs(tmp_path / "set", 3)
+    damaged = tmp_path / "set/images/é1.png"
+    damaged.write_bytes(damaged.read_bytes()[:900])
+    folders = ["--images", str(tmp_path / "set/images"), "--masks", str(tmp_path / "set/masks")]
+    verb = ["evaluate", "--checkpoint", str(trained / "net.pt"), *folders]
+    assert run([*verb, "--json", str(tmp_path / "scores.json")]) == 1
+    assert "é1.png" in capsys.readouterr().err
+    assert json.loads((tmp_path / "scores.json").read_text("utf-8"))["images"] == 2
+    for mask in (tmp_path / "set/masks").iterdir():
+        Image.new("L", (SIZE[1], SIZE[0]), 255).save(mask)
+    assert run(verb) == 1
+    assert "Nothing was measured" in capsys.readouterr().err
+
+
 def test_evaluate_writes_scores(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores_file = tmp_path / "scores.json"
     folders = ["--images", str(trained / "val/images"), "--masks", str(trained / "val/masks")]
