@@ -16,6 +16,12 @@ from engine.files import read_bytes
 
 _LIMIT: Final = 4 << 20
 _COLOR_AND_NAME: Final = re.compile(r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\S.*)")
+_NAME_AND_COLOR: Final = re.compile(
+    r"(\S.*?)\s*[,;:]\s*(\d{1,3})\s*[,;]\s*(\d{1,3})\s*[,;]\s*(\d{1,3})\s*(?::.*)?"
+)
+_HEADING: Final = re.compile(
+    r"(class|name|label)\w*[,;]\s*r(ed)?[,;]\s*g(reen)?[,;]\s*b(lue)?", re.IGNORECASE
+)
 _HEX_COLOR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 _REMEDY: Final = (
     "A class file is JSON such as [{“id”: 0, “name”: “sky”, “color”: [70, 130, 180]}], "
@@ -34,9 +40,10 @@ def read_class_file(path: Path) -> ClassTable:
     """Return the classes of a class file, in the order of the file.
 
     Understood are JSON (a list of names, a list of objects with `name` and optional `id` and `color`, or an
-    object with such a list as `classes`) and text (one name per line, optionally ``R G B name``; lines that
-    begin with # are skipped). A class without id gets its place in the list.
-    Entries for the values 254 and 255 are left out: they are void and unlabelled, no classes.
+    object with such a list as `classes`) and text (one name per line, optionally ``R G B name``,
+    ``name,R,G,B`` or ``name:R,G,B:…``; lines that begin with # and a heading ``name,r,g,b`` are skipped). A
+    class without id gets its place in the list. Entries for the values 254 and 255 are left out: they are
+    void and unlabelled, no classes.
 
     Raises:
         AnnotationError: the file is not such a list, or two classes share a name or an id.
@@ -72,17 +79,17 @@ def _parsed(path: Path, text: str) -> Any:
 
 def _text_entries(text: str) -> list[_Entry]:
     lines = [line.strip() for line in text.splitlines()]
-    return [
-        _text_entry(place, line)
-        for place, line in enumerate(line for line in lines if line and line[0] != "#")
-    ]
+    wanted = [line for line in lines if line and line[0] != "#" and not _HEADING.fullmatch(line)]
+    return [_text_entry(place, line) for place, line in enumerate(wanted)]
 
 
 def _text_entry(place: int, line: str) -> _Entry:
-    match = _COLOR_AND_NAME.fullmatch(line)
-    if match is None:
+    if (match := _COLOR_AND_NAME.fullmatch(line)) is not None:
+        red, green, blue, name = match.groups()
+    elif (match := _NAME_AND_COLOR.fullmatch(line)) is not None:
+        name, red, green, blue = match.groups()
+    else:
         return _Entry(place, line, None)
-    red, green, blue, name = match.groups()
     return _Entry(place, name, (int(red), int(green), int(blue)))
 
 

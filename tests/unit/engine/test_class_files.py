@@ -31,6 +31,26 @@ def test_our_own_form(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "name,r,g,b\nSky,128,128,128\nRoad, main,128, 64,128\n",
+        "class_name;R;G;B\nSky;128;128;128\nRoad, main;128;64;128\n",
+        "# label:color_rgb:parts:actions\nSky:128,128,128::\nRoad, main:128,64,128:lane:\n",
+    ],
+)
+def test_tables_with_colours(tmp_path, text):
+    classes = read_class_file(write(tmp_path, text.encode(), "class_dict.csv"))
+    assert classes.names == ("Sky", "Road, main")
+    assert [spec.color for spec in classes] == [(128, 128, 128), (128, 64, 128)]
+    assert classes.indices == (0, 1)
+
+
+def test_names_with_numbers_stay_names(tmp_path):
+    text = "lane 1, 2\nname\ncar: 3\n"
+    assert read_class_file(write(tmp_path, text.encode(), "c.txt")).names == ("lane 1, 2", "name", "car: 3")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         ["sky", " road "],
