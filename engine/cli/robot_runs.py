@@ -54,14 +54,21 @@ def run_seeds(
         with bar(f"{title}, seed {seed}", total) as shown:
             runs.append(_run(arguments, plan, material, title, shown))
         keep(Outcome(title=title, options=options, runs=tuple(runs)))
-    for note in dict.fromkeys(note for run in runs for note in _notes(run)):
+    for note in dict.fromkeys(note for run in runs for note in notes_of(run)):
         complain(note)
     return Outcome(title=title, options=options, runs=tuple(runs))
 
 
-def _notes(run: RunResult) -> list[str]:
-    notes = run.facts.get("notes", [])
-    return [str(note) for note in notes] if isinstance(notes, list) else []
+def notes_of(run: RunResult) -> list[str]:
+    """What a reader of the figures must know."""
+    told = run.facts.get("notes", [])
+    notes = [str(note) for note in told] if isinstance(told, list) else []
+    if run.curve and not run.curve[-1].updates:
+        notes.append(
+            f"Seed {run.seed}: no model was ever shown, so its mIoU is 0. Nothing is learnt before two classes "
+            "are painted: make --session longer, or add --rare-first where one class covers nearly everything."
+        )
+    return notes
 
 
 def robot_plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:

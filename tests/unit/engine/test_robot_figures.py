@@ -13,7 +13,7 @@ from engine.cli.robot import moments as parsed_moments
 from engine.cli.robot import seeds
 from engine.cli.robot_files import Outcome, write_results
 from engine.cli.robot_page import page
-from engine.cli.robot_runs import changed
+from engine.cli.robot_runs import changed, notes_of
 from engine.cli.robot_tables import points, summary
 from engine.config import OptimizerKind, TrainingConfig
 from engine.errors import EngineError
@@ -162,6 +162,15 @@ def test_only_shared_moments_are_compared() -> None:
 def test_a_later_model_that_is_worse_is_counted_once_for_each_fall() -> None:
     curve = [point(1, 0.4, 1), point(2, 0.39, 2), point(3, 0.387, 3), point(4, 0.2, 3), point(5, 0.1, 4)]
     assert count_worse(curve) == 2
+
+
+def test_a_session_in_which_nothing_was_shown_says_why() -> None:
+    (note,) = notes_of(run_of(3, 0.0))
+    assert note.startswith("Seed 3: no model was ever shown")
+    assert "--rare-first" in note
+    assert notes_of(run_of(3, 0.0, 0.2)) == []
+    told = dataclasses.replace(run_of(3, 0.0, 0.2), facts={"notes": ["The weights are random."]})
+    assert notes_of(told) == ["The weights are random."]
 
 
 def test_text_and_page_name_everything() -> None:
