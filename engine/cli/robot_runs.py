@@ -65,8 +65,9 @@ def notes_of(run: RunResult) -> list[str]:
     notes = [str(note) for note in told] if isinstance(told, list) else []
     if run.curve and not run.curve[-1].updates:
         notes.append(
-            f"Seed {run.seed}: no model was ever shown, so its mIoU is 0. Nothing is learnt before two classes "
-            "are painted: make --session longer, or add --rare-first where one class covers nearly everything."
+            f"Seed {run.seed}: no model was ever shown, so its mIoU is 0. Nothing is learnt before two "
+            "classes are painted: make --session longer, or add --rare-first where one class covers "
+            "nearly everything."
         )
     return notes
 
