@@ -114,6 +114,7 @@ class SessionTool:
         self.accepts = True
         self.refreshes: list[float] = []
         self._models: set[tuple[str, str, int]] = set()
+        self._shares: list[tuple[float, float]] = []
         self._choice = choice
         self._clock = clock
         self._pace = pace
@@ -263,6 +264,8 @@ class SessionTool:
                 self._facts["notes"] = list(event.notices)
             case PredictionReady(complete=True, prediction=prediction):
                 self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
+                if not self._shares or self._shares[-1][1] != prediction.share:
+                    self._shares.append((round(self._user, 1), prediction.share))
                 if prediction.image_id == self.session.current and not self._gate.is_measuring:
                     self.refreshes.append(self._elapsed())
             case CandidateJudged():
@@ -375,6 +378,7 @@ class SessionTool:
             "steps": steps,
             "seed": self._choice.seed,
             "models": {source: sources.count(source) for source in sorted(set(sources))},
+            "shares": self._shares,
             "candidates": len(self._judged),
             "promoted": sum(event.promoted for event in self._judged),
             "candidates_flipped": [event.flipped for event in self._judged if event.promoted],

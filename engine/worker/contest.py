@@ -28,7 +28,7 @@ from engine.learn.promotion import Figures, decide
 from engine.messages import Objection, PoolItem
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
-from engine.quick.referee import SHARES, Referee, answers, expected, losses, score
+from engine.quick.referee import SHARES, Referee, answers, losses, score
 from engine.quick.samples import Cells, cell_middles, chosen
 from engine.worker.joint_desk import channels_of
 from engine.worker.network import LiveNetwork
@@ -175,7 +175,7 @@ class Contest:
         said = [one.labels for one in self._answers]
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
-        return self._judge(_scores(self._answers) + expected(len(self._answers)), most=1.0)
+        return self._judge(_scores(self._answers) + self._referee.expected(len(self._answers)), most=1.0)
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])

@@ -24,7 +24,7 @@ from engine.worker.pace import Clock, Pace
 
 _REPORT_S = 0.1
 _LOG_S = 5.0
-_REFRESH_SHARE = 0.34
+_REFRESH_SHARE = 0.1
 _EVALUATION_SHARE = 0.15
 
 

@@ -11,7 +11,7 @@ from engine.quick.features import FEATURES, LIGHTNESS, feature_grid, grid_size, 
 from engine.quick.joint import Opinion, pooled
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
-from engine.quick.referee import Referee, answers, expected, losses, score
+from engine.quick.referee import Referee, answers, losses, score
 from engine.quick.samples import Cells, cell_middles, chosen, labelled_cells
 from tests.support.learning import BOX, GROUND, SKY, picture
 
@@ -283,8 +283,24 @@ def test_a_class_only_the_network_knows_counts_as_it_says() -> None:
 
 
 def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
-    assert expected(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
-    assert expected(4) == pytest.approx(expected(1) / 4)
+    referee = Referee()
+    referee.begin(network_has_learnt=True)
+    assert referee.expected(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
+    assert referee.expected(4) == pytest.approx(referee.expected(1) / 4)
+
+
+def test_a_network_that_learns_here_is_expected_to_help_with_a_quarter_of_the_say() -> None:
+    referee = Referee()
+    referee.begin(network_has_learnt=True)
+    referee.begin(network_has_learnt=False)
+    for images, share in ((1, 0.25), (40, 0.75)):
+        # What the strokes of one image say against three quarters does not count much, of forty it does.
+        scores = np.array([1.5, 1.45, 1.4, 1.3, 1.35]) + referee.expected(images)
+        for _ in range(8):
+            earned = referee.judge(scores)
+            if earned is not None:
+                referee.go_over(earned)
+        assert referee.share == share
 
 
 def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_alone() -> None:
