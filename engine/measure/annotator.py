@@ -90,6 +90,24 @@ def next_action(
     return _Look(truth, sight, hand, rules, rng).decide(visit)
 
 
+def still_meant(truth: Truth, shown: NDArray[np.uint8], action: Relabel) -> bool:
+    """Whether the region to be relabelled is still wrong as a whole, now that the hand is there.
+
+    The picture may have been renewed since the person decided; nobody clicks on what is another region by now.
+
+    Args:
+        truth: What the person knows.
+        shown: (H, W) uint8 of permanent class indices, what is on screen now.
+        action: What the person is about to do.
+    """
+    y, x = (int(place) for place in action.point)
+    if shown[y, x] >= VOID or shown[y, x] == action.class_index:
+        return False
+    box, mask = region_at(shown, y, x)
+    meant = truth.label_map[box.slices][mask] == truth.label_map[y, x]
+    return float(meant.mean()) >= _PURE_REGION
+
+
 def _distance(a: tuple[float, float], b: tuple[float, float]) -> float:
     return math.hypot(a[0] - b[0], a[1] - b[1])
 

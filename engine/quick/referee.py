@@ -25,6 +25,8 @@ _LEAD = 0.02
 _CAME_TRAINED = (0.1, 0.05, 0.0, 0.05, 0.1)
 _LEARNS_HERE = (0.05, 0.0, 0.1, 0.2, 0.3)
 """By how much each share is expected to be worse than the best one, in natural logarithms."""
+_MOST = ((3, 0.25), (6, 0.5))
+"""Below so many held-out images, such a network earns this share at most."""
 _AS_GOOD = 0.01
 """Of shares that differ by no more than this the smallest is the best: what adds nothing has no more say."""
 _SHARPNESS = (0.3, 0.5, 0.7, 1.0, 1.4)
@@ -48,7 +50,7 @@ class Referee:
         """Begin with a network that was just opened."""
         self.share = 1.0 if network_has_learnt else 0.0
         self._verdicts = 0
-        self._expected = np.array(_CAME_TRAINED if network_has_learnt else _LEARNS_HERE)
+        self._learns_here = not network_has_learnt
 
     def judge(self, scores: NDArray[np.float64], most: float = 1.0) -> float | None:
         """Take in what every share scores on the same places; return one that has earned to be shown.
@@ -82,7 +84,17 @@ class Referee:
         Args:
             images: How many images gave them, at least one.
         """
-        return self._expected / images
+        return np.array(_LEARNS_HERE if self._learns_here else _CAME_TRAINED) / images
+
+    def most(self, images: int) -> float:
+        """Return the largest share that what some held-out images say can earn.
+
+        The quick model is asked without these images and shown with them. Where there are few, that is a
+        large part of all it knows, so that a network that learns here only looks better than it is.
+        """
+        if not self._learns_here:
+            return 1.0
+        return next((most for fewest, most in _MOST if images < fewest), 1.0)
 
     def go_over(self, share: float) -> None:
         """Show another share from now on."""

@@ -175,7 +175,8 @@ class Contest:
         said = [one.labels for one in self._answers]
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
-        return self._judge(_scores(self._answers) + self._referee.expected(len(self._answers)), most=1.0)
+        count, referee = len(self._answers), self._referee
+        return self._judge(_scores(self._answers) + referee.expected(count), most=referee.most(count))
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])
@@ -185,7 +186,7 @@ class Contest:
         classes = {int(index) for one in self._strokes for index in np.unique(one.labels)}
         if len(self._strokes) < _FEWEST or len(classes) < 2:
             return False
-        return self._judge(_scores(list(self._strokes)), most=_HALF)
+        return self._judge(_scores(list(self._strokes)), most=min(_HALF, self._referee.most(0)))
 
     def _judge(self, scores: NDArray[np.float64], *, most: float) -> bool:
         earned = self._referee.judge(scores, most)

@@ -28,7 +28,7 @@ from engine.measure.actions import (
     after,
     moved,
 )
-from engine.measure.annotator import Sight, next_action
+from engine.measure.annotator import Sight, next_action, still_meant
 from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.measure.regions import Truth, wrong_share
@@ -183,8 +183,9 @@ class _Robot:
                 self._spend(self._plan.seconds - self._now)  # the session ends in the middle of it
                 break
             self._spend(action.seconds)
-            self._do(action)
-            actions.append(action)
+            if not isinstance(action, Relabel) or still_meant(truth, self._tool.sight().shown, action):
+                self._do(action)
+                actions.append(action)
             hand, visit = moved(hand, action), after(visit, action)
             if isinstance(action, AcceptImage | Leave):
                 break

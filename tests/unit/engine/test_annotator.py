@@ -24,7 +24,7 @@ from engine.measure.actions import (
     moved,
     rules_of,
 )
-from engine.measure.annotator import Sight, error_regions, know, next_action
+from engine.measure.annotator import Sight, error_regions, know, next_action, still_meant
 from engine.measure.costs import T_KEY, CostModel, constants
 from engine.measure.medial import medial_path, path_length
 
@@ -116,6 +116,19 @@ def test_wholly_wrong_region_is_relabelled_with_one_click() -> None:
     _, actions = session(truth_map, prediction, PERFECT)
     assert isinstance(actions[0], Relabel)
     assert actions[0].class_index == 3
+
+
+def test_nobody_relabels_what_has_become_another_region_meanwhile() -> None:
+    truth_map = np.zeros((120, 160), np.uint8)
+    truth_map[:, 80:] = 3
+    shown = truth_map.copy()
+    shown[20:60, 100:140] = 1
+    click = Relabel(point=(40.5, 120.5), class_index=3, seconds=2.0)
+    assert still_meant(know(truth_map), shown, click)
+    # Renewed, the picture has one region there that is half right, or nothing wrong any more, or nothing.
+    assert not still_meant(know(truth_map), np.ones_like(shown), click)
+    assert not still_meant(know(truth_map), truth_map, click)
+    assert not still_meant(know(truth_map), np.full_like(shown, 255), click)
 
 
 def test_strokes_and_seconds_are_limited() -> None:

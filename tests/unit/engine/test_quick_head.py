@@ -289,18 +289,25 @@ def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
     assert referee.expected(4) == pytest.approx(referee.expected(1) / 4)
 
 
-def test_a_network_that_learns_here_is_expected_to_help_with_a_quarter_of_the_say() -> None:
+@pytest.mark.parametrize(("images", "share"), [(1, 0.25), (5, 0.5), (40, 0.75)])
+def test_a_network_that_learns_here_earns_more_than_a_quarter_by_many_images(
+    images: int, share: float
+) -> None:
     referee = Referee()
     referee.begin(network_has_learnt=True)
     referee.begin(network_has_learnt=False)
-    for images, share in ((1, 0.25), (40, 0.75)):
-        # What the strokes of one image say against three quarters does not count much, of forty it does.
-        scores = np.array([1.5, 1.45, 1.4, 1.3, 1.35]) + referee.expected(images)
-        for _ in range(8):
-            earned = referee.judge(scores)
-            if earned is not None:
-                referee.go_over(earned)
-        assert referee.share == share
+    scores = np.array([2.5, 2.2, 2.0, 1.8, 1.9]) + referee.expected(images)
+    for _ in range(8):
+        earned = referee.judge(scores, referee.most(images))
+        if earned is not None:
+            referee.go_over(earned)
+    assert referee.share == share
+
+
+def test_a_network_that_came_trained_may_have_the_whole_say_at_once() -> None:
+    referee = Referee()
+    referee.begin(network_has_learnt=True)
+    assert referee.most(1) == 1.0
 
 
 def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_alone() -> None:
