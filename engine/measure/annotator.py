@@ -93,7 +93,7 @@ def next_action(
 def still_meant(truth: Truth, shown: NDArray[np.uint8], action: Relabel) -> bool:
     """Whether the region to be relabelled is still wrong as a whole, now that the hand is there.
 
-    The picture may have been renewed since the person decided; nobody clicks on what is another region by now.
+    The picture may have been renewed since the person decided; nobody clicks on what is another one by now.
 
     Args:
         truth: What the person knows.
