@@ -86,7 +86,7 @@ def shown_probabilities(
     known = channels >= 0
     if network is not None:
         over = replace(said, size=whole.size).over(whole)
-        return pooled(network, over[known], channels[known], share)
+        return pooled(network, over[known], channels[known], share, said.expected[known])
     # Alone its probabilities are blended between cells, not their logarithms: see `engine.quick.picture`.
     plain = replace(said, chances=np.exp(said.chances), size=whole.size).over(whole)
     alone = np.zeros((len(classes), *whole.size), np.float32)

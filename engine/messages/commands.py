@@ -29,6 +29,7 @@ class OpenNetwork:
         device: Where to run.
         predict: How to predict.
         quick_head: Whether a quick model learns from every stroke and predicts, later with the network.
+        quick_mirrors: Whether what is painted teaches it the same as if the image were mirrored.
     """
 
     network: NetworkConfig
@@ -40,6 +41,7 @@ class OpenNetwork:
     device: Device = Device.AUTO
     predict: PredictConfig = PredictConfig()
     quick_head: bool = False
+    quick_mirrors: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

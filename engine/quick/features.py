@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from engine.opencv import cv2
 from engine.quick.pretrained import stage_features
-from engine.quick.texture import texture_features
+from engine.quick.texture import CHANNELS, mirrored_signs, texture_features
 
 Plane = NDArray[np.float32]
 
@@ -36,6 +36,14 @@ FEATURES = 45
 
 LIGHTNESS = 16
 """Which of them is the lightness of the cell."""
+
+MIRRORED_FEATURES = FEATURES + CHANNELS
+"""Numbers per cell of which is known what they are in a mirrored image: all but those of a network."""
+
+_TURNED = (6, 9, 12, 44)
+"""Which change their sign when the image is mirrored: how much edges lie along a diagonal, and the column."""
+_LEFT, _RIGHT = slice(37, 40), slice(40, 43)
+"""Which are the colours to the left and to the right, and change places."""
 
 _WORKING_PIXELS = 2**19
 _STRIDE = 2
@@ -88,6 +96,22 @@ class FeatureGrid:
             lower = stage[:, bottom, left] * (1 - across) + stage[:, bottom, right] * across
             parts.append((upper * (1 - down) + lower * down).T.astype(np.float16))
         return np.concatenate(parts, axis=1)
+
+
+def mirrored(values: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Return what cells would be like if their image were mirrored left to right.
+
+    Args:
+        values: (n, F) float16, hand-made features and those of texture: what a network sees of a mirrored
+            image cannot be told from what it saw.
+    """
+    if values.shape[1] != MIRRORED_FEATURES:
+        raise ValueError(f"{values.shape[1]} features are not known to be those of a mirrored image")
+    found = values.copy()
+    found[:, _TURNED] *= -1
+    found[:, _LEFT], found[:, _RIGHT] = values[:, _RIGHT], values[:, _LEFT]
+    found[:, FEATURES:] *= mirrored_signs()
+    return found
 
 
 def neighbours(cells: int, inner: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:

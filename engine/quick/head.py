@@ -37,7 +37,7 @@ _RIDGE = 0.01
 _SMALLEST_SPREAD = 0.02
 _FARTHEST = 6.0
 """A feature this many deviations away says no more than that."""
-_STEPS, _PAST = 40, 8
+_STEPS, _PAST = 30, 8
 """Steps of L-BFGS, and how many of them it remembers."""
 _BLOCK = 8192
 """Cells lifted at once: 16 MB of numbers."""
@@ -52,12 +52,15 @@ class Readout:
         classes: (K,) uint8 permanent class indices of the columns.
         matrix: (D, K) float32.
         offsets: (K,) float32.
+        expected: (K,) float32 logarithms of how often a network expects each class that it is pooled with,
+            see `engine.quick.joint`: all alike where it did not learn from the same labels.
         stages: What the features of images have to be made with.
     """
 
     classes: NDArray[np.uint8]
     matrix: NDArray[np.float32]
     offsets: NDArray[np.float32]
+    expected: NDArray[np.float32]
     stages: Stages = stage_features
 
     @property
@@ -123,7 +126,7 @@ def fitted(
     matrix, offsets = _minimised(x, channels, share, len(classes))
     matrix /= spread[:, None]
     offsets -= (mean @ matrix).astype(np.float32)
-    return Readout(classes.astype(np.uint8), matrix, offsets)
+    return Readout(classes.astype(np.uint8), matrix, offsets, np.zeros(len(classes), np.float32))
 
 
 def _minimised(

@@ -10,6 +10,11 @@ quick model knows gets
 (a logarithmic opinion pool: Genest and Zidek, Combining Probability Distributions, 1986, section 3). Classes
 that nobody painted keep what the network says: the quick model has never heard of them.
 
+The quick model was taught as if all classes were equally frequent. A network that learnt from the same labels
+expects each as often as it was labelled, which would count as evidence against rare ones: there n_c is
+divided by the class's share of the labels first (Saerens, Latinne and Decaestecker: Adjusting the Outputs of
+a Classifier to New a Priori Probabilities, Neural Computation 2002, equation 2.4, for equal new ones).
+
 K classes of the network, k of them known to the quick model, H W size of the image, h w cells of the grid.
 """
 
@@ -25,6 +30,8 @@ from engine.opencv import cv2
 
 _SMALLEST = np.float32(1e-4)
 """No opinion is worth more than this against the other one."""
+_RAREST = 2e-3
+"""No class is expected less often than about this: of a few labelled pixels nothing is learnt so exactly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +42,25 @@ class Opinion:
         classes: (k,) uint8 permanent class indices.
         chances: (k, h, w) float32 logarithms of probabilities, on the grid of its features.
         size: (H, W) of the image.
+        expected: (k,) float32, see `expected_of`.
     """
 
     classes: NDArray[np.uint8]
     chances: NDArray[np.float32]
     size: tuple[int, int]
+    expected: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, classes: NDArray[np.uint8], probabilities: NDArray[np.float32], size: tuple[int, int]
+        cls,
+        classes: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        size: tuple[int, int],
+        expected: NDArray[np.float32],
     ) -> Opinion:
         """Make one of (h, w, k) float32 probabilities in [0, 1]."""
         planes = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0))
-        return cls(classes, logarithms(planes), size)
+        return cls(classes, logarithms(planes), size, expected)
 
     def over(self, box: Box) -> NDArray[np.float32]:
         """Return (k, height, width) float32 logarithms of a box of the image, cells blended bilinearly."""
@@ -80,8 +93,25 @@ def logarithms(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
+def expected_of(pixels: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return how often a network expects classes that learnt from these labels, as logarithms.
+
+    Args:
+        pixels: (k,) labelled pixels of every class, or any share of them; at least one is positive.
+
+    Returns:
+        (k,) float32; the difference of two is what counts.
+    """
+    found: NDArray[np.float32] = np.log(pixels / pixels.sum() + _RAREST).astype(np.float32)
+    return found
+
+
 def pooled(
-    network: NDArray[np.float32], quick: NDArray[np.float32], channels: NDArray[np.int64], share: float
+    network: NDArray[np.float32],
+    quick: NDArray[np.float32],
+    channels: NDArray[np.int64],
+    share: float,
+    expected: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Return what both say together.
 
@@ -90,15 +120,31 @@ def pooled(
         quick: (k, ...) float32 logarithms of probabilities, of the same further shape.
         channels: (k,) which channels of the network these are.
         share: The network's share, in [0, 1].
+        expected: (k,) float32 logarithms of how often the network expects each of these classes.
 
     Returns:
         (K, ...) float32 with the sum of `network` over classes.
     """
     known = network[channels]
-    scores = np.float32(share) * logarithms(known) + np.float32(1 - share) * quick
+    scores = np.float32(share) * found_in(known, expected) + np.float32(1 - share) * quick
     scores -= scores.max(axis=0)
     np.exp(scores, out=scores)
     scores *= known.sum(axis=0) / scores.sum(axis=0)
     result = network.copy()
     result[channels] = scores
     return result
+
+
+def found_in(network: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a network found in the image itself, beyond what it expects of every image.
+
+    Args:
+        network: (k, ...) float32 probabilities.
+        expected: (k,) float32 logarithms of how often it expects each class.
+
+    Returns:
+        (k, ...) float32 logarithms, up to a constant.
+    """
+    found = logarithms(network)
+    found -= expected.reshape(-1, *[1] * (network.ndim - 1))
+    return found

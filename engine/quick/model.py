@@ -13,22 +13,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quick.features import FeatureGrid, Stages, feature_grid
+from engine.quick.features import MIRRORED_FEATURES, FeatureGrid, Stages, feature_grid, mirrored
 from engine.quick.head import Readout, fitted
+from engine.quick.joint import expected_of
 from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, chosen
 
 _GRID_BYTES = 192 * 2**20
-_MOST_OF_A_CLASS = 400
+_MOST_OF_A_CLASS = 300
 """Samples of a class that are learnt from at once, whatever the number of images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Learnt:
-    """Samples of an image and their features (n, F) float16."""
+    """Samples of an image, their features (n, F) float16, and (256,) what is labelled by class, in pixels."""
 
     cells: Cells
     values: NDArray[np.float16]
+    pixels: NDArray[np.float64]
 
 
 class QuickModel:
@@ -38,11 +40,20 @@ class QuickModel:
         grid_bytes: Budget of the features kept; those of one image are always kept.
         stages: What a network sees of images: one and the same as long as the model lives, as features of
             two networks say nothing about each other.
+        came_trained: Whether the network that it is pooled with learnt from other labels than these, so that
+            nobody knows how often it expects each class.
     """
 
-    def __init__(self, grid_bytes: int = _GRID_BYTES, stages: Stages = stage_features) -> None:
+    def __init__(
+        self,
+        grid_bytes: int = _GRID_BYTES,
+        stages: Stages = stage_features,
+        *,
+        came_trained: bool = False,
+    ) -> None:
         self._budget = grid_bytes
         self._stages = stages
+        self._came_trained = came_trained
         self._grids: OrderedDict[str, FeatureGrid] = OrderedDict()
         self._learnt: dict[str, _Learnt] = {}
 
@@ -74,10 +85,11 @@ class QuickModel:
             grid: Its features.
             cells: All its labelled cells, see `engine.quick.samples.labelled_cells`.
         """
+        pixels = np.bincount(cells.labels, cells.pixels, minlength=256).astype(np.float64)
         cells = chosen(cells)
         old = self._learnt.pop(image_id, None)
         if len(cells):
-            self._learnt[image_id] = _Learnt(cells, _values(grid, cells, old))
+            self._learnt[image_id] = _Learnt(cells, _values(grid, cells, old), pixels)
         before = Cells.none() if old is None else old.cells
         return not np.array_equal(before.keys(), cells.keys())
 
@@ -94,12 +106,16 @@ class QuickModel:
         found = [set(np.unique(learnt.cells.labels).tolist()) for learnt in self._learnt.values()]
         return len(set(classes).intersection(set().union(*found))) > 1
 
-    def readout(self, classes: tuple[int, ...], *, without: Iterable[str] = ()) -> Readout | None:
+    def readout(
+        self, classes: tuple[int, ...], *, without: Iterable[str] = (), mirrors: bool = True
+    ) -> Readout | None:
         """Return the model of now, or None while fewer than two classes have samples.
 
         Args:
             classes: Permanent indices that count.
             without: Images it shall never have seen.
+            mirrors: Whether a mirrored image teaches the same; it does so only where no network sees the
+                images.
         """
         unseen = set(without)
         names = sorted(name for name in self._learnt if name not in unseen)
@@ -114,8 +130,15 @@ class QuickModel:
             weights.append(cells.weights)
         if not taken:
             return None
+        if mirrors and values[0].shape[1] == MIRRORED_FEATURES:
+            values, labels, weights = [*values, *map(mirrored, values)], labels * 2, weights * 2
         found = fitted(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
-        return None if found is None else replace(found, stages=self._stages)
+        if found is None:
+            return None
+        expected = found.expected
+        if not self._came_trained:
+            expected = expected_of(np.sum([learnt.pixels for learnt in taken], axis=0)[found.classes])
+        return replace(found, stages=self._stages, expected=expected)
 
 
 def _values(grid: FeatureGrid, cells: Cells, old: _Learnt | None) -> NDArray[np.float16]:

@@ -65,7 +65,7 @@ def opinion(grid: FeatureGrid, readout: Readout, said: Cells | None = None) -> O
     """Return what the model says of an image, for others to take into account. Arguments as `parts`."""
     seeds = None if said is None else _seeds(grid, readout, said)
     chances = _chances(grid, readout, (0, grid.cells[0]), seeds)
-    return Opinion.of(readout.classes, chances, grid.size)
+    return Opinion.of(readout.classes, chances, grid.size, readout.expected)
 
 
 def _seeds(grid: FeatureGrid, readout: Readout, said: Cells) -> NDArray[np.int16]:

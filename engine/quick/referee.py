@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quick.joint import logarithms, pooled
+from engine.quick.joint import found_in, logarithms, pooled
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the network that are tried: from the quick model alone to the network alone."""
@@ -103,7 +103,11 @@ class Referee:
 
 
 def answers(
-    network: NDArray[np.float32], quick: NDArray[np.float32], channels: NDArray[np.int64], share: float
+    network: NDArray[np.float32],
+    quick: NDArray[np.float32],
+    channels: NDArray[np.int64],
+    share: float,
+    expected: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Return what a share says of some places.
 
@@ -112,6 +116,7 @@ def answers(
         quick: (k, n) float32 probabilities.
         channels: (k,) which channels of the network these are.
         share: The network's share; 0 is the quick model alone, which knows its own classes only.
+        expected: (k,) float32 logarithms of how often the network expects each of these classes.
 
     Returns:
         (K, n) float32 probabilities.
@@ -119,7 +124,7 @@ def answers(
     if share == 1:
         return network
     if share > 0:
-        return pooled(network, logarithms(quick), channels, share)
+        return pooled(network, logarithms(quick), channels, share, expected)
     alone = np.zeros_like(network)
     alone[channels] = quick
     return alone
@@ -130,6 +135,7 @@ def losses(
     quick: NDArray[np.float32],
     channels: NDArray[np.int64],
     share: float,
+    expected: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """Return how improbable a share found what people said of some places, at a few temperatures.
@@ -143,7 +149,8 @@ def losses(
         network: (K, n) float32 probabilities.
         quick: (k, n) float32 probabilities.
         channels: (k,) which channels of the network these are.
-        share: The network's share.
+        share: The network's share; alone, what it expects is part of what it says.
+        expected: (k,) float32 logarithms of how often the network expects each of these classes.
         labels: (n,) channel of what people said of each place.
 
     Returns:
@@ -153,13 +160,15 @@ def losses(
     # Alone, the quick model knows of nothing else.
     said = network if share > 0 else np.zeros_like(network)
     known = said[channels].sum(axis=0) if share > 0 else np.ones(len(labels), np.float32)
-    together = np.float32(share) * logarithms(network[channels]) + np.float32(1 - share) * logarithms(quick)
+    found_here = logarithms(network[channels]) if share == 1 else found_in(network[channels], expected)
+    together = np.float32(share) * found_here + np.float32(1 - share) * logarithms(quick)
     row = np.full(len(network), -1)
     row[channels] = np.arange(len(channels))
     found = np.tile(logarithms(said[labels, places]), (len(_SHARPNESS), 1))
     those = row[labels] >= 0
     for lost, sharpness in zip(found, _SHARPNESS, strict=True):
         scaled = sharpness * together
+        scaled -= scaled.max(axis=0)
         sums = np.exp(scaled).sum(axis=0)
         chances = known * np.exp(scaled[row[labels], places]) / sums
         lost[those] = logarithms(chances)[those]

@@ -8,6 +8,10 @@ shapes, which have the statistics of natural ones (Lee, Mumford, Huang: Occlusio
 IJCV 2001). So the filters are the same in every project and whatever is opened first: an image always gives
 the same numbers.
 
+Every filter has its mirror image among them, and the numbers are principal components of what a filter and
+its mirror image say together, or of what sets them apart. So the numbers of a mirrored image are known
+without looking at it: the former stay, the latter change their sign.
+
 N filters per scale, C numbers per place, h w places: every second cell of the quick model's grid.
 """
 
@@ -31,7 +35,8 @@ CHANNELS = 96
 
 _SCALES = (1, 2, 4)
 """By how much the image is reduced for each set of filters."""
-_EDGE, _FILTERS = 6, 64
+_EDGE, _FILTERS = 6, 32
+"""Pixels along a patch; filters of a scale, each of which comes with its mirror image."""
 _PATCHES, _ROUNDS = 12_000, 8
 _FLAT, _WHITE, _THRESHOLD = 0.15, 0.1, 0.5
 """Added to the contrast of a patch, to variances when whitening, and what a response has to exceed."""
@@ -53,11 +58,15 @@ class _Filters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Dictionary:
-    """Filters of every scale, and what turns their averages into `CHANNELS` numbers of variance 1."""
+    """Filters of every scale, what turns their averages into `CHANNELS` numbers of variance 1, and mirroring.
+
+    The (CHANNELS,) signs are 1 where a number stays as it is in a mirrored image, and -1 where it turns.
+    """
 
     filters: tuple[_Filters, ...]
     mixing: Tensor
     offset: Tensor
+    signs: NDArray[np.float16]
 
 
 def texture_features(lab: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -82,6 +91,11 @@ def texture_features(lab: NDArray[np.float32]) -> NDArray[np.float16]:
     return array
 
 
+def mirrored_signs() -> NDArray[np.float16]:
+    """Return (CHANNELS,) of 1 and -1: what the numbers of a place are multiplied by in a mirrored image."""
+    return _learnt().signs
+
+
 @lru_cache(maxsize=1)
 def _learnt() -> _Dictionary:
     """Return the filters; about a second of work at the first call."""
@@ -92,15 +106,44 @@ def _learnt() -> _Dictionary:
     with torch.no_grad():
         filters = tuple(_clustered(pictures, scale, rng) for scale in _SCALES)
         seen = torch.cat([_averages(lab, filters).flatten(1)[:, ::9] for lab in pictures], dim=1).double()
-        mean, spread = seen.mean(1, keepdim=True), seen.std(1, keepdim=True) + 1e-3
-        seen = (seen - mean) / spread
-        variances, directions = torch.linalg.eigh(seen @ seen.T / seen.shape[1])
-        # eigh sorts upwards, and leaves the sign of a direction open: the largest number of each is positive.
-        kept = directions.flip(1)[:, :CHANNELS]
-        kept = kept * kept.gather(0, kept.abs().argmax(0, keepdim=True)).sign()
-        scale_of = variances.flip(0)[:CHANNELS].clamp(min=1e-3).sqrt()
-        mixing = (kept / scale_of).T / spread.T
-        return _Dictionary(filters, mixing.float().contiguous(), -(mixing @ mean)[:, 0].float())
+        # Filters come before their mirror images, and both are seen as often: (2, groups x N, places).
+        halves = torch.stack([half.flatten(0, 1) for half in seen.unflatten(0, (-1, 2, _FILTERS)).unbind(1)])
+        mean = halves.mean((0, 2))[:, None]
+        spread = halves.std((0, 2))[:, None] + 1e-3
+        own, other = (halves - mean) / spread
+        return _mixed(filters, mean, spread, ((own + other) / 2**0.5, (own - other) / 2**0.5))
+
+
+def _mixed(
+    filters: tuple[_Filters, ...], mean: Tensor, spread: Tensor, parts: tuple[Tensor, Tensor]
+) -> _Dictionary:
+    """Return the filters with the principal components of what pairs have in common and of what they do not.
+
+    Args:
+        filters: Of every scale.
+        mean: (P, 1) of the averages of every pair of filters.
+        spread: (P, 1).
+        parts: (P, places) sums of the standardised averages of pairs, and differences.
+    """
+    import torch
+
+    directions, variances, signs = [], [], []
+    for sign, part in zip((1.0, -1.0), parts, strict=True):
+        variance, found = torch.linalg.eigh(part @ part.T / part.shape[1])
+        # eigh leaves the sign of a direction open: the largest number of each is positive.
+        found = found * found.gather(0, found.abs().argmax(0, keepdim=True)).sign()
+        directions.append(torch.stack((found, sign * found)) / 2**0.5)
+        variances.append(variance)
+        signs.append(torch.full_like(variance, sign))
+    every = torch.cat(variances)
+    kept = every.argsort(descending=True, stable=True)[:CHANNELS]
+    mixing = (torch.cat(directions, dim=2)[:, :, kept] / every[kept].clamp(min=1e-3).sqrt()) / spread
+    # Back to the order of the averages: groups of filters, each followed by their mirror images.
+    mixing = mixing.unflatten(1, (-1, _FILTERS)).transpose(0, 1).flatten(0, 2).T
+    means = mean.reshape(-1, 1, _FILTERS).expand(-1, 2, -1).reshape(-1)
+    sign_of = torch.cat(signs)[kept].numpy().astype(np.float16)
+    sign_of.setflags(write=False)
+    return _Dictionary(filters, mixing.float().contiguous(), -(mixing @ means).float(), sign_of)
 
 
 def _shapes(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -150,7 +193,9 @@ def _clustered(pictures: list[NDArray[np.float32]], scale: int, rng: np.random.G
         sums = torch.zeros_like(centroids).index_add_(0, nearest, best[:, None] * white)
         centroids = normalize(sums + centroids, dim=1)
     weights = (centroids @ whitening).reshape(_FILTERS, 3, _EDGE, _EDGE)
-    return _Filters(weights, weights.sum((2, 3)), weights.flatten(1) @ mean + _THRESHOLD)
+    thresholds = weights.flatten(1) @ mean + _THRESHOLD
+    both = torch.cat((weights, weights.flip(3)))
+    return _Filters(both, both.sum((2, 3)), thresholds.repeat(2))
 
 
 def _averages(lab: NDArray[np.float32], filters: tuple[_Filters, ...]) -> Tensor:
@@ -169,14 +214,15 @@ def _averages(lab: NDArray[np.float32], filters: tuple[_Filters, ...]) -> Tensor
 
 
 def _levels(lab: NDArray[np.float32]) -> Iterator[Tensor]:
-    """Yield (1, 3, h + 5, w + 5) of every scale, continued at the borders so that each pixel has a patch."""
+    """Yield (1, 3, h + 4 or 6, w + 4 or 6) of every scale, continued at the borders for patches there."""
     import torch
     from torch.nn.functional import pad
 
-    before = _EDGE // 2
     for scale in _SCALES:
         level = torch.from_numpy(_reduced(lab, scale)).permute(2, 0, 1)[None]
-        yield pad(level, (before, _EDGE - 1 - before) * 2, mode="replicate")
+        # As much on both sides, so that the patches of a mirrored image are the mirrored patches.
+        around = _EDGE // 2 - (1 if scale == 1 and min(lab.shape[:2]) > 1 else 0)
+        yield pad(level, (around,) * 4, mode="replicate")
 
 
 def _answers(level: Tensor, learnt: _Filters, stride: int) -> Tensor:

@@ -107,6 +107,7 @@ class TrainingControl:
                 checkpoint=str(path) if path and path.is_file() else None,
                 device=self._device,
                 quick_head=manifest.training.quick_head,
+                quick_mirrors=manifest.training.augment.flip,
             )
         )
         self._tell_annotations()

@@ -61,6 +61,7 @@ class _Answers:
         network: (K, n) float32 probabilities.
         quick: (k, n) float32 probabilities.
         channels: (k,) the network's channels of the classes the quick model knows.
+        expected: (k,) float32 logarithms of how often the network expects each of these.
         pixels: (n,) how many pixels each cell stands for.
     """
 
@@ -68,15 +69,16 @@ class _Answers:
     network: NDArray[np.float32]
     quick: NDArray[np.float32]
     channels: NDArray[np.int64]
+    expected: NDArray[np.float32]
     pixels: NDArray[np.int64]
 
     def by(self, share: float) -> NDArray[np.float32]:
         """Return (K, n) float32: what a share of the network says."""
-        return answers(self.network, self.quick, self.channels, share)
+        return answers(self.network, self.quick, self.channels, share, self.expected)
 
     def lost(self, share: float) -> NDArray[np.float32]:
         """Return (T, n) float32: how improbable that finds the truth, see `engine.quick.referee.losses`."""
-        return losses(self.network, self.quick, self.channels, share, self.labels)
+        return losses(self.network, self.quick, self.channels, share, self.expected, self.labels)
 
 
 class Contest:
@@ -229,12 +231,13 @@ class Contest:
             return None
         pixels = np.ascontiguousarray(image[window.slices])
         said = network.predictor().probabilities_at(pixels, y - window.top, x - window.left)
-        channels, those = channels_of(network, found[0])
+        channels, those = channels_of(network, found.classes)
         return _Answers(
             labels=labels,
             network=said[:, known],
-            quick=found[1][those][:, known],
+            quick=found.chances[those][:, known],
             channels=channels,
+            expected=found.expected[those],
             pixels=cells.pixels[known],
         )
 

@@ -145,7 +145,8 @@ def _together(
     channels, known = channels_of(network, found.classes)
     said = found.over(box)
     # Nearly always all are known, and a choice would copy every plane.
-    return pooled(probabilities, said if known.all() else said[known], channels, share)
+    expected = found.expected[known]
+    return pooled(probabilities, said if known.all() else said[known], channels, share, expected)
 
 
 def _part(network: LiveNetwork, probabilities: NDArray[np.float32], box: Box) -> PredictedPart:

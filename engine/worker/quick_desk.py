@@ -7,7 +7,8 @@ the image on screen are kept: a class memory takes strokes in without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,27 @@ from engine.quick.head import Readout
 from engine.quick.joint import Opinion
 from engine.quick.model import QuickModel
 from engine.quick.picture import opinion, parts
-from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, labelled_cells
 from engine.worker.sight import Sight
 
 MOST_IMAGES = 64
 """Images learnt from; the one changed longest ago makes room."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chances:
+    """What a quick model says of some cells.
+
+    Attributes:
+        classes: (k,) uint8 permanent class indices it knows.
+        chances: (k, n) float32 probabilities.
+        expected: (k,) float32, see `engine.quick.head.Readout`.
+    """
+
+    classes: NDArray[np.uint8]
+    chances: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
 
 _Asked = tuple[int, tuple[int, ...], frozenset[str]]
 """What a fit without some images depends on: the model's version, the classes, the images left out."""
@@ -78,7 +94,8 @@ class QuickDesk:
         self.version += 1
 
     def _new_model(self) -> QuickModel:
-        return QuickModel(stages=stage_features if self._sight is None else self._sight.stages)
+        sight = self._sight
+        return QuickModel() if sight is None else QuickModel(stages=sight.stages, came_trained=True)
 
     def clear(self) -> None:
         """Forget everything and give the memory back."""
@@ -227,7 +244,7 @@ class QuickDesk:
 
     def chances_without(
         self, item: PoolItem, read: Callable[[], ImageArray], cells: Cells, unseen: Sequence[str]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+    ) -> Chances | None:
         """Return what a model that has never seen some images says of cells of one.
 
         Args:
@@ -237,17 +254,17 @@ class QuickDesk:
             unseen: Ids of the images the model must not have seen.
 
         Returns:
-            (k,) uint8 permanent class indices it knows and (k, n) float32 probabilities; None where the other
-            images show fewer than two classes.
+            What it says; None where the other images show fewer than two classes.
         """
         if self._request is None:
             return None
         grid = self._grid(item.image_id, read)
-        readout = self._readout_without(self._request.classes.indices, unseen)
+        readout = self._readout_without(self._request, unseen)
         if readout is None:
             return None
         values = grid.at(cells.places)
-        return readout.classes, np.ascontiguousarray(readout.probabilities(values).T)
+        chances = np.ascontiguousarray(readout.probabilities(values).T)
+        return Chances(readout.classes, chances, readout.expected)
 
     def without(self, unseen: Sequence[str]) -> Readout | None:
         """Return a model that has never seen some images; None where the others show fewer than two classes.
@@ -255,19 +272,20 @@ class QuickDesk:
         Args:
             unseen: Ids of the images.
         """
-        if not self.is_on or self._request is None:
-            return None
-        return self._model.readout(self._request.classes.indices, without=unseen)
+        return None if not self.is_on or self._request is None else self._fitted(self._request, unseen)
 
-    def _readout_without(self, classes: tuple[int, ...], unseen: Sequence[str]) -> Readout | None:
+    def _readout_without(self, request: OpenNetwork, unseen: Sequence[str]) -> Readout | None:
         """Return the model without some images; it is fitted once for all questions of a kind."""
         learnt = frozenset(unseen).intersection(self._model.images)
         if not learnt:
             return self.readout()
-        asked = self.version, classes, learnt
+        asked = self.version, request.classes.indices, learnt
         if self._other is None or self._other[0] != asked:
-            self._other = asked, self._model.readout(classes, without=learnt)
+            self._other = asked, self._fitted(request, learnt)
         return self._other[1]
+
+    def _fitted(self, request: OpenNetwork, unseen: Iterable[str] = ()) -> Readout | None:
+        return self._model.readout(request.classes.indices, without=unseen, mirrors=request.quick_mirrors)
 
     @property
     def has_learnt(self) -> bool:
@@ -283,7 +301,7 @@ class QuickDesk:
         if not self.is_on or self._request is None:
             return None
         if self._is_old:
-            self._readout, self._is_old = self._model.readout(self._request.classes.indices), False
+            self._readout, self._is_old = self._fitted(self._request), False
         return self._readout
 
     def predict(self, image: ImageArray, wanted: Predict) -> Iterator[PredictedPart]:

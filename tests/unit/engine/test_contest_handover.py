@@ -18,7 +18,7 @@ from engine.project.manifest import Split
 from engine.quick.samples import Cells
 from engine.worker.contest import Contest
 from engine.worker.network import LiveNetwork
-from engine.worker.quick_desk import QuickDesk
+from engine.worker.quick_desk import Chances, QuickDesk
 
 SIZE = (80, 80)
 CELLS = 1600
@@ -49,10 +49,10 @@ class Quick:
 
     def chances_without(
         self, item: PoolItem, read: Callable[[], object], cells: Cells, unseen: Sequence[str]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    ) -> Chances:
         found = cells.labels.copy()
         found[: self.mistakes if unseen else self.seen_mistakes] ^= 1
-        return np.array([0, 1], np.uint8), said(found, 0.8)
+        return Chances(np.array([0, 1], np.uint8), said(found, 0.8), np.zeros(2, np.float32))
 
 
 def said(labels: NDArray[np.uint8], sure: float) -> NDArray[np.float32]:

@@ -75,22 +75,26 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float32]]:
 def test_what_is_shown_is_the_pool_of_both(
     desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick: list[tuple[NDArray[np.float32], NDArray[np.int64], float]] = []
+    quick: list[tuple[NDArray[np.float32], NDArray[np.int64], float, NDArray[np.float32]]] = []
 
     def watched(
-        network: NDArray[np.float32], said: NDArray[np.float32], channels: NDArray[np.int64], share: float
+        network: NDArray[np.float32],
+        said: NDArray[np.float32],
+        channels: NDArray[np.int64],
+        share: float,
+        expected: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        quick.append((said, channels, share))
-        return pooled(network, said, channels, share)
+        quick.append((said, channels, share, expected))
+        return pooled(network, said, channels, share, expected)
 
     monkeypatch.setattr(joint_desk, "pooled", watched)
     desk.predict(7)
     shown = desk.predicted()
     assert shown.source is PredictionSource.JOINT
     assert shown.label_map.shape == SIZE
-    ((said, channels, share),) = quick
+    ((said, channels, share, usual),) = quick
     assert share == HALF
-    expected = pooled(forwards[0], said, channels, HALF)
+    expected = pooled(forwards[0], said, channels, HALF, usual)
     network = desk.loop._work._network
     assert network is not None
     assert np.array_equal(shown.label_map, network.classes.index_of()[expected.argmax(axis=0)])

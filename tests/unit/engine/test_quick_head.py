@@ -8,7 +8,7 @@ import pytest
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
 from engine.quick.features import FEATURES, LIGHTNESS, feature_grid, grid_size, working_size
-from engine.quick.joint import Opinion, pooled
+from engine.quick.joint import Opinion, expected_of, pooled
 from engine.quick.model import QuickModel
 from engine.quick.picture import parts
 from engine.quick.referee import Referee, answers, losses, score
@@ -206,26 +206,77 @@ def test_a_reduced_image_is_answered_in_its_own_size() -> None:
     assert (found == labels).mean() > 0.9
 
 
+def test_what_was_painted_on_one_side_is_known_on_the_other() -> None:
+    image = np.random.default_rng(5).integers(90, 160, (64, 120, 3)).astype(np.uint8)
+    said = np.full((64, 120), UNLABELLED, np.uint8)
+    said[::3, :24], said[::3, 48:72] = SKY, GROUND  # it all looks alike: only the place tells
+    model = QuickModel()
+    grid = feature_grid(image)
+    model.learn("0", grid, labelled_cells(said, np.full_like(said, Provenance.STROKE)))
+    right = (np.arange(32)[:, None] * 60 + np.arange(50, 60)).reshape(-1)
+    sky = []
+    for mirrors in (True, False):
+        readout = model.readout(CLASSES, mirrors=mirrors)
+        assert readout is not None
+        sky.append(float(readout.probabilities(grid.at(right))[:, readout.classes == SKY].mean()))
+    assert sky[0] > 0.8
+    assert sky[1] < 0.2
+
+
+@pytest.mark.parametrize("came_trained", [True, False])
+def test_a_network_that_learns_here_expects_classes_as_often_as_they_are_labelled(came_trained: bool) -> None:
+    model = QuickModel(came_trained=came_trained)
+    image, labels = picture(0)
+    cells = painted(labels)
+    model.learn("0", feature_grid(image), cells)
+    found = model.readout(CLASSES)
+    assert found is not None
+    shares = [cells.pixels[cells.labels == index].sum() / cells.pixels.sum() for index in found.classes]
+    wanted = np.full(len(shares), 1 / 3) if came_trained else np.array(shares)
+    assert np.exp(found.expected) / np.exp(found.expected).sum() == pytest.approx(wanted, abs=5e-3)
+
+
 # --- both together
 
 
 def test_the_pool_is_the_geometric_mean_over_the_classes_the_quick_model_knows() -> None:
     network = np.array([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]], np.float32)
     quick = np.array([[0.9, 0.5], [0.1, 0.5]], np.float32)
-    channels = np.array([2, 0])
-    found = pooled(network, np.log(quick), channels, 0.25)
+    channels, alike = np.array([2, 0]), np.zeros(2, np.float32)
+    found = pooled(network, np.log(quick), channels, 0.25, alike)
     expected = network.copy()
     for place in range(2):
         scores = network[channels, place] ** 0.25 * quick[:, place] ** 0.75
         expected[channels, place] = scores / scores.sum() * network[channels, place].sum()
     assert found == pytest.approx(expected, rel=1e-5)
     assert found.sum(axis=0) == pytest.approx(network.sum(axis=0), rel=1e-5)
-    assert pooled(network, np.log(quick), channels, 1.0) == pytest.approx(network, rel=1e-5)
+    assert pooled(network, np.log(quick), channels, 1.0, alike) == pytest.approx(network, rel=1e-5)
+
+
+def test_what_a_network_expects_of_every_image_is_no_evidence() -> None:
+    # Nine of ten labelled pixels are of the first class, and the network says so of every place.
+    expected = expected_of(np.array([900.0, 100.0]))
+    assert np.exp(expected) == pytest.approx([0.9, 0.1], abs=3e-3)
+    network = np.array([[0.9, 0.8], [0.1, 0.2]], np.float32)
+    quick = np.array([[0.4, 0.4], [0.6, 0.6]], np.float32)
+    blind, sees = pooled(network, np.log(quick), np.arange(2), 0.5, expected).T
+    alone = np.sqrt(quick[:, 0]) / np.sqrt(quick[:, 0]).sum()
+    assert blind == pytest.approx(alone, abs=4e-3), "half as sure as the quick model, and no less"
+    assert sees[1] > 0.6, "rarer than usual, though not expected: that speaks for the second class"
+    assert (pooled(network, np.log(quick), np.arange(2), 0.5, 0 * expected)[0] > 0.6).all()
+    asked = answers(network, quick, np.arange(2), 0.5, expected)
+    assert asked.T[1] == pytest.approx(sees)
+
+
+def test_a_class_of_a_few_pixels_is_not_expected_as_rarely_as_it_was_labelled() -> None:
+    expected = expected_of(np.array([1e6, 1.0]))
+    assert 300 < np.exp(expected[0] - expected[1]) < 600
 
 
 def test_an_opinion_about_boxes_is_the_one_about_the_whole_image() -> None:
     rng = np.random.default_rng(1)
-    said = Opinion.of(np.array([3, 7], np.uint8), rng.random((6, 9, 2), np.float32), (48, 70))
+    alike = np.zeros(2, np.float32)
+    said = Opinion.of(np.array([3, 7], np.uint8), rng.random((6, 9, 2), np.float32), (48, 70), alike)
     whole = said.over(Box(0, 0, 48, 70))
     box = Box(5, 11, 40, 64)
     assert said.over(box) == pytest.approx(whole[(slice(None), *box.slices)], abs=0.02)
@@ -236,8 +287,8 @@ def test_an_opinion_about_boxes_is_the_one_about_the_whole_image() -> None:
 
 
 def scored(network: np.ndarray, labels: np.ndarray, pixels: np.ndarray, share: float = 1.0) -> float:
-    every = np.arange(len(network))
-    return score(losses(network, network, every, share, labels), labels, pixels)
+    every, alike = np.arange(len(network)), np.zeros(len(network), np.float32)
+    return score(losses(network, network, every, share, alike, labels), labels, pixels)
 
 
 def test_the_score_is_the_mean_over_classes_of_how_improbable_the_truth_was() -> None:
@@ -267,7 +318,7 @@ def test_two_that_say_the_same_score_the_same_in_every_share_whatever_nobody_pai
     labels = (said + 0.5 * rng.random(said.shape)).argmax(axis=0)
     pixels = np.ones(200, np.int64)
     alone, *shares = (
-        score(losses(network, said, np.arange(3), share, labels), labels, pixels)
+        score(losses(network, said, np.arange(3), share, np.zeros(3, np.float32), labels), labels, pixels)
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     )
     assert shares == pytest.approx([alone - math.log(0.99)] * 4, abs=2e-3)
@@ -276,10 +327,23 @@ def test_two_that_say_the_same_score_the_same_in_every_share_whatever_nobody_pai
 def test_a_class_only_the_network_knows_counts_as_it_says() -> None:
     network, quick = np.array([[0.2], [0.8]], np.float32), np.array([[1.0]], np.float32)
     labels, pixels = np.array([1]), np.array([1])
-    assert score(losses(network, quick, np.array([0]), 0.5, labels), labels, pixels) == pytest.approx(
+    first, alike = np.array([0]), np.zeros(1, np.float32)
+    assert score(losses(network, quick, first, 0.5, alike, labels), labels, pixels) == pytest.approx(
         -math.log(0.8), rel=1e-5
     )
-    assert score(losses(network, quick, np.array([0]), 0.0, labels), labels, pixels) > 9
+    assert score(losses(network, quick, first, 0.0, alike, labels), labels, pixels) > 9
+
+
+def test_alone_the_network_is_scored_with_what_it_expects_and_in_the_pool_without() -> None:
+    network = np.array([[0.9, 0.9], [0.1, 0.1]], np.float32)
+    unsure = np.full((2, 2), 0.5, np.float32)
+    labels, pixels, expected = np.array([0, 1]), np.ones(2, np.int64), np.log([0.9, 0.1]).astype(np.float32)
+    alone, half = (
+        score(losses(network, unsure, np.arange(2), share, expected, labels), labels, pixels)
+        for share in (1.0, 0.5)
+    )
+    assert half == pytest.approx(math.log(2), abs=1e-4)
+    assert alone > half + 0.05
 
 
 def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
@@ -312,10 +376,10 @@ def test_a_network_that_came_trained_may_have_the_whole_say_at_once() -> None:
 
 def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_alone() -> None:
     network, quick = np.array([[0.2], [0.8]], np.float32), np.array([[1.0]], np.float32)
-    channels = np.array([0])
+    channels, expected = np.array([0]), np.array([-3.0], np.float32)
     for share in (0.25, 0.5, 0.75, 1.0):
-        assert answers(network, quick, channels, share) == pytest.approx(network, rel=1e-5)
-    assert answers(network, quick, channels, 0.0).tolist() == [[1.0], [0.0]]
+        assert answers(network, quick, channels, share, expected) == pytest.approx(network, rel=1e-5)
+    assert answers(network, quick, channels, 0.0, expected).tolist() == [[1.0], [0.0]]
 
 
 def test_the_networks_share_grows_in_steps_and_falls_at_once() -> None:

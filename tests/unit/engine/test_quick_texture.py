@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from engine.opencv import cv2
 from engine.quick import head
-from engine.quick.features import FEATURES, feature_grid
-from engine.quick.texture import CHANNELS, _learnt, texture_features
+from engine.quick.features import FEATURES, feature_grid, mirrored
+from engine.quick.texture import CHANNELS, _learnt, mirrored_signs, texture_features
 
 
 def stripes(upright: bool, contrast: float = 1.0) -> np.ndarray:
@@ -43,11 +44,35 @@ def test_they_tell_directions_apart_and_look_past_brightness() -> None:
     assert np.linalg.norm(seen - bright) < 0.01 * apart
 
 
+@pytest.mark.parametrize("size", [(60, 80), (24, 136), (1024, 2048)])
+def test_what_cells_of_a_mirrored_image_are_like_is_known_without_looking_at_it(
+    size: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    image = np.asarray(cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    image[::7, ::5] = rng.integers(0, 256, image[::7, ::5].shape)
+    seen, other = feature_grid(image), feature_grid(np.ascontiguousarray(image[:, ::-1]))
+    height, width = seen.cells
+    rows, columns = rng.integers(0, height, 300), rng.integers(0, width, 300)
+    found = mirrored(seen.at(rows * width + columns)).astype(np.float32)
+    wanted = other.at(rows * width + width - 1 - columns).astype(np.float32)
+    assert found == pytest.approx(wanted, abs=0.02)
+    assert set(mirrored_signs().tolist()) == {1.0, -1.0}
+    assert not np.allclose(found[:, FEATURES:], seen.at(rows * width + columns)[:, FEATURES:], atol=0.5)
+
+
+def test_nobody_pretends_to_know_what_a_network_sees_of_a_mirrored_image() -> None:
+    with pytest.raises(ValueError, match="mirrored"):
+        mirrored(np.zeros((3, FEATURES + CHANNELS + 8), np.float16))
+
+
 def test_the_answer_and_the_fit_lift_features_by_one_formula() -> None:
     image = np.random.default_rng(1).integers(0, 256, (24, 32, 3)).astype(np.uint8)
     values = feature_grid(image).at(np.arange(40))
     lifted = head._lifted(values)
     assert lifted.shape == (40, FEATURES + head._HIDDEN + CHANNELS)
     matrix = np.random.default_rng(2).normal(size=(lifted.shape[1], 3)).astype(np.float32)
-    readout = head.Readout(np.arange(3, dtype=np.uint8), matrix, np.zeros(3, np.float32))
+    nothing = np.zeros(3, np.float32)
+    readout = head.Readout(np.arange(3, dtype=np.uint8), matrix, nothing, nothing)
     assert np.allclose(readout._scores(values), lifted @ matrix, atol=1e-2)
