@@ -40,20 +40,11 @@ class QuickModel:
         grid_bytes: Budget of the features kept; those of one image are always kept.
         stages: What a network sees of images: one and the same as long as the model lives, as features of
             two networks say nothing about each other.
-        came_trained: Whether the network that it is pooled with learnt from other labels than these, so that
-            nobody knows how often it expects each class.
     """
 
-    def __init__(
-        self,
-        grid_bytes: int = _GRID_BYTES,
-        stages: Stages = stage_features,
-        *,
-        came_trained: bool = False,
-    ) -> None:
+    def __init__(self, grid_bytes: int = _GRID_BYTES, stages: Stages = stage_features) -> None:
         self._budget = grid_bytes
         self._stages = stages
-        self._came_trained = came_trained
         self._grids: OrderedDict[str, FeatureGrid] = OrderedDict()
         self._learnt: dict[str, _Learnt] = {}
 
@@ -135,9 +126,7 @@ class QuickModel:
         found = fitted(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
         if found is None:
             return None
-        expected = found.expected
-        if not self._came_trained:
-            expected = expected_of(np.sum([learnt.pixels for learnt in taken], axis=0)[found.classes])
+        expected = expected_of(np.sum([learnt.pixels for learnt in taken], axis=0)[found.classes])
         return replace(found, stages=self._stages, expected=expected)
 
 

@@ -38,19 +38,24 @@ _PATIENCE = 2
 class Referee:
     """Remembers the network's share and changes it only where another one is clearly better.
 
-    The network begins alone where it has learnt already, as from a checkpoint; the quick model does where it
-    has not. The network's share grows a step at a time: strokes lie where the picture on screen was wrong, so
-    that they speak for whoever is not on it yet. It falls at once.
+    The network begins alone where it came trained, and with all it may have where it has learnt here before;
+    the quick model does where it has not. The network's share grows a step at a time: strokes lie where the
+    picture on screen was wrong, so that they speak for whoever is not on it yet. It falls at once.
     """
 
     def __init__(self) -> None:
-        self.begin(network_has_learnt=False)
+        self.begin(network_has_learnt=False, came_trained=False)
 
-    def begin(self, *, network_has_learnt: bool) -> None:
-        """Begin with a network that was just opened."""
+    def begin(self, *, network_has_learnt: bool, came_trained: bool) -> None:
+        """Begin with a network that was just opened.
+
+        Args:
+            network_has_learnt: Whether it has learnt anything.
+            came_trained: Whether it learnt that elsewhere.
+        """
         self.share = 1.0 if network_has_learnt else 0.0
         self._verdicts = 0
-        self._learns_here = not network_has_learnt
+        self._learns_here = not came_trained
 
     def judge(self, scores: NDArray[np.float64], most: float = 1.0) -> float | None:
         """Take in what every share scores on the same places; return one that has earned to be shown.
@@ -61,6 +66,8 @@ class Referee:
             scores: (len(SHARES),) what `score` returns for each, and what is `expected`; less is better.
             most: Largest share that may be earned.
         """
+        if self._learns_here:
+            self.share = min(self.share, most)
         now = SHARES.index(self.share)
         allowed = [number for number, share in enumerate(SHARES) if share <= max(most, self.share)]
         least = min(float(scores[number]) for number in allowed)

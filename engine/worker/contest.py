@@ -108,9 +108,14 @@ class Contest:
         self._kept: list[_Answers] = []
         self._earned = 0.0
 
-    def begin(self, network: LiveNetwork) -> None:
-        """Begin with a network that was just opened."""
-        self._referee.begin(network_has_learnt=network.has_learnt)
+    def begin(self, network: LiveNetwork, *, came_trained: bool) -> None:
+        """Begin with a network that was just opened.
+
+        Args:
+            network: The network.
+            came_trained: Whether it learnt elsewhere, from other labels than this project's.
+        """
+        self._referee.begin(network_has_learnt=network.has_learnt, came_trained=came_trained)
         self.forget()
 
     def forget(self) -> None:
@@ -123,7 +128,9 @@ class Contest:
         """Return how much of what is shown is the network's: 0 is the quick model alone, 1 the network."""
         if not self._quick.has_learnt:
             return 1.0
-        return self._referee.share if network is not None and network.has_learnt else 0.0
+        if network is None or not network.has_learnt:
+            return 0.0
+        return min(self._referee.share, self._referee.most(self._quick.held_out_count))
 
     def stroke(self, item: PoolItem, cells: Cells, network: LiveNetwork | None) -> None:
         """Note cells of an image that were just painted; only weights shown by now may answer."""

@@ -7,8 +7,20 @@ from pathlib import Path
 
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER
 from engine.learn.runlog import RUNS_FOLDER, Value, read_runlog
+from engine.worker.network import LiveNetwork
 
 _Run = Sequence[Mapping[str, Value]]
+
+
+def came_from(network: LiveNetwork) -> Path | None:
+    """Return the file from elsewhere that the weights of a network that was just opened go back to.
+
+    None where they have learnt in this project alone, or nothing yet.
+    """
+    request = network.request
+    if not (network.has_learnt and request.checkpoint and request.store_folder):
+        return None
+    return origin(Path(request.store_folder), Path(request.checkpoint), network.shown_step)
 
 
 def origin(project_folder: Path, checkpoint: Path, step: int) -> Path | None:

@@ -8,7 +8,7 @@ the image on screen are kept: a class memory takes strokes in without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from engine.quick.head import Readout
 from engine.quick.joint import Opinion
 from engine.quick.model import QuickModel
 from engine.quick.picture import opinion, parts
+from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, labelled_cells
 from engine.worker.sight import Sight
 
@@ -58,6 +59,7 @@ class QuickDesk:
     def __init__(self) -> None:
         self._model = QuickModel()
         self._sight: Sight | None = None
+        self._came_trained = False
         self._request: OpenNetwork | None = None
         self._items: dict[str, PoolItem] = {}
         self._waiting: dict[str, PoolItem] = {}
@@ -70,14 +72,16 @@ class QuickDesk:
         self.version = 0
         """Counts the changes of the model."""
 
-    def open(self, request: OpenNetwork, sight: Sight | None = None) -> None:
+    def open(self, request: OpenNetwork, sight: Sight | None = None, *, came_trained: bool = False) -> None:
         """Follow the network that was opened; another project starts with nothing.
 
         Args:
             request: What was opened.
             sight: What the network sees, None where it came untrained.
+            came_trained: Whether the network learnt from other labels than these, so that nobody knows how
+                often it expects each class.
         """
-        before = self._request
+        before, self._came_trained = self._request, came_trained
         stays = before is not None and before.store_folder == request.store_folder
         if not stays or before is None or not (before.quick_head and request.quick_head):
             self.clear()
@@ -94,8 +98,7 @@ class QuickDesk:
         self.version += 1
 
     def _new_model(self) -> QuickModel:
-        sight = self._sight
-        return QuickModel() if sight is None else QuickModel(stages=sight.stages, came_trained=True)
+        return QuickModel(stages=stage_features if self._sight is None else self._sight.stages)
 
     def clear(self) -> None:
         """Forget everything and give the memory back."""
@@ -209,6 +212,11 @@ class QuickDesk:
             if item.split is Split.VAL
         ]
 
+    @property
+    def held_out_count(self) -> int:
+        """How many held-out images are learnt from."""
+        return sum(item.split is Split.VAL for item in self._items.values())
+
     def protected(self, count: int) -> list[tuple[PoolItem, Cells]]:
         """Return the training images changed last, at most so many, with what was painted or accepted."""
         return [
@@ -285,7 +293,10 @@ class QuickDesk:
         return self._other[1]
 
     def _fitted(self, request: OpenNetwork, unseen: Iterable[str] = ()) -> Readout | None:
-        return self._model.readout(request.classes.indices, without=unseen, mirrors=request.quick_mirrors)
+        found = self._model.readout(request.classes.indices, without=unseen, mirrors=request.quick_mirrors)
+        if found is None or not self._came_trained:
+            return found
+        return replace(found, expected=np.zeros_like(found.expected))
 
     @property
     def has_learnt(self) -> bool:

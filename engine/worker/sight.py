@@ -27,7 +27,7 @@ from engine.opencv import cv2
 from engine.predict.compute import autocast, is_out_of_memory, release_memory
 from engine.quick.pretrained import seen_size
 from engine.worker.network import LiveNetwork
-from engine.worker.origin import origin
+from engine.worker.origin import came_from
 from models.backbone_catalog import BackboneUnavailableError
 from models.backbones.base import Backbone
 from models.backbones.stages import StemlessBackbone
@@ -130,14 +130,10 @@ class Sight:
 
 def sight_of(network: LiveNetwork) -> Sight | None:
     """Return what a network that was just opened sees; None where it came untrained or has no backbone."""
-    request = network.request
-    if not (network.has_learnt and request.checkpoint and request.store_folder and request.quick_head):
-        return None
-    opened = Path(request.checkpoint)
-    came = origin(Path(request.store_folder), opened, network.shown_step)
+    came = came_from(network) if network.request.quick_head else None
     if came is None:
         return None
-    model = network.model if came == opened else _model_of(came)
+    model = network.model if str(came) == network.request.checkpoint else _model_of(came)
     backbone = None if model is None else _backbone_of(model)
     if backbone is None:
         return None

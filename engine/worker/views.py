@@ -26,6 +26,7 @@ from engine.worker.joint_desk import JointDesk, JointPredictor
 from engine.worker.memory_desk import MemoryDesk
 from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
+from engine.worker.origin import came_from
 from engine.worker.pace import Clock
 from engine.worker.quick_desk import QuickDesk, QuickPredictor
 from engine.worker.sight import sight_of
@@ -72,8 +73,9 @@ class ScreenPrediction:
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""
-        self.quick.open(network.request, sight_of(network))
-        self._contest.begin(network)
+        came_trained = came_from(network) is not None
+        self.quick.open(network.request, sight_of(network), came_trained=came_trained)
+        self._contest.begin(network, came_trained=came_trained)
         self._joint.forget()
 
     def follow_classes(self, network: LiveNetwork) -> None:

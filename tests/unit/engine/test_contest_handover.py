@@ -44,6 +44,10 @@ class Quick:
     def held_out(self) -> list[tuple[PoolItem, Cells]]:
         return [(item, self.cells) for item in self.items if item.split is Split.VAL]
 
+    @property
+    def held_out_count(self) -> int:
+        return len(self.held_out())
+
     def protected(self, count: int) -> list[tuple[PoolItem, Cells]]:
         return [(item, self.cells) for item in self.items if item.split is Split.TRAIN][-count:]
 

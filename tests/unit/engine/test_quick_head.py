@@ -223,17 +223,14 @@ def test_what_was_painted_on_one_side_is_known_on_the_other() -> None:
     assert sky[1] < 0.2
 
 
-@pytest.mark.parametrize("came_trained", [True, False])
-def test_a_network_that_learns_here_expects_classes_as_often_as_they_are_labelled(came_trained: bool) -> None:
-    model = QuickModel(came_trained=came_trained)
+def test_a_network_that_learns_here_expects_classes_as_often_as_they_are_labelled() -> None:
     image, labels = picture(0)
-    cells = painted(labels)
+    cells, model = painted(labels), QuickModel()
     model.learn("0", feature_grid(image), cells)
     found = model.readout(CLASSES)
     assert found is not None
     shares = [cells.pixels[cells.labels == index].sum() / cells.pixels.sum() for index in found.classes]
-    wanted = np.full(len(shares), 1 / 3) if came_trained else np.array(shares)
-    assert np.exp(found.expected) / np.exp(found.expected).sum() == pytest.approx(wanted, abs=5e-3)
+    assert np.exp(found.expected) / np.exp(found.expected).sum() == pytest.approx(np.array(shares), abs=5e-3)
 
 
 # --- both together
@@ -348,7 +345,7 @@ def test_alone_the_network_is_scored_with_what_it_expects_and_in_the_pool_withou
 
 def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=True)
+    referee.begin(network_has_learnt=True, came_trained=True)
     assert referee.expected(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
     assert referee.expected(4) == pytest.approx(referee.expected(1) / 4)
 
@@ -358,8 +355,8 @@ def test_a_network_that_learns_here_earns_more_than_a_quarter_by_many_images(
     images: int, share: float
 ) -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=True)
-    referee.begin(network_has_learnt=False)
+    referee.begin(network_has_learnt=True, came_trained=True)
+    referee.begin(network_has_learnt=False, came_trained=False)
     scores = np.array([2.5, 2.2, 2.0, 1.8, 1.9]) + referee.expected(images)
     for _ in range(8):
         earned = referee.judge(scores, referee.most(images))
@@ -368,9 +365,22 @@ def test_a_network_that_learns_here_earns_more_than_a_quarter_by_many_images(
     assert referee.share == share
 
 
+@pytest.mark.parametrize(("images", "share"), [(0, 0.25), (3, 0.5), (6, 1.0)])
+def test_a_network_that_learnt_here_before_begins_with_all_it_may_have(images: int, share: float) -> None:
+    referee = Referee()
+    referee.begin(network_has_learnt=True, came_trained=False)
+    assert min(referee.share, referee.most(images)) == share
+    for_quick = np.array([1.6, 1.7, 1.8, 1.9, 2.0])
+    for_network = for_quick[::-1]
+    assert referee.judge(for_network, referee.most(images)) is None
+    assert referee.share == share, "what is judged is what is shown"
+    assert referee.judge(for_quick, referee.most(images)) is None
+    assert referee.judge(for_quick, referee.most(images)) == 0.0
+
+
 def test_a_network_that_came_trained_may_have_the_whole_say_at_once() -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=True)
+    referee.begin(network_has_learnt=True, came_trained=True)
     assert referee.most(1) == 1.0
 
 
@@ -384,7 +394,7 @@ def test_a_class_nobody_painted_is_the_networks_word_unless_the_quick_model_is_a
 
 def test_the_networks_share_grows_in_steps_and_falls_at_once() -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=False)
+    referee.begin(network_has_learnt=False, came_trained=False)
     for_network, for_quick = np.array([2.0, 1.9, 1.8, 1.7, 1.6]), np.array([1.6, 1.7, 1.8, 1.9, 2.0])
     assert referee.judge(np.array([2.0, 1.99, 2.1, 2.1, 2.1])) is None, "not clearly better"
     assert referee.judge(for_network) is None, "once is chance"
@@ -401,24 +411,24 @@ def test_the_networks_share_grows_in_steps_and_falls_at_once() -> None:
         referee.go_over(earned)
     assert referee.judge(for_quick) is None
     assert referee.judge(for_quick) == 0.0
-    referee.begin(network_has_learnt=True)
+    referee.begin(network_has_learnt=True, came_trained=True)
     assert referee.share == 1.0
 
 
 def test_a_little_better_with_every_quarter_is_clearly_better_in_the_end() -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=False)
+    referee.begin(network_has_learnt=False, came_trained=False)
     slowly = np.array([2.0, 1.99, 1.98, 1.97, 1.96])
     assert referee.judge(slowly) is None
     assert referee.judge(slowly) == 0.25
     over_a_hill = np.array([2.0, 2.1, 1.9, 1.8, 1.7])
-    referee.begin(network_has_learnt=False)
+    referee.begin(network_has_learnt=False, came_trained=False)
     assert [referee.judge(over_a_hill) for _ in range(3)] == [None] * 3, "the next quarter would be worse"
 
 
 def test_on_images_it_has_learnt_from_the_network_earns_half_at_most() -> None:
     referee = Referee()
-    referee.begin(network_has_learnt=False)
+    referee.begin(network_has_learnt=False, came_trained=False)
     for_network = np.array([2.0, 1.9, 1.8, 1.7, 1.6])
     for _ in range(10):
         earned = referee.judge(for_network, most=0.5)

@@ -208,6 +208,9 @@ def test_what_runs_of_the_project_made_of_a_network_is_not_what_came(desk: Desk)
     again = quick(desk)._sight
     assert again is not None
     assert again.source == before.source
+    found = quick(desk).readout()
+    assert found is not None
+    assert not found.expected.any(), "it learnt elsewhere what to expect"
     fresh = sight_of(network_of(desk))
     assert fresh is not None
     image = picture(0)[0]
@@ -226,6 +229,16 @@ def test_a_network_that_was_trained_here_from_the_start_gives_no_features(tmp_pa
     desk.open(quick_head=True, checkpoint=saved)
     assert network_of(desk).has_learnt
     assert sight_of(network_of(desk)) is None
+    for item in desk.project.items:
+        desk.give(AnnotationChanged(item=item))
+    while quick(desk).has_news:
+        desk.work(1)
+    assert quick(desk).held_out_count < 3
+    share = desk.loop._work._screen._contest.share(network_of(desk))
+    assert share == 0.25, "opened again it does not have the whole say, which it never earned"
+    found = quick(desk).readout()
+    assert found is not None
+    assert found.expected.max() > found.expected.min(), "it learnt from these labels"
     desk.give(Shutdown())
 
 
