@@ -31,7 +31,7 @@ from engine.quick.pretrained import stage_features
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HIDDEN = 512
+_HIDDEN = 256
 _SPREAD = 2.0
 _RIDGE = 0.01
 _SMALLEST_SPREAD = 0.02
@@ -40,7 +40,7 @@ _FARTHEST = 6.0
 _STEPS, _PAST = 30, 8
 """Steps of L-BFGS, and how many of them it remembers."""
 _BLOCK = 8192
-"""Cells lifted at once: 16 MB of numbers."""
+"""Cells lifted at once: 8 MB of numbers."""
 _SEED = 20
 
 
