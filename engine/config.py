@@ -86,7 +86,10 @@ class CropConfig:
 class AugmentConfig:
     """Random changes of a window that leave its classes true."""
 
-    flip: bool = described(True, help="Mirror half of the windows left to right.")
+    flip: bool = described(
+        True,
+        help="Mirror half of the windows left to right. What is painted teaches the quick model both ways.",
+    )
     flip_vertical: bool = described(
         False, help="Turn half of the windows upside down. For images without a natural up, as from above."
     )
