@@ -29,6 +29,7 @@ from engine.quick.picture import opinion, parts
 from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, labelled_cells
 from engine.worker.sight import Sight
+from models.configs import CrossEntropyConfig
 
 MOST_IMAGES = 64
 """Images learnt from; the one changed longest ago makes room."""
@@ -48,6 +49,9 @@ class Chances:
     chances: NDArray[np.float32]
     expected: NDArray[np.float32]
 
+
+_LEAST_WEIGHT = 1e-3
+"""A class that counts less in the loss than this is expected as if it counted so much."""
 
 _Asked = tuple[int, tuple[int, ...], frozenset[str]]
 """What a fit without some images depends on: the model's version, the classes, the images left out."""
@@ -294,9 +298,10 @@ class QuickDesk:
 
     def _fitted(self, request: OpenNetwork, unseen: Iterable[str] = ()) -> Readout | None:
         found = self._model.readout(request.classes.indices, without=unseen, mirrors=request.quick_mirrors)
-        if found is None or not self._came_trained:
-            return found
-        return replace(found, expected=np.zeros_like(found.expected))
+        if found is None:
+            return None
+        alike = np.zeros_like(found.expected)
+        return replace(found, expected=alike if self._came_trained else _expected(request, found))
 
     @property
     def has_learnt(self) -> bool:
@@ -343,6 +348,22 @@ class QuickDesk:
         item = self._items.get(wanted.image_id)
         stands = item is not None and item.size == grid.size and not wanted.alone
         return grid, self._cells.get(wanted.image_id) if stands else None
+
+
+def _expected(request: OpenNetwork, found: Readout) -> NDArray[np.float32]:
+    """Return how often a network expects the classes that learnt from the labels of `found` by its loss.
+
+    A loss that gives rare classes more weight teaches it to expect them that much more often.
+    """
+    loss = request.loss
+    if not isinstance(loss, CrossEntropyConfig):
+        return found.expected
+    expected = found.expected * np.float32(1 - loss.class_balance)
+    if loss.class_weights:
+        given = dict(zip(request.classes.indices, loss.class_weights, strict=False))
+        weights = np.array([given.get(int(index), 1.0) for index in found.classes], np.float32)
+        expected += np.log(np.maximum(weights, _LEAST_WEIGHT))
+    return expected
 
 
 def _source(sight: Sight | None) -> str | None:

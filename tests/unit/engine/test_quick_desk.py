@@ -1,6 +1,6 @@
 """The quick model in the worker, without its thread."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from engine.annotate.classes import UNLABELLED
 from engine.messages import AnnotationChanged, PredictionReady, PredictionSource, Shutdown
 from engine.quick.model import QuickModel
+from models.configs import CrossEntropyConfig, LossConfig, RmiConfig
 from tests.support.learning import BOX, GROUND, SKY, make_project, picture
 from tests.support.worker_desk import Desk
 
@@ -85,6 +86,45 @@ def test_whether_it_has_learnt_is_known_without_fitting(desk: Desk, monkeypatch:
         assert (quick.readout() is not None) is enough
         assert quick.has_learnt is enough
         fitted.clear()
+
+
+@pytest.mark.parametrize("mirrors", [True, False])
+def test_mirrored_images_teach_it_unless_mirrored_windows_are_switched_off(desk: Desk, mirrors: bool) -> None:
+    desk.open(quick_head=True, quick_mirrors=mirrors)
+    quick = desk.loop._work._screen.quick
+    quick.learn(desk.project.items[0])
+    found = quick.readout()
+    assert found is not None
+    wanted = quick._model.readout((SKY, GROUND, BOX), mirrors=mirrors)
+    other = quick._model.readout((SKY, GROUND, BOX), mirrors=not mirrors)
+    assert wanted is not None
+    assert other is not None
+    assert np.array_equal(found.matrix, wanted.matrix)
+    assert not np.array_equal(found.matrix, other.matrix)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expects"),
+    [
+        (CrossEntropyConfig(), lambda usual: usual),
+        (CrossEntropyConfig(class_balance=1.0), lambda usual: 0 * usual),
+        (CrossEntropyConfig(class_balance=0.5), lambda usual: usual / 2),
+        (CrossEntropyConfig(class_weights=(1.0, 1.0, 4.0)), lambda usual: usual + np.log([1, 1, 4])),
+        (CrossEntropyConfig(class_weights=(0.0,)), lambda usual: usual + np.log([1e-3, 1, 1])),
+        (RmiConfig(), lambda usual: usual),
+    ],
+)
+def test_by_its_loss_a_network_expects_rare_classes_more_often(
+    desk: Desk, loss: LossConfig, expects: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    desk.open(quick_head=True, loss=loss)
+    quick = desk.loop._work._screen.quick
+    quick.learn(desk.project.items[0])
+    found, usual = quick.readout(), quick._model.readout((SKY, GROUND, BOX))
+    assert found is not None
+    assert usual is not None
+    assert found.classes.tolist() == sorted((SKY, GROUND, BOX))
+    assert found.expected == pytest.approx(expects(usual.expected), abs=1e-5)
 
 
 def test_it_can_be_switched_off(desk: Desk) -> None:
