@@ -27,7 +27,6 @@ from engine.opencv import cv2
 from engine.predict.compute import autocast, is_out_of_memory, release_memory
 from engine.quick.pretrained import seen_size
 from engine.worker.network import LiveNetwork
-from engine.worker.origin import came_from
 from models.backbone_catalog import BackboneUnavailableError
 from models.backbones.base import Backbone
 from models.backbones.stages import StemlessBackbone
@@ -128,10 +127,14 @@ class Sight:
         return tuple(found)
 
 
-def sight_of(network: LiveNetwork) -> Sight | None:
-    """Return what a network that was just opened sees; None where it came untrained or has no backbone."""
-    came = came_from(network) if network.request.quick_head else None
-    if came is None:
+def sight_of(network: LiveNetwork, came: Path | None) -> Sight | None:
+    """Return what a network that was just opened sees; None where it came untrained or has no backbone.
+
+    Args:
+        network: The network.
+        came: The file from elsewhere it goes back to, see `engine.worker.origin.came_from`.
+    """
+    if came is None or not network.request.quick_head:
         return None
     model = network.model if str(came) == network.request.checkpoint else _model_of(came)
     backbone = None if model is None else _backbone_of(model)

@@ -73,9 +73,9 @@ class ScreenPrediction:
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""
-        came_trained = came_from(network) is not None
-        self.quick.open(network.request, sight_of(network), came_trained=came_trained)
-        self._contest.begin(network, came_trained=came_trained)
+        came = came_from(network)
+        self.quick.open(network.request, sight_of(network, came), came_trained=came is not None)
+        self._contest.begin(network, came_trained=came is not None)
         self._joint.forget()
 
     def follow_classes(self, network: LiveNetwork) -> None:

@@ -18,7 +18,7 @@ from engine.quick import texture
 from engine.quick.features import FEATURES, feature_grid
 from engine.worker import sight as module
 from engine.worker.network import LiveNetwork
-from engine.worker.origin import origin
+from engine.worker.origin import came_from, origin
 from engine.worker.quick_desk import QuickDesk
 from engine.worker.sight import CHANNELS, Sight, sight_of
 from models.backbones.tiny import TinyBackbone
@@ -63,7 +63,11 @@ def request_of(tmp_path: Path) -> OpenNetwork:
 
 
 def of(model: torch.nn.Module, request: OpenNetwork, *, has_learnt: bool = True) -> Sight | None:
-    return sight_of(cast(LiveNetwork, Live(model, request, has_learnt)))
+    return seen_by(cast(LiveNetwork, Live(model, request, has_learnt)))
+
+
+def seen_by(network: LiveNetwork) -> Sight | None:
+    return sight_of(network, came_from(network))
 
 
 def test_the_last_stages_join_the_hand_made_features() -> None:
@@ -211,12 +215,12 @@ def test_what_runs_of_the_project_made_of_a_network_is_not_what_came(desk: Desk)
     found = quick(desk).readout()
     assert found is not None
     assert not found.expected.any(), "it learnt elsewhere what to expect"
-    fresh = sight_of(network_of(desk))
+    fresh = seen_by(network_of(desk))
     assert fresh is not None
     image = picture(0)[0]
     assert all(np.array_equal(*pair) for pair in zip(fresh.stages(image), before.stages(image), strict=True))
     came.unlink()
-    assert sight_of(network_of(desk)) is None
+    assert seen_by(network_of(desk)) is None
 
 
 def test_a_network_that_was_trained_here_from_the_start_gives_no_features(tmp_path: Path) -> None:
@@ -228,7 +232,7 @@ def test_a_network_that_was_trained_here_from_the_start_gives_no_features(tmp_pa
     saved = desk.heard.of(CheckpointSaved)[-1].path
     desk.open(quick_head=True, checkpoint=saved)
     assert network_of(desk).has_learnt
-    assert sight_of(network_of(desk)) is None
+    assert seen_by(network_of(desk)) is None
     for item in desk.project.items:
         desk.give(AnnotationChanged(item=item))
     while quick(desk).has_news:
