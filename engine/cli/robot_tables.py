@@ -72,6 +72,9 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
         yield f"images left {100 * share:.0f} % right", f"{100 * len(good) / count:.0f} %{mean}"
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
+    for images in dict.fromkeys(one.images for run in runs for one in run.recalled):
+        shares = [one.share for run in runs for one in run.recalled if one.images == images]
+        yield f"of the first three images' pixels, after {images}", percent(interval(shares))
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
     yield "person's pixels flipped by the model alone, at worst", _worst(flips)
     shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]

@@ -32,12 +32,15 @@ from engine.measure.annotator import Sight, next_action, still_meant
 from engine.measure.costs import T_LOOK
 from engine.measure.metrics import ConfusionMatrix
 from engine.measure.regions import Truth, wrong_share
+from engine.measure.robot.agreement import Agreement
 from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.plan import Order, RobotPlan
-from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
+from engine.measure.robot.results import Measured, Recalled, RunResult, Visited, count_worse
 from engine.measure.robot.tool import AnnotatedTool, LabelMap, Material
 
 _WATCHED = 10
+_ROUNDS = (3, 10)
+"""Of the images of the first rounds, how much is known after so many images."""
 
 
 class Progress(Protocol):
@@ -104,6 +107,8 @@ class _Robot:
         self._curve: list[Measured] = []
         self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
         self._said: dict[str, LabelMap] = {}
+        self._early: dict[str, LabelMap] = {}
+        self._recalled: list[Recalled] = []
         self._agreed: dict[str, LabelMap] = {}
         self._agreed_shown: dict[str, LabelMap] = {}
         self._delivered = DeliveredMasks(material, plan.delivered)
@@ -125,6 +130,7 @@ class _Robot:
             tool=self._tool.title,
             seed=self._plan.seed,
             curve=tuple(self._curve),
+            recalled=tuple(self._recalled),
             visits=tuple(self._visits),
             seconds=round(self._now, 3),
             blocked=round(self._blocked, 3),
@@ -199,6 +205,8 @@ class _Robot:
         )
         if self._plan.sync:
             self._tool.settle()
+        if len(self._visits) in _ROUNDS:
+            self._recall()
 
     def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:
         sight = self._tool.sight()
@@ -223,6 +231,14 @@ class _Robot:
         self._delivered.leave(image_id, annotation)
         if len(self._said) < _WATCHED or image_id in self._said:
             self._said[image_id] = annotation.copy()
+
+    def _recall(self) -> None:
+        """Ask the model alone about what was said in the first rounds: has it forgotten any of it since?"""
+        self._early = self._early or {name: labels.copy() for name, labels in self._said.items()}
+        right = Agreement(self._early, {})
+        for name, found in self._tool.predict(list(self._early), alone=True):
+            right.add(name, found)
+        self._recalled.append(Recalled(images=len(self._visits), share=right.share))
 
     def _journal(self, word: str, seconds: float, **facts: object) -> None:
         line = json.dumps({"at": round(self._now, 3), "do": word, "seconds": round(seconds, 4), **facts})
@@ -263,10 +279,10 @@ class _Robot:
         classes = self._material.classes
         matrix = ConfusionMatrix(len(classes))
         channel_of = classes.channel_of()
-        alone = _Agreement(self._said, self._agreed)
+        alone = Agreement(self._said, self._agreed)
         for name, found in self._tool.predict(list(self._said), alone=True):
             alone.add(name, found)
-        shown_too = _Agreement(self._said, self._agreed_shown)
+        shown_too = Agreement(self._said, self._agreed_shown)
         names = dict.fromkeys([*self._material.held_out, *self._said, *self._delivered.begin()])
         for name, found in self._tool.predict(list(names)):
             self._delivered.add(name, found)
@@ -293,38 +309,6 @@ class _Robot:
                 delivered_accuracy=self._delivered.pixel_accuracy,
             )
         )
-
-
-class _Agreement:
-    """How much of what the person said a prediction says too."""
-
-    def __init__(self, said: dict[str, LabelMap], agreed: dict[str, LabelMap]) -> None:
-        self._said = said
-        self._agreed = agreed
-        self._pixels = self._same = self._lost = 0
-
-    def add(self, name: str, found: LabelMap | None) -> None:
-        """Count an image; ``None`` where there is no model yet."""
-        if found is None:
-            return
-        said = self._said[name]
-        known = said != UNLABELLED
-        same = known & (found == said)
-        earlier = self._agreed.get(name, np.full(said.shape, UNLABELLED, np.uint8))
-        self._pixels += int(known.sum())
-        self._same += int(same.sum())
-        self._lost += int((known & (earlier == said) & ~same).sum())
-        self._agreed[name] = np.where(same, said, np.uint8(UNLABELLED))
-
-    @property
-    def share(self) -> float | None:
-        """Share of the person's pixels the model agrees with."""
-        return self._same / self._pixels if self._pixels else None
-
-    @property
-    def flipped(self) -> float | None:
-        """Share of them the model agreed with at the last measurement and does not now."""
-        return self._lost / self._pixels if self._pixels else None
 
 
 def _visited(image_id: str, actions: list[Action], before: float, after_: float) -> Visited:

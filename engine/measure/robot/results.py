@@ -49,6 +49,20 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """What a model alone still knows of the first images.
+
+    Attributes:
+        images: images left behind by then.
+        share: share of what the person had said on the first three images by the time the third was left
+            that the model gets as they said; None where they had said nothing or there is no model.
+    """
+
+    images: int
+    share: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Visited:
     """One image of the session: counts of actions, seconds, and whether its rest was accepted."""
 
@@ -80,6 +94,7 @@ class RunResult:
         journal: SHA-256 of the journal.
         facts: what the tool says about itself.
         real_seconds: seconds the whole took on this machine.
+        recalled: what the model alone knows of the first three images when they are left, and seven later.
     """
 
     tool: str
@@ -93,6 +108,7 @@ class RunResult:
     journal: str
     facts: Mapping[str, object]
     real_seconds: float
+    recalled: tuple[Recalled, ...] = ()
 
     def at(self, seconds: float) -> float | None:
         """The mIoU measured at a user time, or None if that was not measured."""
@@ -149,13 +165,15 @@ def result_from(plain: Mapping[str, Any]) -> RunResult:
     """The opposite of :meth:`RunResult.as_json`.
 
     Raises:
-        KeyError: a value is missing.
-        TypeError: a value is none of ours.
+        KeyError: a list of values is missing.
+        TypeError: a value is missing or none of ours.
     """
-    fields = {field.name: plain[field.name] for field in dataclasses.fields(RunResult)}
+    names = {field.name for field in dataclasses.fields(RunResult)}
+    fields = {name: value for name, value in plain.items() if name in names}
     fields["curve"] = tuple(Measured(**point) for point in fields["curve"])
     fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
     fields["latencies"] = tuple(fields["latencies"])
+    fields["recalled"] = tuple(Recalled(**one) for one in fields.get("recalled", ()))
     return RunResult(**fields)
 
 

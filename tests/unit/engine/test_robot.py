@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from engine.cli.robot import add_arguments
 from engine.cli.robot_runs import robot_plan
+from engine.cli.robot_tables import effort
 from engine.errors import EngineError
 from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
 from engine.measure.baselines.lane import LaneTool
@@ -20,7 +21,7 @@ from engine.measure.costs import T_KEY, T_LOOK
 from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import Order, RobotPlan, session_length
-from engine.measure.robot.results import RunResult, result_from
+from engine.measure.robot.results import Recalled, RunResult, result_from
 from engine.measure.robot.tool import LabelMap, Material
 from tests.support.robot import Hands, KnowingLearner, NothingLearner, blobs, make_material
 
@@ -221,6 +222,36 @@ def test_a_worse_model_between_two_measurements_is_counted_if_every_model_is_mea
     assert [point.miou for point in watched.curve][1:4] == [1.0, pytest.approx(0.0, abs=0.2), 1.0]
 
 
+class _ForgetfulTool(LaneTool):
+    """Its model knows everything until the sixth image is opened, and nothing from then on."""
+
+    opened = 0
+
+    def open(self, image_id: str) -> float:
+        self.opened += 1
+        return super().open(image_id)
+
+    def predict(
+        self, image_ids: Sequence[str], *, alone: bool = False
+    ) -> Iterator[tuple[str, LabelMap | None]]:
+        for name, found in super().predict(image_ids, alone=alone):
+            knows = found is None or self.opened < 6
+            yield name, found if knows else (found + np.uint8(1)) % np.uint8(4)
+
+
+@pytest.mark.parametrize(("kind", "later"), [(LaneTool, 1.0), (_ForgetfulTool, 0.0)])
+def test_what_was_said_on_the_first_images_is_asked_again_seven_images_later(
+    material: Material, kind: type[LaneTool], later: float
+) -> None:
+    clock = Hands()
+    tool = kind(KnowingLearner(material, clock, 4.0), material, clock=clock)
+    result = run_robot(plan(User.PERFECT, images=11), tool, material)
+    assert result.recalled == (Recalled(images=3, share=1.0), Recalled(images=10, share=later))
+    told = dict(effort([result]))
+    assert "100.0 %" in told["of the first three images' pixels, after 3"]
+    assert f"{100 * later:.1f} %" in told["of the first three images' pixels, after 10"]
+
+
 def test_what_is_not_ready_is_not_shown(material: Material) -> None:
     clock = Hands()
     tool = LaneTool(KnowingLearner(material, clock, 1000.0), material, clock=clock)
@@ -314,6 +345,8 @@ def test_results_survive_json(material: Material) -> None:
     assert again.curve == result.curve
     assert again.visits == result.visits
     assert again.journal == result.journal
+    assert again.recalled == result.recalled
+    assert len(again.recalled) == 1
 
 
 def test_lengths_of_sessions() -> None:
