@@ -163,7 +163,7 @@ class OptimizerConfig:
     )
 
     average: float = described(
-        0.95,
+        0.99,
         help="Predictions come from a moving average of the weights with this share of the past in each "
         "step: steadier and better, but a correction shows some steps later. 0 takes the newest weights.",
         low=0.0,

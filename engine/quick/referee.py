@@ -63,7 +63,7 @@ class Referee:
         It is shown from `go_over` on; without that it has to earn it anew.
 
         Args:
-            scores: (len(SHARES),) what `score` returns for each, and what is `expected`; less is better.
+            scores: (len(SHARES),) what `score` returns for each, with its `handicap`; less is better.
             most: Largest share that may be earned.
         """
         if self._learns_here:
@@ -85,7 +85,7 @@ class Referee:
         self._verdicts = 0
         return SHARES[best]
 
-    def expected(self, images: int) -> NDArray[np.float64]:
+    def handicap(self, images: int) -> NDArray[np.float64]:
         """Return (len(SHARES),) what is added to the scores of shares that some images gave.
 
         Args:

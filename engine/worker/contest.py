@@ -185,7 +185,7 @@ class Contest:
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
         count, referee = len(self._answers), self._referee
-        return self._judge(_scores(self._answers) + referee.expected(count), most=referee.most(count))
+        return self._judge(_scores(self._answers) + referee.handicap(count), most=referee.most(count))
 
     def _ask_fresh(self, network: LiveNetwork, item: PoolItem, cells: Cells) -> bool:
         answers = self._ask(network, item, cells, [item.image_id])

@@ -120,8 +120,8 @@ def test_alone_the_network_is_scored_with_what_it_expects_and_in_the_pool_withou
 def test_what_is_expected_of_both_together_is_worth_one_image() -> None:
     referee = Referee()
     referee.begin(network_has_learnt=True, came_trained=True)
-    assert referee.expected(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
-    assert referee.expected(4) == pytest.approx(referee.expected(1) / 4)
+    assert referee.handicap(1).tolist() == pytest.approx([0.1, 0.05, 0.0, 0.05, 0.1])
+    assert referee.handicap(4) == pytest.approx(referee.handicap(1) / 4)
 
 
 @pytest.mark.parametrize(("images", "share"), [(1, 0.25), (5, 0.5), (40, 0.75)])
@@ -131,7 +131,7 @@ def test_a_network_that_learns_here_earns_more_than_a_quarter_by_many_images(
     referee = Referee()
     referee.begin(network_has_learnt=True, came_trained=True)
     referee.begin(network_has_learnt=False, came_trained=False)
-    scores = np.array([2.5, 2.2, 2.0, 1.8, 1.9]) + referee.expected(images)
+    scores = np.array([2.5, 2.2, 2.0, 1.8, 1.9]) + referee.handicap(images)
     for _ in range(8):
         earned = referee.judge(scores, referee.most(images))
         if earned is not None:
