@@ -102,7 +102,8 @@ class _Robot:
         self._began = time.monotonic()
         self._now = self._blocked = 0.0
         self._strokes = 0
-        self._actions_at: list[float] = []
+        self._strokes_at: list[float] = []
+        self._classes: set[int] = set()
         self._visits: list[Visited] = []
         self._curve: list[Measured] = []
         self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
@@ -162,9 +163,9 @@ class _Robot:
         return self._now >= self._plan.seconds
 
     def _latencies(self) -> Iterator[float]:
-        """Seconds from each action to the next renewal of the picture."""
+        """Seconds from each stroke that stayed, from the second class on, to the next renewed picture."""
         renewed = np.asarray(sorted(self._tool.refreshes))
-        for at in self._actions_at:
+        for at in self._strokes_at:
             place = int(np.searchsorted(renewed, at, side="right"))
             if place < len(renewed):
                 yield float(renewed[place] - at)
@@ -219,12 +220,19 @@ class _Robot:
         self._wait(self._tool.perform(action))
         if isinstance(action, Paint | Relabel):
             self._strokes += 1
-        if not isinstance(action, Leave):
-            self._actions_at.append(self._now)
+            self._note_answer_due(action)
         self._journal(type(action).__name__.lower(), action.seconds, **_told(action))
         measured = self._curve[-1].updates if self._curve else 0
         if self._plan.every_model and self._tool.updates != measured:
             self._measure(self._now)
+
+    def _note_answer_due(self, action: Paint | Relabel) -> None:
+        """Note from when on the person awaits another picture; with one class there is nothing to tell apart."""
+        is_undone = isinstance(action, Paint) and action.undo
+        if not is_undone:
+            self._classes.add(action.stroke.class_index if isinstance(action, Paint) else action.class_index)
+        if len(self._classes) > 1 and not is_undone:
+            self._strokes_at.append(self._now)
 
     def _remember(self, image_id: str, annotation: LabelMap) -> None:
         """Keep what was said: what is delivered, and on the first images whether later models forget it."""

@@ -89,7 +89,8 @@ class RunResult:
         visits: images in their order.
         seconds: user time, waiting included.
         blocked: seconds of it the person waited for the tool.
-        latencies: seconds from an action to the next renewal of the picture, one for each action.
+        latencies: seconds from a stroke, dab or relabelled region to the next renewal of the picture, one for
+            each that was not undone, from the second class on.
         worse: later models that were more than half a point worse than the measurement before.
         journal: SHA-256 of the journal.
         facts: what the tool says about itself.

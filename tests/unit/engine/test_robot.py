@@ -193,6 +193,21 @@ def test_a_model_is_seen_when_its_computing_is_over_on_the_persons_clock(materia
     assert result.seconds_to(0.5) is not None
 
 
+def test_answers_are_awaited_to_strokes_that_stay_from_the_second_class_on(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 4.0), material, clock=clock)
+    journal: list[str] = []
+    result = run_robot(plan(strokes_per_image=6), tool, material, write=journal.append)
+    acts = [json.loads(line) for line in journal]
+    strokes = [act for act in acts if act["do"] in ("paint", "relabel") and not act.get("undo")]
+    assert any(act["do"] == "acceptimage" for act in acts)
+    second = next(place for place, act in enumerate(strokes) if act["class"] != strokes[0]["class"])
+    assert second > 0
+    due = [act["at"] for act in strokes[second:] if act["at"] < max(tool.refreshes)]
+    awaited = [min(seen for seen in tool.refreshes if seen > at) - at for at in due]
+    assert result.latencies == pytest.approx(awaited, abs=0.002)
+
+
 class _TurningLearner(KnowingLearner):
     """Knows everything at first and nothing from its second model on, and again from its third."""
 
