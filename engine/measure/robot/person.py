@@ -227,7 +227,7 @@ class _Robot:
             self._measure(self._now)
 
     def _note_answer_due(self, action: Paint | Relabel) -> None:
-        """Note from when on the person awaits another picture; one class alone has nothing to be told from."""
+        """Note from when on the person awaits another picture; one class has nothing to be told from."""
         is_undone = isinstance(action, Paint) and action.undo
         if not is_undone:
             self._classes.add(action.stroke.class_index if isinstance(action, Paint) else action.class_index)
