@@ -114,11 +114,12 @@ class QuickDesk:
         self._newest = None
 
     def follow(self, request: OpenNetwork) -> None:
-        """Follow a changed class table; where classes are gone, their pixels may be others now."""
+        """Follow a changed class table or choice; where classes are gone, their pixels may be others now."""
         before, self._request = self._request, request
         if before is not None and set(before.classes.indices) - set(request.classes.indices):
             self._waiting.update(self._items)
         self._is_old = True
+        self.version += 1
 
     @property
     def _has_project(self) -> bool:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import PromotionConfig
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
-from engine.messages import Event, PoolItem, Predict, Prediction, PredictionReady, PredictionSource
+from engine.messages import (
+    Event,
+    OpenNetwork,
+    PoolItem,
+    Predict,
+    Prediction,
+    PredictionReady,
+    PredictionSource,
+    StartTraining,
+)
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
@@ -67,9 +76,24 @@ class ScreenPrediction:
         """Whether there is anything to do without a command and without a run."""
         return self.is_running or self.is_curious(network, trains=False)
 
-    def limit(self, config: PromotionConfig) -> None:
-        """Set what a change between quick model and network must not lose."""
-        self._contest.limits = config
+    def start(self, network: LiveNetwork, command: StartTraining) -> OpenNetwork:
+        """Follow what a run is to be like; return what was opened with what has changed.
+
+        Whether there is a quick model is decided at a start, too: switched on, it learns from all images.
+        """
+        config, request = command.config, network.request
+        self._contest.limits = config.promotion
+        chosen = replace(request, quick_head=config.quick_head, quick_mirrors=config.augment.flip)
+        if chosen == request:
+            return request
+        network.request = chosen
+        if chosen.quick_head == request.quick_head:
+            self.quick.follow(chosen)
+            return chosen
+        self.opened(network)
+        for item in command.items:
+            self.quick.note(item)
+        return chosen
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""

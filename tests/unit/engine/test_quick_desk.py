@@ -1,6 +1,7 @@
 """The quick model in the worker, without its thread."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from engine.messages import AnnotationChanged, PredictionReady, PredictionSource
 from engine.quick.model import QuickModel
 from models.configs import CrossEntropyConfig, LossConfig, RmiConfig
 from tests.support.learning import BOX, GROUND, SKY, make_project, picture
-from tests.support.worker_desk import Desk
+from tests.support.worker_desk import QUIET, Desk
 
 
 @pytest.fixture
@@ -101,6 +102,30 @@ def test_mirrored_images_teach_it_unless_mirrored_windows_are_switched_off(desk:
     assert other is not None
     assert np.array_equal(found.matrix, wanted.matrix)
     assert not np.array_equal(found.matrix, other.matrix)
+
+
+def test_the_start_of_training_switches_it_and_its_mirrored_images_off_and_on(desk: Desk) -> None:
+    desk.open(quick_head=True)
+    quick = desk.loop._work._screen.quick
+    change(desk)
+    desk.work()
+    with_mirrors = quick.readout()
+    assert with_mirrors is not None
+    desk.start(replace(QUIET, augment=replace(QUIET.augment, flip=False)))
+    without = quick.readout()
+    assert without is not None
+    assert not np.array_equal(with_mirrors.matrix, without.matrix)
+    desk.quick_head = False
+    desk.start()
+    assert quick.readout() is None
+    assert not quick.has_learnt
+    desk.quick_head = True
+    desk.start()
+    desk.work(60)
+    again = quick.readout()
+    assert again is not None
+    # All the run's images taught it, not only the one that was changed.
+    assert len(quick._model.images) == len(desk.project.items)
 
 
 @pytest.mark.parametrize(
