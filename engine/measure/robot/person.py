@@ -241,12 +241,13 @@ class _Robot:
             self._said[image_id] = annotation.copy()
 
     def _recall(self) -> None:
-        """Ask the model alone about what was said in the first rounds: has it forgotten any of it since?"""
+        """Ask about what was said in the first rounds: has anything of it been forgotten since?"""
         self._early = self._early or {name: labels.copy() for name, labels in self._said.items()}
-        right = Agreement(self._early, {})
-        for name, found in self._tool.predict(list(self._early), alone=True):
-            right.add(name, found)
-        self._recalled.append(Recalled(images=len(self._visits), share=right.share))
+        alone, shown = Agreement(self._early, {}), Agreement(self._early, {})
+        for right, is_alone in ((alone, True), (shown, False)):
+            for name, found in self._tool.predict(list(self._early), alone=is_alone):
+                right.add(name, found)
+        self._recalled.append(Recalled(images=len(self._visits), alone=alone.share, shown=shown.share))
 
     def _journal(self, word: str, seconds: float, **facts: object) -> None:
         line = json.dumps({"at": round(self._now, 3), "do": word, "seconds": round(seconds, 4), **facts})

@@ -50,16 +50,20 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """What a model alone still knows of the first images.
+    """What a tool still knows of the first images.
+
+    Both are shares of what the person had said on the first three images by the time the third was left; None
+    where they had said nothing or there is no model.
 
     Attributes:
         images: images left behind by then.
-        share: share of what the person had said on the first three images by the time the third was left
-            that the model gets as they said; None where they had said nothing or there is no model.
+        alone: what the visible model alone gets as they said.
+        shown: what is shown as they said; a tool may let the person's word stand there.
     """
 
     images: int
-    share: float | None
+    alone: float | None
+    shown: float | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ class RunResult:
         journal: SHA-256 of the journal.
         facts: what the tool says about itself.
         real_seconds: seconds the whole took on this machine.
-        recalled: what the model alone knows of the first three images when they are left, and seven later.
+        recalled: what the tool knows of the first three images when they are left, and seven images later.
     """
 
     tool: str

@@ -12,7 +12,7 @@ import pytest
 
 from engine.cli.robot import add_arguments
 from engine.cli.robot_runs import robot_plan
-from engine.cli.robot_tables import effort
+from engine.cli.robot_tables import effort, percent
 from engine.errors import EngineError
 from engine.measure.actions import AnnotatorRules, Feedback, Gaze, User, rules_of
 from engine.measure.baselines.lane import LaneTool
@@ -22,6 +22,7 @@ from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import Order, RobotPlan, session_length
 from engine.measure.robot.results import Recalled, RunResult, result_from
+from engine.measure.robot.statistics import interval
 from engine.measure.robot.tool import LabelMap, Material
 from tests.support.robot import Hands, KnowingLearner, NothingLearner, blobs, make_material
 
@@ -261,10 +262,11 @@ def test_what_was_said_on_the_first_images_is_asked_again_seven_images_later(
     clock = Hands()
     tool = kind(KnowingLearner(material, clock, 4.0), material, clock=clock)
     result = run_robot(plan(User.PERFECT, images=11), tool, material)
-    assert result.recalled == (Recalled(images=3, share=1.0), Recalled(images=10, share=later))
-    told = dict(effort([result]))
-    assert "100.0 %" in told["of the first three images' pixels, after 3"]
-    assert f"{100 * later:.1f} %" in told["of the first three images' pixels, after 10"]
+    first, second = result.recalled
+    assert first == Recalled(images=3, alone=1.0, shown=1.0)
+    assert second == Recalled(images=10, alone=later, shown=later)
+    told = [text for name, text in effort([result]) if name.startswith("of the first three images' pixels")]
+    assert told == ["100.0 % / 100.0 %", f"{percent(interval([later]))} / {percent(interval([later]))}"]
 
 
 def test_what_is_not_ready_is_not_shown(material: Material) -> None:
