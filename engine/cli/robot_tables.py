@@ -74,9 +74,9 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
     for images in dict.fromkeys(one.images for run in runs for one in run.recalled):
         then = [one for run in runs for one in run.recalled if one.images == images]
-        alone, shown = interval([one.alone for one in then]), interval([one.shown for one in then])
+        alone, stands = interval([one.alone for one in then]), interval([one.shown for one in then])
         name = f"of the first three images' pixels after {images}, by the model alone / shown"
-        yield name, f"{percent(alone)} / {percent(shown)}"
+        yield name, f"{percent(alone)} / {percent(stands)}"
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
     yield "person's pixels flipped by the model alone, at worst", _worst(flips)
     shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]
