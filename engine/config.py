@@ -163,9 +163,10 @@ class OptimizerConfig:
     )
 
     average: float = described(
-        0.99,
+        0.995,
         help="Predictions come from a moving average of the weights with this share of the past in each "
-        "step: steadier and better, but a correction shows some steps later. 0 takes the newest weights.",
+        "step, less during the first ones: steadier and better, but the network takes a hint some steps "
+        "later. 0 takes the newest weights.",
         low=0.0,
         high=0.9999,
     )
