@@ -72,10 +72,12 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
         yield f"images left {100 * share:.0f} % right", f"{100 * len(good) / count:.0f} %{mean}"
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
-    for images in dict.fromkeys(one.images for run in runs for one in run.recalled):
-        then = [one for run in runs for one in run.recalled if one.images == images]
+    # Seeds that were never asked again would make the rounds differ by who is in them.
+    rounds = max((len(run.recalled) for run in runs), default=0)
+    asked = [run.recalled for run in runs if len(run.recalled) == rounds]
+    for then in zip(*asked, strict=True):
         alone, stands = interval([one.alone for one in then]), interval([one.shown for one in then])
-        name = f"of the first three images' pixels after {images}, by the model alone / shown"
+        name = f"of the first three images' pixels after {then[0].images}, by the model alone / shown"
         yield name, f"{percent(alone)} / {percent(stands)}"
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
     yield "person's pixels flipped by the model alone, at worst", _worst(flips)

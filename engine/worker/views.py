@@ -77,22 +77,14 @@ class ScreenPrediction:
         return self.is_running or self.is_curious(network, trains=False)
 
     def start(self, network: LiveNetwork, command: StartTraining) -> OpenNetwork:
-        """Follow what a run is to be like; return what was opened with what has changed.
-
-        Whether there is a quick model is decided at a start, too: switched on, it learns from all images.
-        """
-        config, request = command.config, network.request
-        self._contest.limits = config.promotion
-        chosen = replace(request, quick_head=config.quick_head, quick_mirrors=config.augment.flip)
-        if chosen == request:
-            return request
-        network.request = chosen
-        if chosen.quick_head == request.quick_head:
+        """Follow what a run is to be like; return what was opened with what has changed."""
+        self._contest.limits = command.config.promotion
+        chosen = replace(network.request, quick_mirrors=command.config.augment.flip)
+        if chosen != network.request:
+            network.request = chosen
             self.quick.follow(chosen)
-            return chosen
-        self.opened(network)
-        for item in command.items:
-            self.quick.note(item)
+            # A round of questions under way would mix the answers of two quick models.
+            self._contest.forget()
         return chosen
 
     def opened(self, network: LiveNetwork) -> None:

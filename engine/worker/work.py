@@ -175,13 +175,13 @@ class Work:
             EngineError: No network or no project is open.
         """
         network = self._opened_network()
-        self._request = self._screen.start(network, command)
         running = self._run
         run = running if running is not None else Run(network, command.config, self._emit, self._clock)
         if not run.fill(command.items, lambda: self._inbox.superseded_by(Shutdown, StopTraining)):
             if running is None:
                 self._emit(TrainingStopped(reason=_STOPPED))
             return
+        self._request = self._screen.start(network, command)
         if running is not None:
             run.reconfigure(command.config)
             return

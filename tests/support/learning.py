@@ -38,7 +38,6 @@ TRAINING = TrainingConfig(
     batch_size=2,
     image_cache_mb=16,
     precision=Precision.FLOAT32,
-    quick_head=False,
 )
 
 

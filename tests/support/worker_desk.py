@@ -47,7 +47,6 @@ class Desk:
         self.heard = Listener()
         self.inbox = Inbox()
         self.now = 0.0
-        self.quick_head = False
         self.loop = Loop(self.heard, self.inbox, clock=lambda: self.now)
         self.loop.enter(WorkerState.IDLE)
 
@@ -79,13 +78,10 @@ class Desk:
         raise AssertionError(f"no {kind.__name__}; heard {self.heard.events[-3:]}")
 
     def open(self, **changes: object) -> NetworkOpened:
-        self.quick_head = bool(changes.get("quick_head", False))
         self.give(self.project.open_network(**changes))
         return self.heard.of(NetworkOpened)[-1]
 
     def start(self, config: TrainingConfig = QUIET) -> None:
-        """Start training, with a quick model where one was opened."""
-        config = replace(config, quick_head=self.quick_head)
         self.give(StartTraining(config=config, items=self.project.items))
 
     def predict(self, request_id: int = 1, *, number: int = 0, visible: Box | None = None) -> None:

@@ -102,7 +102,8 @@ class _Robot:
         self._began = time.monotonic()
         self._now = self._blocked = 0.0
         self._strokes = 0
-        self._strokes_at: list[float] = []
+        self._strokes_at: list[tuple[float, int]] = []
+        self._left_at: list[float] = []
         self._classes: set[int] = set()
         self._visits: list[Visited] = []
         self._curve: list[Measured] = []
@@ -163,11 +164,14 @@ class _Robot:
         return self._now >= self._plan.seconds
 
     def _latencies(self) -> Iterator[float]:
-        """Seconds from each stroke that stayed, from the second class on, to the next renewed picture."""
+        """Seconds from strokes that stayed, from the second class on, to the next picture of their image.
+
+        A stroke whose image was left before it was answered is not waited for.
+        """
         renewed = np.asarray(sorted(self._tool.refreshes))
-        for at in self._strokes_at:
+        for at, visit in self._strokes_at:
             place = int(np.searchsorted(renewed, at, side="right"))
-            if place < len(renewed):
+            if place < len(renewed) and renewed[place] < self._left_at[visit]:
                 yield float(renewed[place] - at)
 
     # --- one image ----------------------------------------------------------------------------------------
@@ -206,7 +210,8 @@ class _Robot:
         )
         if self._plan.sync:
             self._tool.settle()
-        if len(self._visits) in _ROUNDS:
+        self._left_at.append(self._now)
+        if len(self._visits) in _ROUNDS and not self._is_over():
             self._recall()
 
     def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:
@@ -232,7 +237,7 @@ class _Robot:
         if not is_undone:
             self._classes.add(action.stroke.class_index if isinstance(action, Paint) else action.class_index)
         if len(self._classes) > 1 and not is_undone:
-            self._strokes_at.append(self._now)
+            self._strokes_at.append((self._now, len(self._visits)))
 
     def _remember(self, image_id: str, annotation: LabelMap) -> None:
         """Keep what was said: what is delivered, and on the first images whether later models forget it."""

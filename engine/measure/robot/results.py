@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Number of the JSON's form."""
 
 TARGETS = (0.40, 0.50, 0.60)
@@ -94,7 +94,7 @@ class RunResult:
         seconds: user time, waiting included.
         blocked: seconds of it the person waited for the tool.
         latencies: seconds from a stroke, dab or relabelled region to the next renewal of the picture, one for
-            each that was not undone, from the second class on.
+            each that was not undone, from the second class on, unless its image was left before that.
         worse: later models that were more than half a point worse than the measurement before.
         journal: SHA-256 of the journal.
         facts: what the tool says about itself.
@@ -170,15 +170,14 @@ def result_from(plain: Mapping[str, Any]) -> RunResult:
     """The opposite of :meth:`RunResult.as_json`.
 
     Raises:
-        KeyError: a list of values is missing.
-        TypeError: a value is missing or none of ours.
+        KeyError: a value is missing.
+        TypeError: a value is none of ours.
     """
-    names = {field.name for field in dataclasses.fields(RunResult)}
-    fields = {name: value for name, value in plain.items() if name in names}
+    fields = {field.name: plain[field.name] for field in dataclasses.fields(RunResult)}
     fields["curve"] = tuple(Measured(**point) for point in fields["curve"])
     fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
     fields["latencies"] = tuple(fields["latencies"])
-    fields["recalled"] = tuple(Recalled(**one) for one in fields.get("recalled", ()))
+    fields["recalled"] = tuple(Recalled(**one) for one in fields["recalled"])
     return RunResult(**fields)
 
 

@@ -110,6 +110,6 @@ def mean_classes(runs: Sequence[RunResult]) -> dict[str, float | None]:
 
 
 def latency(runs: Sequence[RunResult], percent: float) -> float | None:
-    """Percentile of the seconds from an action to the next renewal of the picture, over all runs."""
+    """Percentile of the seconds from a stroke to the next renewal of the picture, over all runs."""
     values = [value for run in runs for value in run.latencies]
     return float(np.percentile(values, percent)) if values else None
