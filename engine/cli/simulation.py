@@ -83,13 +83,13 @@ class _DemoTool(SessionTool):
     def predict(
         self, image_ids: Sequence[str], *, alone: bool = False
     ) -> Iterator[tuple[str, LabelMap | None]]:
-        """As in the parent; keeps what the held-out images get."""
+        """As in the parent; keeps what the held-out images get, whenever they are asked for."""
         found = {}
         for name, label_map in super().predict(image_ids, alone=alone):
             if label_map is not None and name in self._held_out:
                 found[name] = label_map
             yield name, label_map
-        if not alone:
+        if not alone and any(name in self._held_out for name in image_ids):
             self.seen.append(_Seen(found=found, step=self._step))
 
     def close(self) -> Mapping[str, object]:
