@@ -271,8 +271,8 @@ class TrainingConfig:
     quick_head: bool = described(
         True,
         help="A quick model learns from every stroke at once and predicts, later together with the network. "
-        "Without it a network with a class memory still takes strokes in at once. Counts when the project is "
-        "opened next.",
+        "Without it a network with a class memory still takes strokes in at once. Counts when the project or "
+        "another network is opened next.",
     )
     batch_size: int = described(6, help="Windows per step.", low=1, high=256)
     refresh_s: float = described(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
+LOSS_NAMES = ("cross-entropy", "rmi", "affinity")
+
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """``--device``."""

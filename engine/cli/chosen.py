@@ -15,11 +15,13 @@ from models.configs import NetworkConfig
 from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, RmiConfig
 from models.presets import PRESETS
 
-_LOSSES: dict[str, LossConfig] = {
+LOSSES: dict[str, LossConfig] = {
     "cross-entropy": CrossEntropyConfig(),
     "rmi": RmiConfig(only_labelled=True),
     "affinity": AffinityConfig(),
 }
+"""By the words of `engine.cli.arguments.LOSS_NAMES`."""
+
 _T = TypeVar("_T")
 _QUICK = {"quick": QUICK, "quick-cpu": QUICK_CPU}
 
@@ -58,7 +60,7 @@ def choose(arguments: argparse.Namespace, material: Material) -> Choice:
         training, loss = recipe.training(), recipe.loss
         network = None if network is None else with_head_rate(network, recipe)
     if arguments.loss is not None:
-        loss = _LOSSES[arguments.loss]
+        loss = LOSSES[arguments.loss]
     return Choice(network=network, loss=loss, training=training)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from engine.cli.arguments import add_device, natural, positive, seconds
+from engine.cli.arguments import LOSS_NAMES, add_device, natural, positive, seconds
 from engine.cli.console import Bar, complain, say
 from engine.errors import EngineError
 
@@ -123,6 +123,14 @@ def _add_tool(group: "argparse._ArgumentGroup") -> None:
         default=True,
         help="start from ImageNet weights",
     )
+    group.add_argument("--loss", choices=LOSS_NAMES, help="default: the preset's, or cross-entropy")
+    group.add_argument(
+        "--loss-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a choice of --loss, such as class_balance=1; may be repeated",
+    )
     group.add_argument("--baseline", choices=BASELINES, help="measure another method instead")
     group.add_argument(
         "--weights", type=Path, metavar="F", help="tensors for lraspp or deeplabv3 to start from"
@@ -188,9 +196,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.baseline is not None and (arguments.network or arguments.training):
+    if arguments.baseline is not None and (arguments.network or arguments.training or arguments.loss):
         raise EngineError(
-            "--baseline measures another method.", hint="Leave out --network and --training, or --baseline."
+            "--baseline measures another method.",
+            hint="Leave out --network, --training and --loss, or --baseline.",
         )
+    if arguments.loss_set and arguments.loss is None:
+        raise EngineError("--loss-set changes a loss.", hint="Name the loss with --loss.")
     if arguments.weights is not None and arguments.baseline not in ("lraspp", "deeplabv3"):
         raise EngineError("--weights belongs to --baseline lraspp or deeplabv3.", hint="Leave it out.")

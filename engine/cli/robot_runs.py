@@ -5,10 +5,11 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.cli.changes import changed
+from engine.cli.chosen import LOSSES
 from engine.cli.console import Bar, complain
 from engine.cli.networks import without_download
 from engine.cli.robot_data import open_material, work_folder
@@ -24,7 +25,6 @@ from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_len
 from engine.measure.robot.results import RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
 from engine.project.manifest import OrderKind
-from models.described import ConfigError
 from models.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def _tool(
             raise EngineError(f"There is no network “{arguments.network}”.", hint=f"Choose one of: {names}.")
         network, loss = chosen.network, chosen.loss
         network = network if arguments.pretrained else without_download(network)
+    if arguments.loss is not None:
+        loss = changed(LOSSES[arguments.loss], arguments.loss_set)
     choice = SessionChoice(
         title=title,
         network=network,
@@ -167,51 +169,6 @@ def _tensors(path: Path) -> "Weights":
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"“{path}” holds no weights by name.", "Name a file with a state dictionary.")
     return content
-
-
-def changed(config: TrainingConfig, words: list[str]) -> TrainingConfig:
-    """A training config with some choices changed.
-
-    Args:
-        config: where to begin.
-        words: ``KEY=VALUE`` each; keys of inner configs with a dot, such as ``crop.size=96``.
-
-    Raises:
-        EngineError: there is no such choice, or the value is not allowed.
-    """
-    for word in words:
-        key, mark, value = word.partition("=")
-        if not mark:
-            raise EngineError(f"“{word}” changes nothing.", hint="Write KEY=VALUE, such as crop.size=96.")
-        try:
-            config = _with(config, key.split("."), value)
-        except (AttributeError, ValueError, ConfigError) as error:
-            names = ", ".join(field.name for field in dataclasses.fields(TrainingConfig))
-            raise EngineError(f"“{word}”: {error}.", hint=f"Choices are {names}.") from error
-    return config
-
-
-def _with(config: Any, path: list[str], text: str) -> Any:
-    """A dataclass with one inner field changed."""
-    name, *inner = path
-    old = getattr(config, name)
-    new = _with(old, inner, text) if inner else _value(old, text)
-    return dataclasses.replace(config, **{name: new})
-
-
-def _value(old: object, text: str) -> object:
-    """A word as a value of the kind that stood there."""
-    if text.lower() in ("none", ""):
-        return None
-    if isinstance(old, bool):
-        if text.lower() not in ("true", "false"):
-            raise ValueError("true or false")
-        return text.lower() == "true"
-    if isinstance(old, Enum):
-        return type(old)(text)
-    if isinstance(old, int) or (old is None and text.isdigit()):
-        return int(text)
-    return float(text)
 
 
 def _options(arguments: argparse.Namespace, material: Material) -> dict[str, object]:

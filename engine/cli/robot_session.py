@@ -129,8 +129,10 @@ class SessionTool:
         self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
         self.session.queue.kind = choice.order
         self.session.set_classes(material.classes)
-        if choice.network is not None:
-            self.session.choose_network(choice.network, choice.loss or self.session.loss)
+        if choice.network is not None or choice.loss is not None:
+            self.session.choose_network(
+                choice.network or self.session.network, choice.loss or self.session.loss
+            )
         training = dataclasses.replace(choice.training or self.session.training, seed=choice.seed)
         if choice.sync_steps is not None:
             training = _untimed(training, choice.sync_steps)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.arguments import add_device, natural, positive, seconds
+from engine.cli.arguments import LOSS_NAMES, add_device, natural, positive, seconds
 from engine.cli.console import complain, say
 from engine.errors import EngineError
 
@@ -20,7 +20,6 @@ EXAMPLE = (
     "  maskloop train data/train --network fcn --backbone resnet18 --out fcn.pt"
 )
 
-LOSSES = ("cross-entropy", "rmi", "affinity")
 BACKBONES = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
 
 
@@ -61,7 +60,7 @@ def _add_network(network: "argparse._ArgumentGroup") -> None:
         help="start from ImageNet weights",
     )
     network.add_argument(
-        "--loss", choices=LOSSES, help="default: the preset's or project's, or cross-entropy"
+        "--loss", choices=LOSS_NAMES, help="default: the preset's or project's, or cross-entropy"
     )
     network.add_argument(
         "--recipe",

@@ -14,6 +14,8 @@ from engine.errors import EngineError
 from engine.measure.robot.plan import RobotPlan
 from engine.measure.robot.results import FORMAT, Measured, RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
+from engine.project.manifest import read_manifest
+from models.loss_configs import CrossEntropyConfig
 from tests.support.robot import blobs, write_masks, write_picture
 
 KEYS = {"title", "options", "costs", "runs", "format"}
@@ -74,11 +76,14 @@ def test_the_session_at_work_twice_writes_the_same_journal(
 def test_learning_alongside_takes_the_persons_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     words = ("--session", "20", "--device", "cpu", "--policy", "queue", "--json", str(out))
-    assert run(command(folder, *words)) == 0
+    loss = ("--loss", "cross-entropy", "--loss-set", "class_balance=0.5", "--keep", str(tmp_path / "kept"))
+    assert run(command(folder, *words, *loss)) == 0
     (result,) = json.loads(out.read_text("utf-8"))["runs"]
     assert result["real_seconds"] >= 19.0
     assert result["curve"][-1]["updates"] >= 1
     assert result["latencies"]
+    kept = read_manifest(tmp_path / "kept" / "tiny-0" / "maskloop" / "project.json")
+    assert kept.loss == CrossEntropyConfig(class_balance=0.5)
 
 
 @pytest.mark.slow
@@ -175,6 +180,9 @@ def test_a_result_without_a_run_cannot_be_compared(
         (["--training", "crop.width=3"], 1, "crop.width=3"),
         (["--training", "crop.size=1"], 1, "crop.size=1"),
         (["--baseline", "rf", "--network", "tiny"], 1, "--baseline measures another method"),
+        (["--baseline", "rf", "--loss", "rmi"], 1, "--baseline measures another method"),
+        (["--loss-set", "class_balance=1"], 1, "--loss-set changes a loss"),
+        (["--loss", "cross-entropy", "--loss-set", "balance=1"], 1, "Choices are"),
         (["--baseline", "rf", "--weights", "x.pt"], 1, "--weights belongs to"),
         (["--ignore", "999"], 1, "--ignore 999 is no class of the masks. They are: 0 ground, 1 car"),
         (["--test-images", "x"], 2, "--test-masks"),

@@ -9,11 +9,13 @@ import pytest
 
 from engine.annotate.classes import UNLABELLED
 from engine.cli import run as verb
+from engine.cli.changes import changed
+from engine.cli.chosen import LOSSES
 from engine.cli.robot import moments as parsed_moments
 from engine.cli.robot import seeds
 from engine.cli.robot_files import Outcome, write_results
 from engine.cli.robot_page import page
-from engine.cli.robot_runs import changed, notes_of
+from engine.cli.robot_runs import notes_of
 from engine.cli.robot_tables import points, summary
 from engine.config import OptimizerKind, TrainingConfig
 from engine.errors import EngineError
@@ -21,6 +23,7 @@ from engine.measure.baselines.learner import Marked
 from engine.measure.medial import medial_path, path_length, thinned
 from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
 from engine.measure.robot.statistics import at_other_prices, interval, latency, moments, paired
+from models.loss_configs import CrossEntropyConfig, RmiConfig
 
 
 def point(seconds: float, miou: float, updates: int = 1) -> Measured:
@@ -206,6 +209,13 @@ def test_training_choices_are_changed_by_name() -> None:
     for wrong in ("crop.size", "crop.nothing=1", "crop.size=x", "augment.flip=maybe", "crop.size=1"):
         with pytest.raises(EngineError):
             changed(TrainingConfig(), [wrong])
+
+
+def test_choices_of_a_loss_are_changed_by_name() -> None:
+    assert changed(LOSSES["cross-entropy"], ["class_balance=1"]) == CrossEntropyConfig(class_balance=1.0)
+    assert changed(LOSSES["rmi"], ["share=0.25"]) == RmiConfig(share=0.25, only_labelled=True)
+    with pytest.raises(EngineError, match="class_balance"):
+        changed(LOSSES["cross-entropy"], ["share=0.25"])
 
 
 def test_a_skeleton_is_thin_and_keeps_what_is_connected() -> None:
