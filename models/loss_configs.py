@@ -90,9 +90,9 @@ class RmiConfig:
         0.5, help="Convex: share of the pixels. Additive: weight of the regions.", low=0.0, high=100
     )
     only_labelled: bool = described(
-        False,
-        help="Leave out regions that touch unlabelled pixels: for images labelled in part. The published "
-        "form takes unlabelled pixels for background.",
+        True,
+        help="Leave out regions that touch unlabelled pixels, so that these teach nothing. The published "
+        "form, for completely labelled images, takes them for background.",
     )
     auxiliary_weight: float = described(
         0.4, help="Weight of the cross-entropy on each set of auxiliary logits.", low=0.0, high=100

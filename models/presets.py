@@ -329,21 +329,21 @@ PRESETS: tuple[Preset, ...] = (
         title="DeepLabV3, ResNet-18, region loss",
         help="Learns shapes of regions, not pixels alone; for images labelled in large parts.",
         network=deeplabv3_resnet18(),
-        loss=RmiConfig(factor=2, only_labelled=True),
+        loss=RmiConfig(factor=2),
     ),
     Preset(
         name="rmi-quick",
         title="DeepLabV3, ResNet-50, region loss, few images",
         help="Starts from ImageNet weights and learns shapes of regions; for a GPU with at least 12 GB.",
         network=deeplabv3_resnet50(),
-        loss=RmiConfig(factor=2, only_labelled=True),
+        loss=RmiConfig(factor=2),
     ),
     Preset(
         name="rmi-resnet50",
         title="DeepLabV3, ResNet-50, region loss as published",
         help="For completely labelled images and a long training, on a GPU with at least 12 GB of memory.",
         network=deeplabv3_resnet50(),
-        loss=RmiConfig(),
+        loss=RmiConfig(only_labelled=False),
     ),
 )
 """Presets in the order in which they are offered; the first suits every computer."""

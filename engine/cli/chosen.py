@@ -17,7 +17,7 @@ from models.presets import PRESETS
 
 LOSSES: dict[str, LossConfig] = {
     "cross-entropy": CrossEntropyConfig(),
-    "rmi": RmiConfig(only_labelled=True),
+    "rmi": RmiConfig(),
     "affinity": AffinityConfig(),
 }
 """By the words of `engine.cli.arguments.LOSS_NAMES`."""

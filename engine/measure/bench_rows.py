@@ -3,7 +3,7 @@
 Published figures are read here only; nothing is computed from them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, PixelForm, Pooling, RmiConfig
 
@@ -145,15 +145,17 @@ NETWORKS: tuple[ModuleRow, ...] = (
     ModuleRow(title="MCIBI++, ResNet-50", target="models.memory_presets:mcibipp_resnet50"),
 )
 
+_RMI = RmiConfig(only_labelled=False)
+
 LOSSES: tuple[LossRow, ...] = (
     LossRow(title="cross-entropy", config=CrossEntropyConfig()),
-    LossRow(title="RMI, average 4 (published)", config=RmiConfig()),
-    LossRow(title="RMI, average 2", config=RmiConfig(factor=2)),
-    LossRow(title="RMI, average 1", config=RmiConfig(factor=1)),
-    LossRow(title="RMI, maximum 4", config=RmiConfig(pooling=Pooling.MAXIMUM)),
-    LossRow(title="RMI, interpolation 4", config=RmiConfig(pooling=Pooling.INTERPOLATION)),
-    LossRow(title="RMI, average 4, 5 × 5", config=RmiConfig(region=5)),
-    LossRow(title="RMI, average 4, softmax", config=RmiConfig(form=PixelForm.SOFTMAX)),
-    LossRow(title="RMI, average 4, labelled only", config=RmiConfig(only_labelled=True)),
+    LossRow(title="RMI, average 4 (published)", config=_RMI),
+    LossRow(title="RMI, average 2", config=replace(_RMI, factor=2)),
+    LossRow(title="RMI, average 1", config=replace(_RMI, factor=1)),
+    LossRow(title="RMI, maximum 4", config=replace(_RMI, pooling=Pooling.MAXIMUM)),
+    LossRow(title="RMI, interpolation 4", config=replace(_RMI, pooling=Pooling.INTERPOLATION)),
+    LossRow(title="RMI, average 4, 5 × 5", config=replace(_RMI, region=5)),
+    LossRow(title="RMI, average 4, softmax", config=replace(_RMI, form=PixelForm.SOFTMAX)),
+    LossRow(title="RMI, average 4, labelled only", config=RmiConfig()),
     LossRow(title="affinity fields", config=AffinityConfig()),
 )

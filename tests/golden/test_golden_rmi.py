@@ -25,6 +25,7 @@ def config_of(case: dict[str, Any]) -> RmiConfig:
         pooling=WAYS[config["pool_name"]],
         share=config["weight_lambda"],
         balance=Balance.CONVEX if config["lambda_way"] == 1 else Balance.ADDITIVE,
+        only_labelled=False,
     )
 
 

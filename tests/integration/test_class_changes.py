@@ -231,7 +231,7 @@ def test_training_moves_the_class_state_that_these_tests_watch(project: SmallPro
 def test_regions_are_learned_on_while_classes_come_and_go(project: SmallProject, name: str) -> None:
     """The loss over regions keeps nothing per class; weights of classes go with their class."""
     (spec,) = (spec for spec in MODELS if spec.name == name)
-    desk = opened(project, spec, loss=RmiConfig(factor=2, only_labelled=True))
+    desk = opened(project, spec, loss=RmiConfig(factor=2))
     learn(desk, steps=2)
     table = CLASSES
     for change in (*CHANGES.values(), CLASSES):

@@ -19,7 +19,7 @@ def test_preset_loss_and_recipe_are_followed(tmp_path: Path) -> None:
     options = ["--preset", "tiny", "--loss", "rmi", "--recipe", "quick-cpu", *SHORT]
     assert run(["train", str(tmp_path / "train"), "--out", str(out), *options]) == 0
     about = read_checkpoint(out).about
-    assert about.loss == RmiConfig(only_labelled=True)
+    assert about.loss == RmiConfig()
     assert about.network == TinyConfig()
     assert about.step == 3
 

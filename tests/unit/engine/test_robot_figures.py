@@ -16,12 +16,13 @@ from engine.cli.robot import seeds
 from engine.cli.robot_files import Outcome, write_results
 from engine.cli.robot_page import page
 from engine.cli.robot_runs import notes_of
-from engine.cli.robot_tables import points, summary
+from engine.cli.robot_tables import arrivals, effort, points, summary
 from engine.config import OptimizerKind, TrainingConfig
 from engine.errors import EngineError
 from engine.measure.baselines.learner import Marked
 from engine.measure.medial import medial_path, path_length, thinned
-from engine.measure.robot.results import Measured, RunResult, Visited, count_worse
+from engine.measure.robot.memory import peak_memory_mib
+from engine.measure.robot.results import Measured, Recalled, RunResult, Visited, count_worse
 from engine.measure.robot.statistics import at_other_prices, interval, latency, moments, paired
 from models.loss_configs import CrossEntropyConfig, RmiConfig
 
@@ -104,7 +105,7 @@ def test_other_prices_move_measurements_in_time_and_nothing_else() -> None:
 
 def test_areas_are_told_to_the_times_sessions_are_compared_at() -> None:
     text = "\n".join(summary([Outcome(title="ours", options={}, runs=(run_of(0, 0.2, 0.4, 0.4, 0.4),))]))
-    assert text.count("area under the curve") == 2
+    assert sum(line.startswith("  area under the curve") for line in text.splitlines()) == 2
     (line,) = (line for line in text.splitlines() if "area under the curve to 300 s" in line)
     assert line.endswith("26.7 %")
 
@@ -154,6 +155,106 @@ def test_differences_are_paired_by_seed() -> None:
     assert two is not None
     assert not two.is_above_zero
     assert paired(ours[:1], theirs[:1], lambda run: run.at(100.0)) is None
+
+
+def outcome(title: str, *runs: RunResult) -> Outcome:
+    return Outcome(title=title, options={}, runs=runs)
+
+
+def test_seconds_to_a_mark_are_paired_by_seed_and_never_is_no_number() -> None:
+    ours = outcome("ours", *(run_of(seed, 0.3, 0.5, 0.5) for seed in range(3)), run_of(8, 0.9))
+    late = outcome("late", *(run_of(seed, 0.2, 0.3, 0.5) for seed in (2, 0, 1)))
+    both = "(reached by ours on 3 of 3 seeds, by late on 3 of 3)"
+    assert dict(arrivals(ours, late)) == {
+        "seconds to 0.40": f"-100 s [-100, -100], below 0 {both}",
+        "seconds to 0.50": f"-100 s [-100, -100], below 0 {both}",
+        "seconds to 0.60": "– (reached by ours on 0 of 3 seeds, by late on 0 of 3)",
+    }
+    never = outcome("never", *(run_of(seed, 0.2, 0.3, 0.38) for seed in range(3)))
+    assert dict(arrivals(ours, never))["seconds to 0.40"] == (
+        "– (reached by ours on 3 of 3 seeds, by never on 0 of 3)"
+    )
+    assert dict(arrivals(never, ours))["seconds to 0.40"] == (
+        "– (reached by never on 0 of 3 seeds, by ours on 3 of 3)"
+    )
+    once = outcome("once", run_of(0, 0.2, 0.3, 0.4), *never.runs[1:])
+    assert dict(arrivals(ours, once))["seconds to 0.40"] == (
+        "-150 s [-150, -150] over 1 of 3 seeds only: no claim "
+        "(reached by ours on 3 of 3 seeds, by once on 1 of 3)"
+    )
+    two = outcome("two", *late.runs[:2])
+    assert "2 seeds: too few for a claim" in dict(arrivals(ours, two))["seconds to 0.50"]
+    assert "below 0" not in dict(arrivals(late, ours))["seconds to 0.50"], "later is no lead"
+    assert set(dict(arrivals(ours, outcome("other", run_of(7, 0.9)))).values()) == {"– (no seed in common)"}
+    text, html = "\n".join(summary([ours, once])), page([ours, once])
+    assert "  seconds to 0.40          -150 s" in text
+    assert "<td>seconds to 0.40</td><td>-150 s [-150, -150] over 1 of 3 seeds only" in html
+
+
+def test_one_tool_alone_is_told_with_other_costs_too() -> None:
+    curve = tuple(
+        dataclasses.replace(point, strokes=strokes)
+        for point, strokes in zip(run_of(0, 0.2, 0.4).curve, (20, 50), strict=True)
+    )
+    alone = outcome("ours", *(dataclasses.replace(run_of(seed, 0.2, 0.4), curve=curve) for seed in (0, 1)))
+    lines, html = list(summary([alone])), page([alone])
+    for prices, seconds, miou in (
+        ("as measured", 200, 20.0),
+        ("pause between actions x 0.5", 162, 23.9),
+        ("pause between actions x 2", 275, 15.4),
+        ("every action x 0.5", 100, 40.0),
+        ("every action x 2", 400, 10.0),
+    ):
+        told = {line[31:].split("  ")[0]: line for line in lines if line.startswith(f"  {prices}  ")}
+        assert f"{seconds} s [{seconds}, {seconds}]" in told["seconds to 0.40"]
+        assert told["seconds to 0.60"].endswith("never")
+        assert f" {miou:.1f} %" in told["mIoU at 100 s"], "to the time the cheapest prices reach"
+        assert f"<td>seconds to 0.40, {prices}</td><td>{seconds} s" in html
+    assert not any(line.startswith("ours with other costs") for line in summary([alone, alone]))
+
+
+def test_the_page_tells_every_class_at_every_moment() -> None:
+    html = page([outcome("ours", run_of(0, 0.2, 0.4), run_of(1, 0.4, 0.6, 0.7))])
+    for when, share in (("100 s", "30.0 %"), ("200 s", "50.0 %"), ("end", "55.0 %")):
+        assert f"<tr><td>{when}</td><td>{share}</td><td>–</td></tr>" in html
+    assert "<th>user time</th><th>a</th><th>b</th>" in html
+
+
+def test_keys_medians_and_memory_are_told() -> None:
+    visits = tuple(
+        dataclasses.replace(visit(seconds=seconds, blocked=0.0), keys=keys, regions=regions)
+        for seconds, keys, regions in ((2.0, 1, 0), (4.0, 3, 1), (12.0, 5, 2))
+    )
+    runs = [
+        dataclasses.replace(run_of(seed, 0.2), visits=visits, peak_memory_mib=peak)
+        for seed, peak in ((0, 800.0), (1, 1234.5))
+    ]
+    told = dict(effort(runs))
+    assert told["keys per image"] == "3.00"
+    assert told["regions accepted per image"] == "1.00"
+    assert told["seconds per image"] == "6.0"
+    assert told["seconds per image, median"] == "4.0"
+    assert told["peak memory of the process"] == "1234 MiB"
+    older = dataclasses.replace(runs[0], visits=(visit(seconds=2.0, blocked=0.0), *visits))
+    assert dict(effort([older]))["keys per image"] == "–", "a mean over some of the images is no mean"
+
+
+def test_sessions_that_were_asked_differing_things_stand_on_one_page() -> None:
+    asked = dataclasses.replace(run_of(0, 0.2), recalled=(Recalled(images=3, alone=0.5, shown=1.0),))
+    short, whole = outcome("short", run_of(0, 0.2)), outcome("whole", asked)
+    name = "of the first three images&#x27; pixels after 3, by the model alone / shown"
+    assert f"<td>{name}</td><td>–</td><td> 50.0 % / 100.0 %</td>" in page([short, whole])
+    assert f"<td>{name}</td><td> 50.0 % / 100.0 %</td><td>–</td>" in page([whole, short])
+
+
+def test_peak_memory_is_that_of_the_system_and_not_told_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = peak_memory_mib()
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
+        assert peak == pytest.approx(int(line.split()[1]) / 1024, rel=0.1)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert peak_memory_mib() is None
 
 
 def test_only_shared_moments_are_compared() -> None:
@@ -213,9 +314,10 @@ def test_training_choices_are_changed_by_name() -> None:
 
 def test_choices_of_a_loss_are_changed_by_name() -> None:
     assert changed(LOSSES["cross-entropy"], ["class_balance=1"]) == CrossEntropyConfig(class_balance=1.0)
-    assert changed(LOSSES["rmi"], ["share=0.25"]) == RmiConfig(share=0.25, only_labelled=True)
-    with pytest.raises(EngineError, match="class_balance"):
+    assert changed(LOSSES["rmi"], ["share=0.25"]) == RmiConfig(share=0.25)
+    with pytest.raises(EngineError, match="share") as error:
         changed(LOSSES["cross-entropy"], ["share=0.25"])
+    assert "class_balance" in error.value.hint
 
 
 def test_a_skeleton_is_thin_and_keeps_what_is_connected() -> None:

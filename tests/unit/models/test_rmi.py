@@ -58,7 +58,7 @@ def test_it_is_the_slow_obvious_one(
     region: int,
 ) -> None:
     logits, target = example(seed, classes, (height, width), ignored)
-    config = RmiConfig(region=region, factor=factor, pooling=pooling)
+    config = RmiConfig(region=region, factor=factor, pooling=pooling, only_labelled=False)
     values, gradients = [], []
     for function in (
         lambda z: loss_of(config, z, target),
@@ -149,7 +149,7 @@ def test_too_few_places_for_a_region_have_no_regional_term() -> None:
 def test_only_labelled_regions_do_not_see_unlabelled_pixels(form: PixelForm, pooling: Pooling) -> None:
     logits, target = example(6, 3, (40, 48))
     target[:, :, 21:] = 255
-    config = RmiConfig(factor=2, form=form, pooling=pooling, only_labelled=True)
+    config = RmiConfig(factor=2, form=form, pooling=pooling)
     other = torch.where(target[:, None] == 255, 50 * torch.randn_like(logits), logits)
     for first, second in zip(
         Rmi(config).parts(logits, target), Rmi(config).parts(other, target), strict=True
@@ -170,8 +170,7 @@ def test_only_labelled_regions_are_those_of_the_labelled_part() -> None:
     torch.testing.assert_close(
         region_bound(labels, probabilities, 3, labelled), region_bound(labels[part], probabilities[part], 3)
     )
-    full = RmiConfig()
-    sparse = RmiConfig(only_labelled=True)
+    full, sparse = RmiConfig(only_labelled=False), RmiConfig()
     torch.testing.assert_close(loss_of(full, logits, target), loss_of(sparse, logits, target))
 
 
