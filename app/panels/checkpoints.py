@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -23,8 +23,16 @@ from app.widgets.marks import label
 from engine.learn.checkpoint_files import CheckpointInfo
 from engine.messages import CandidateJudged, WorkerState
 
-_COLUMNS = ("Checkpoint", "Step", "Held-out mIoU", "Labels", "Saved")
+_COLUMNS = ("Checkpoint", "Step", "mIoU", "Labels", "Saved")
+_COLUMNS_SAY = (
+    "Its name, and what was found about it.",
+    "Updates of the weights by then.",
+    "On the held-out images, when it was saved.",
+    "Changes of annotations by then.",
+    "When it was saved.",
+)
 NOT_BETTER = "◍ not better"
+_SELECT_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 
 
 def guard_sentence(judged: CandidateJudged | None) -> str:
@@ -44,14 +52,15 @@ class CheckpointPanel(QWidget):
 
     Attributes:
         save_wanted: A checkpoint with a name is wanted.
-        compare_wanted: Pictures of the difference are wanted: the selected file, or None for the candidate.
+        compare_wanted: Pictures of the difference are wanted: the file before, or None for what is shown, and
+            the file after, or None for the candidate.
 
     Args:
         bridge: Where the checkpoints live.
     """
 
     save_wanted = Signal()
-    compare_wanted = Signal(object)
+    compare_wanted = Signal(object, object)
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,7 +109,7 @@ class CheckpointPanel(QWidget):
         self.load_button.clicked.connect(self._load)
         self.save_button.clicked.connect(self.save_wanted)
         self.promote_button.clicked.connect(self._promote)
-        self.compare_button.clicked.connect(lambda: self.compare_wanted.emit(self._path()))
+        self.compare_button.clicked.connect(lambda: self.compare_wanted.emit(*self._compared()))
         self.name_button.clicked.connect(self._ask_name)
         self.name.returnPressed.connect(self._give_name)
         self.delete_button.clicked.connect(self._delete_others)
@@ -116,16 +125,26 @@ class CheckpointPanel(QWidget):
 
     def refresh(self) -> None:
         """Read the list of checkpoints anew; the selection stays where it was."""
-        session, before = self._bridge.session, self._path()
+        session, before = self._bridge.session, self._paths()
         self._sure = False  # the question was about the files of then
         self._infos = session.checkpoints() if session is not None else ()
         self.table.setRowCount(len(self._infos))
         for row, info in enumerate(self._infos):
             self._fill(row, info)
-        paths = [info.path for info in self._infos]
-        if before in paths:
-            self.table.selectRow(paths.index(before))
+        self._select(before)
         self._judged()
+
+    def _select(self, paths: tuple[Path, ...]) -> None:
+        """Select the rows of these files, and no others; who is typing a name is not disturbed."""
+        if self._paths() != paths:
+            with QSignalBlocker(self.table):
+                self.table.clearSelection()
+                for row, info in enumerate(self._infos):
+                    if info.path in paths:
+                        index = self.table.model().index(row, 0)
+                        self.table.selectionModel().select(index, _SELECT_ROW)
+        if self._paths() != paths:
+            self._selected()
 
     def _fill(self, row: int, info: CheckpointInfo) -> None:
         when = dt.datetime.fromtimestamp(info.saved_at).astimezone()
@@ -135,7 +154,7 @@ class CheckpointPanel(QWidget):
             f"{info.step:,}",
             "–" if info.miou is None else f"{info.miou:.3f}",
             "–" if info.labels_version is None else str(info.labels_version),
-            f"{when:%d %b} {when:%H:%M:%S}",
+            f"{when:%H:%M:%S}" if when.date() == dt.date.today() else f"{when:%d %b}",
         )
         shown = "" if info.better else "\nKept, but not shown: it was no better than what was shown."
         for column, text in enumerate(texts):
@@ -152,10 +171,11 @@ class CheckpointPanel(QWidget):
     def enable(self) -> None:
         """Switch the buttons on and off by what is selected, pinned and going on, and say why."""
         session, chosen = self._bridge.session, self._path()
+        is_pair = len(self._paths()) == 2
         can_work = self._bridge.worker_state in (WorkerState.IDLE, WorkerState.TRAINING)
         can_write = session is not None and not session.read_only and can_work
         verdict = None if session is None else session.candidates.verdict
-        waits = verdict is not None and not verdict.promoted
+        waits = verdict is not None and not verdict.promoted and not self._paths()
         self.load_button.setEnabled(session is not None and chosen is not None)
         self.save_button.setEnabled(can_write)
         self.promote_button.setEnabled(can_work and (chosen is not None or waits))
@@ -164,14 +184,17 @@ class CheckpointPanel(QWidget):
             if chosen is not None
             else "Show the newest weights although they were not found better."
             if waits
-            else "Select a checkpoint. What is shown now is the newest that was found no worse."
+            else "Select one checkpoint. What is shown now is the newest that was found no worse."
         )
         pinned = session is not None and bool(session.candidates.pinned)
-        self.compare_button.setEnabled(can_work and pinned and (chosen is not None or waits))
+        self.compare_button.setEnabled(can_work and pinned and (chosen is not None or is_pair or waits))
         self.compare_button.setToolTip(
-            "Predict the pinned images with what is shown now and with this."
-            if pinned
-            else "Pin an image first, beside the curve."
+            "Pin an image first, beside the curve."
+            if not pinned
+            else "Predict the pinned images with the older and the newer of the two."
+            if is_pair
+            else "Predict the pinned images with what is shown now and with this. Select two with Ctrl to "
+            "compare them with each other."
         )
         self.name_button.setEnabled(can_write and chosen is not None)
         count = len(self._others())
@@ -186,20 +209,32 @@ class CheckpointPanel(QWidget):
 
     # --- intentions -------------------------------------------------------------------------------------
 
+    def _paths(self) -> tuple[Path, ...]:
+        """Return the selected files, the newest first."""
+        rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
+        items = (self.table.item(row, 0) for row in rows)
+        return tuple(Path(item.data(Qt.ItemDataRole.UserRole)) for item in items if item is not None)
+
     def _path(self) -> Path | None:
-        item = self.table.item(self.table.currentRow(), 0) if self.table.selectedItems() else None
-        return None if item is None else Path(item.data(Qt.ItemDataRole.UserRole))
+        """Return the selected file where it is the only one."""
+        paths = self._paths()
+        return paths[0] if len(paths) == 1 else None
+
+    def _compared(self) -> tuple[Path | None, Path | None]:
+        """Return what to compare: two selected files, or what is shown with the file or the candidate."""
+        paths = self._paths()
+        return (paths[1], paths[0]) if len(paths) == 2 else (None, self._path())
 
     def _others(self) -> tuple[Path, ...]:
         """Return automatic checkpoints that are neither selected, best nor in use."""
         session = self._bridge.session
         if session is None:
             return ()
-        used = Path(session.manifest.checkpoint or "").name
+        spared = {path.name for path in self._paths()} | {Path(session.manifest.checkpoint or "").name}
         return tuple(
             info.path
             for info in self._infos
-            if not info.name and not info.is_best and info.path.name != used and info.path != self._path()
+            if not info.name and not info.is_best and info.path.name not in spared
         )
 
     def _selected(self) -> None:
@@ -242,10 +277,14 @@ class CheckpointPanel(QWidget):
 def _table() -> QTableWidget:
     table = QTableWidget(0, len(_COLUMNS))
     table.setHorizontalHeaderLabels(list(_COLUMNS))
+    for column, words in enumerate(_COLUMNS_SAY):
+        item = table.horizontalHeaderItem(column)
+        if item is not None:
+            item.setToolTip(words)
     table.verticalHeader().hide()
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
     table.setShowGrid(False)
     table.setAccessibleName("Checkpoints")
     header = table.horizontalHeader()

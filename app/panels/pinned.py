@@ -50,7 +50,7 @@ class PinnedPictures(QWidget):
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bridge = bridge
-        self._after: Path | None = None
+        self._sides = ("shown now", "the newest weights")
         self.pin_button = QPushButton("Pin this image")
         self.pin_button.setToolTip("See here what training changes on it.")
         self.hint = label(kind="muted")
@@ -98,12 +98,20 @@ class PinnedPictures(QWidget):
                 self._show(event)
         self._describe()
 
-    def compare(self, after: Path | None) -> None:
-        """Ask for pictures of what is shown now against a checkpoint, or against the candidate."""
+    def compare(self, before: Path | None, after: Path | None) -> None:
+        """Ask for pictures of two checkpoints.
+
+        Args:
+            before: The file; None for what is shown now.
+            after: The file; None for the weights being trained.
+        """
         session = self._bridge.session
         if session is not None:
-            self._after = after
-            session.candidates.compare(None, after)
+            self._sides = (
+                "shown now" if before is None else before.name,
+                "the newest weights" if after is None else after.name,
+            )
+            session.candidates.compare(before, after)
             self.hint.setText("Predicting the pinned images…")
 
     def _show(self, event: ComparisonReady) -> None:
@@ -116,8 +124,7 @@ class PinnedPictures(QWidget):
             ready = QPixmap.fromImage(image.copy())
             cell.setPixmap(ready.scaledToWidth(_WIDTH, Qt.TransformationMode.SmoothTransformation))
             cell.setToolTip(f"{title}: {100 * event.changed:.1f} % of the pixels differ")
-        name = "the newest weights" if self._after is None else self._after.name
-        self.hint.setText(f"Before: shown now. After: {name}.")
+        self.hint.setText("Before: {}. After: {}.".format(*self._sides))
 
     def _toggle(self) -> None:
         session = self._bridge.session

@@ -117,6 +117,7 @@ class TrainingStrip(QFrame):
         self.expand.setToolTip("Network, settings and checkpoints")
         self.expand.setCheckable(True)
         self._last_score: float | None = None
+        self._policy = ""
         self._lay_out()
         self.button.clicked.connect(self.toggle_wanted)
         self.expand.clicked.connect(self.details_wanted)
@@ -198,6 +199,7 @@ class TrainingStrip(QFrame):
     def _state_changed(self, event: StateChanged) -> None:
         if event.state is not WorkerState.TRAINING:
             self.speed.setText("–")
+            self._policy = ""
         self._refresh(event.problem.message if event.problem else "")
 
     def _steps_done(self, event: StepsDone) -> None:
@@ -210,6 +212,26 @@ class TrainingStrip(QFrame):
             self.speed.setText(f"{1 / event.steps_per_second:.2g} s/step")
         for chart in (self.spark, self.chart):
             chart.add_loss(event.step, total)
+        self._say_policy(event)
+
+    def _say_policy(self, event: StepsDone) -> None:
+        """Say where the run began and what it learns from, whenever one of them is another."""
+        if not event.images:
+            return
+        images = "1 painted image" if event.images == 1 else f"all {event.images} painted images"
+        policy = f"A new network learns from {images}."
+        if event.first_step:
+            policy = f"Goes on from step {event.first_step:,} with {images}."
+        if policy != self._policy:
+            self._policy = policy
+            self._refresh()
+
+    def _newest(self) -> str:
+        """Say how new corrections and old ones share the time."""
+        session = self._bridge.session
+        share = 0.0 if session is None else session.training.crop.recent_share
+        percent = f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+        return f"{percent} of the time with the images corrected last, the rest with all of them."
 
     def _show_worth(self) -> None:
         """Say what another minute brings, or why nobody can know."""
@@ -280,14 +302,15 @@ class TrainingStrip(QFrame):
             self.state.setText("Not yet")
         self._dot.set_color(self._look.color("accent" if ready else _STATE_TOKEN[state]))
         self.reason.setText(message or refusal or self._advice(state))
-        self.reason.setToolTip(self.reason.text())
+        says_policy = bool(self._policy) and self.reason.text() == self._policy
+        self.reason.setToolTip(f"{self._policy} {self._newest()}" if says_policy else self.reason.text())
         self.expand.setIcon(self._look.icon("collapse" if self.expand.isChecked() else "expand"))
 
     def _advice(self, state: WorkerState) -> str:
         if self._bridge.session is None:
             return ""
         return {
-            WorkerState.TRAINING: "Go on painting; every stroke is learned from.",
+            WorkerState.TRAINING: self._policy or "Go on painting; every stroke is learned from.",
             WorkerState.STARTING: "The network is being loaded.",
             WorkerState.FAULTED: "Your labels are safe. Choose a checkpoint or a network to go on.",
         }.get(state, "Enough is painted to start. Press Ctrl+T.")

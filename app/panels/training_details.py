@@ -74,9 +74,9 @@ class TrainingDetails(QWidget):
         """Read the list of checkpoints anew."""
         self.panel.refresh()
 
-    def _compare(self, after: Path | None) -> None:
+    def _compare(self, before: Path | None, after: Path | None) -> None:
         self.pictures.setCurrentWidget(self.pinned)
-        self.pinned.compare(after)
+        self.pinned.compare(before, after)
 
 
 class NetworkChoice(QWidget):

@@ -13,6 +13,7 @@ from app.theme import Look
 
 KEPT_POINTS = 2000
 _MARGIN = 6.0
+_CAPTION = "held-out mIoU over steps · faint: training loss"
 _RESUMED = 0.3
 """A run whose first point lies beyond this share of its last step was resumed: the plot begins there."""
 
@@ -164,10 +165,12 @@ class LineChart(QWidget):
             place = QRectF(0, y - metrics.height() / 2, plot.left() - _MARGIN, metrics.height())
             painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{value:g}")
         below = QRectF(plot.left(), plot.bottom() + 4, plot.width(), metrics.height() + 2)
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "held-out mIoU over steps · faint: training loss")
         first, last = steps
-        span = f"{first:,.0f} … {last:,.0f}" if first else f"{last:,.0f}"
+        span = f"{first:,.0f} … {last:,.0f}" if first not in (0, last) else f"{last:,.0f}"
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, span)
+        room = below.width() - metrics.horizontalAdvance(span) - 2 * _MARGIN
+        words = metrics.elidedText(_CAPTION, Qt.TextElideMode.ElideRight, room)
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, words)
 
     def _draw_scores(self, painter: QPainter, plot: QRectF, steps: tuple[float, float]) -> None:
         accent = self._look.color("accent")

@@ -131,6 +131,13 @@ def prune_checkpoints(folder: Path, keep: int, *, in_use: Sequence[Path] = ()) -
     return tuple(deleted)
 
 
+def is_above_all(folder: Path, miou: float | None) -> bool:
+    """Whether a held-out figure is above those of all checkpoints in a folder; never where there is none."""
+    return miou is not None and all(
+        info.miou is None or info.miou < miou for info in list_checkpoints(folder)
+    )
+
+
 def _info(path: Path, match: re.Match[str], saved_at: float, best: float | None) -> CheckpointInfo:
     miou = float(match["miou"]) if match["miou"] else None
     return CheckpointInfo(

@@ -51,12 +51,16 @@ class StepsDone:
         losses: Named weighted terms of the loss, means since the last event; their sum is the total.
         steps_per_second: Speed since the last event.
         learning_rate: Learning rate of the last step.
+        first_step: Updates there were when this run began.
+        images: Images that are learnt from.
     """
 
     step: int
     losses: Mapping[str, float]
     steps_per_second: float
     learning_rate: float
+    first_step: int = 0
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

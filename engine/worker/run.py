@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.annotate.classes import ClassTable
 from engine.config import Precision, TrainingConfig
 from engine.errors import DeviceMemoryError, EngineError
-from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, list_checkpoints
+from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, is_above_all
 from engine.learn.evaluator import EvaluationResult
 from engine.learn.pool import Pool, store_reader
 from engine.learn.runlog import RunLog
@@ -97,6 +97,7 @@ class Run:
             device=network.device.title,
             plan=self._trainer.plan.describe(),
             images=self.pool.image_count(),
+            labels_version=self.pool.labels_version,
             held_out=len(self.pool.held_out()),
             classes=list(network.classes.names),
             learning_rate=self.config.optimizer.learning_rate,
@@ -116,17 +117,9 @@ class Run:
         limit = self.config.max_steps
         return limit is not None and self.network.step - self._first_step >= limit
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there are steps that no checkpoint has yet."""
-        return self.network.step != self._saved_step
-
     def is_new_best(self, miou: float | None) -> bool:
         """Whether a held-out figure is above all of the project's checkpoints."""
-        if miou is None:
-            return False
-        folder = Path(self.network.request.store_folder) / CHECKPOINTS_FOLDER
-        return all(info.miou is None or info.miou < miou for info in list_checkpoints(folder))
+        return is_above_all(Path(self.network.request.store_folder) / CHECKPOINTS_FOLDER, miou)
 
     def step(self) -> None:
         """Do one update and report, at most ten times a second.
@@ -157,12 +150,16 @@ class Run:
         now = self._clock()
         if report is None:
             return
-        speed = report.steps / max(1e-9, now - self._reported)
-        self._reported = now
+        speed, self._reported = report.steps / max(1e-9, now - self._reported), now
         losses = dict(report.losses)
         self._emit(
             StepsDone(
-                step=self.network.step, losses=losses, steps_per_second=speed, learning_rate=learning_rate
+                step=self.network.step,
+                losses=losses,
+                steps_per_second=speed,
+                learning_rate=learning_rate,
+                first_step=self._first_step,
+                images=self.pool.image_count(),
             )
         )
         if now - self._logged >= _LOG_S:
@@ -286,7 +283,7 @@ class Run:
 
     def save_news(self) -> None:
         """Save the weights of now if no checkpoint has them. Raises as `save`."""
-        if self.has_news:
+        if self.network.step != self._saved_step:
             self.save(None)
 
     def save_trusted(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from app.panels.checkpoints import NOT_BETTER
@@ -151,3 +152,33 @@ def test_pinned_images_show_before_after_and_changed(filled: Desk) -> None:
     assert tuple(changed[1, 0]) == (45, 45, 45)
     pinned.pin_button.click()
     assert pinned.pictures == {}
+
+
+def test_two_selected_checkpoints_are_compared_with_each_other(filled: Desk) -> None:
+    details, session = filled.window.details, filled.session
+    panel = details.panel
+    details.pinned.pin_button.click()
+    details.panel.table.clearSelection()
+    held = Qt.KeyboardModifier.ControlModifier
+    for row in (0, 2):
+        item = panel.table.item(row, 0)
+        assert item is not None
+        middle = panel.table.visualItemRect(item).center()
+        QTest.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, held, middle)
+    assert not panel.load_button.isEnabled()
+    assert not panel.promote_button.isEnabled()
+    panel.refresh()
+    panel.compare_button.click()
+    (asked,) = session.worker.of(CompareCheckpoints)
+    assert (asked.before, asked.after) == (str(NAMED), str(KEPT))
+    event = ComparisonReady(
+        request_id=asked.request_id,
+        image_id=str(session.current),
+        image=np.full((6, 8, 3), 90, np.uint8),
+        before=np.zeros((6, 8), np.uint8),
+        after=np.zeros((6, 8), np.uint8),
+        changed=0.0,
+    )
+    session.emit(event)
+    filled.settle()
+    assert details.pinned.hint.text() == f"Before: {NAMED.name}. After: {KEPT.name}."

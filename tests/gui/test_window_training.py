@@ -38,6 +38,7 @@ from engine.messages import (
     StepsDone,
     WorkerState,
 )
+from engine.session.worth import WorthControl
 from models.baseline_configs import DeepLabV3Config
 from tests.support.fake_session import CLASSES
 from tests.support.window import Desk
@@ -103,6 +104,50 @@ def test_the_strip_shows_what_the_worker_says(desk: Desk) -> None:
     emit(StateChanged(state=WorkerState.FAULTED, problem=FULL))
     desk.settle()
     assert strip.state.text() == "Stopped by an error"
+
+
+def test_the_strip_says_from_where_training_goes_on_and_on_what(desk: Desk) -> None:
+    strip, emit = desk.window.training, desk.session.emit
+    for first, images, said in (
+        (0, 1, "A new network learns from 1 painted image."),
+        (1200, 37, "Goes on from step 1,200 with all 37 painted images."),
+    ):
+        emit(StateChanged(state=WorkerState.TRAINING))
+        emit(
+            StepsDone(
+                step=first + 5,
+                losses={"ce": 0.5},
+                steps_per_second=4.0,
+                learning_rate=1e-3,
+                first_step=first,
+                images=images,
+            )
+        )
+        desk.settle()
+        assert strip.reason.text() == said
+        assert "30\N{NO-BREAK SPACE}% of the time with the images corrected last" in strip.reason.toolTip()
+        emit(StateChanged(state=WorkerState.IDLE))
+        desk.settle()
+        assert strip.reason.text() != said
+
+
+def test_the_strip_says_when_to_stop(desk: Desk) -> None:
+    seconds = iter(range(0, 100_000, 15))
+    desk.session.worth = WorthControl(clock=lambda: float(next(seconds)))
+    strip, worked = desk.window.training, desk.session.worth
+    for place in range(60):
+        worked.worked()
+        miou = 0.5 if place > 15 else 0.1 + 0.02 * place
+        desk.session.emit(
+            EvaluationDone(
+                step=place, miou=miou, iou_per_class={}, pixel_accuracy=0.9, images=4, pixels=90_000
+            )
+        )
+        desk.settle()
+        if place == 15:
+            assert "Another minute: about" in strip.worth.text()
+    assert not strip.worth.isHidden()
+    assert "A good place to stop" in strip.worth.text()
 
 
 @pytest.mark.parametrize(
