@@ -28,7 +28,7 @@ def changed(config: _Config, words: list[str]) -> _Config:
             raise EngineError(f"“{word}” changes nothing.", hint="Write KEY=VALUE, such as crop.size=96.")
         try:
             config = _with(config, key.split("."), value)
-        except (AttributeError, ValueError, ConfigError) as error:
+        except (ValueError, ConfigError) as error:
             names = ", ".join(field.name for field in dataclasses.fields(config))
             raise EngineError(f"“{word}”: {error}.", hint=f"Choices are {names}.") from error
     return config
@@ -37,6 +37,9 @@ def changed(config: _Config, words: list[str]) -> _Config:
 def _with(config: Any, path: list[str], text: str) -> Any:
     """A dataclass with one inner field changed."""
     name, *inner = path
+    fields = dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+    if name not in {field.name for field in fields}:
+        raise ValueError(f"there is no choice “{name}”")
     old = getattr(config, name)
     new = _with(old, inner, text) if inner else _value(old, text)
     return dataclasses.replace(config, **{name: new})

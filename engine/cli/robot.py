@@ -92,6 +92,11 @@ def _add_person(group: "argparse._ArgumentGroup") -> None:
         default="accept",
         help="what of a prediction becomes a label when an image is left (default: accept)",
     )
+    group.add_argument(
+        "--accept-regions",
+        action="store_true",
+        help="accept right regions one by one where an image is not good enough as a whole",
+    )
     group.add_argument("--strokes", type=positive, default=12, metavar="K", help="actions per image")
     group.add_argument(
         "--gap", type=seconds, default=1.0, metavar="X", help="multiply the pause between actions (0.5, 2)"
@@ -103,7 +108,11 @@ def _add_person(group: "argparse._ArgumentGroup") -> None:
         "--sync", action="store_true", help="learn between images in no time, instead of alongside"
     )
     group.add_argument(
-        "--sync-steps", type=positive, default=100, metavar="N", help="steps of learning after each image"
+        "--sync-steps",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="steps of learning after each image, of networks",
     )
     group.add_argument(
         "--measure-at", type=moments, metavar="T,T", help="seconds at which to measure, beside the end"

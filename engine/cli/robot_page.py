@@ -7,9 +7,11 @@ from itertools import chain
 from engine.cli.robot_files import Outcome
 from engine.cli.robot_tables import (
     areas,
+    arrivals,
     delivered,
     differences,
     effort,
+    own_sensitivity,
     percent,
     points,
     reached,
@@ -49,6 +51,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
         _table(("", *(outcome.title for outcome in outcomes)), _delivered_rows(outcomes)),
         "<h2>Classes at the end</h2>",
         _table(("class", *(outcome.title for outcome in outcomes)), _class_rows(outcomes)),
+        "<h2>Classes while a person works</h2>",
+        *_class_curves(outcomes),
         "<h2>Work, safety, speed</h2>",
         _table(("", *(outcome.title for outcome in outcomes)), _effort_rows(outcomes)),
         "<h2>Strokes on each image</h2>",
@@ -100,10 +104,15 @@ def _curve_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
 
 
 def _comparisons(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The first against each other one; of one alone, what it is with other costs."""
+    if len(outcomes) == 1:
+        yield "<h2>The same sessions with other costs of the person's actions</h2>"
+        own = [(f"{name}, {prices}", text) for prices, name, text in own_sensitivity(outcomes[0])]
+        yield _table(("figure", outcomes[0].title), own)
     for other in outcomes[1:]:
         yield f"<h2>{html.escape(outcomes[0].title)} minus {html.escape(other.title)}, paired by seed</h2>"
         rows = [(name, points(value)) for name, value in differences(outcomes[0].runs, other.runs)]
-        yield _table(("figure", "difference"), rows)
+        yield _table(("figure", "difference"), [*rows, *arrivals(outcomes[0], other)])
         yield "<p>The same sessions with other costs of the person's actions:</p>"
         others = [
             (f"{name}, {prices}", points(value)) for prices, name, value in sensitivity(outcomes[0], other)
@@ -124,13 +133,27 @@ def _class_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     return [(name, *(_share(mean.get(name)) for mean in means)) for name in names]
 
 
+def _class_curves(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """IoU of each class at every moment that all seeds of a tool measured, and at the end."""
+    for outcome in outcomes:
+        at_the_end = mean_classes(outcome.runs)
+        found = [(f"{at:.0f} s", mean_classes(outcome.runs, at)) for at in moments(outcome.runs)]
+        rows = [
+            (name, *(_share(mean.get(each)) for each in at_the_end))
+            for name, mean in [*found, ("end", at_the_end)]
+        ]
+        yield f"<h3>{html.escape(outcome.title)}</h3>"
+        yield _table(("user time", *at_the_end), rows)
+
+
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _effort_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     facts = [dict(effort(outcome.runs)) for outcome in outcomes]
-    return [(name, *(fact[name] for fact in facts)) for name in facts[0]]
+    names = dict.fromkeys(chain(*facts))  # sessions of differing length are asked differing things
+    return [(name, *(fact.get(name, "–") for fact in facts)) for name in names]
 
 
 def _stroke_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:

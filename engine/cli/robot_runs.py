@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.cli.changes import changed
 from engine.cli.chosen import LOSSES
@@ -79,6 +79,7 @@ def robot_plan(arguments: argparse.Namespace, seed: int) -> RobotPlan:
     rules = dataclasses.replace(
         rules_of(user),
         strokes_per_image=arguments.strokes,
+        accepts_regions=arguments.accept_regions,
         gaze=Gaze(arguments.gaze),
         feedback=Feedback(arguments.feedback),
         rarity=1.0 if arguments.rare_first else 0.0,
@@ -130,7 +131,13 @@ def _tool(
         from engine.measure.baselines import make_baseline
 
         weights = None if arguments.weights is None else _tensors(arguments.weights)
-        yield make_baseline(arguments.baseline, material, seed=plan.seed, sync=plan.sync, weights=weights)
+        yield make_baseline(
+            arguments.baseline,
+            material,
+            seed=plan.seed,
+            sync_steps=arguments.sync_steps if plan.sync else None,
+            weights=weights,
+        )
         return
     network = loss = None
     if arguments.network is not None:

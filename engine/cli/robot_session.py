@@ -5,7 +5,6 @@ three seconds is done three seconds later, and the network has just these three 
 """
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule
 from engine.cli.pump import Pump
+from engine.cli.robot_gate import ANSWER_S, Gate
 from engine.config import Device, Precision, TrainingConfig
 from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
@@ -39,7 +39,6 @@ from engine.project.manifest import OrderKind
 from engine.session import Session
 from models.configs import LossConfig, NetworkConfig
 
-_ANSWER_S = 120.0
 _BEAT_S = 0.25
 _NEVER_S = 86400.0
 
@@ -56,30 +55,6 @@ class SessionChoice:
     seed: int = 0
     sync_steps: int | None = None
     order: OrderKind = OrderKind.FOLDER
-
-
-class _Gate:
-    """Hands events over; while measuring, the worker stands still after each answer until it has a new order.
-
-    The worker serves commands before it trains. Held between its answer and the next request, it predicts
-    one image after the other and learns nothing meanwhile.
-    """
-
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
-        self._go_on = threading.Semaphore(0)
-        self.is_measuring = False
-
-    def emit(self, event: Event) -> None:
-        """Take an event; any thread. Waits only where an answer to a measurement goes through."""
-        holds = self.is_measuring and isinstance(event, PredictionReady) and event.complete
-        self._pump.emit(event)
-        if holds:
-            self._go_on.acquire(timeout=_ANSWER_S)
-
-    def release(self) -> None:
-        """Let the worker go on."""
-        self._go_on.release()
 
 
 class SessionTool:
@@ -119,7 +94,7 @@ class SessionTool:
         self._clock = clock
         self._pace = pace
         self._pump = Pump()
-        self._gate = _Gate(self._pump)
+        self._gate = Gate(self._pump)
         self._user = 0.0
         self._origin = clock()
         self._is_training = False
@@ -170,6 +145,7 @@ class SessionTool:
             annotation=session.annotation.label_map,
             prediction=None if found is None else found.label_map,
             confidence=None if found is None else found.confidence,
+            provenance=session.annotation.provenance,
         )
 
     def perform(self, action: Action) -> float:
@@ -285,13 +261,13 @@ class SessionTool:
         Raises:
             EngineError: it did not come.
         """
-        deadline = self._clock() + _ANSWER_S
+        deadline = self._clock() + ANSWER_S
         while self._clock() < deadline:
             found = next((event for event in self._listen(_BEAT_S) if wanted(event)), None)
             if found is not None:
                 return found
         raise EngineError(
-            f"The worker did not answer for {_ANSWER_S:.0f} s.", hint="Run again on a machine less busy."
+            f"The worker did not answer for {ANSWER_S:.0f} s.", hint="Run again on a machine less busy."
         )
 
     # --- learning and measuring ---------------------------------------------------------------------------
@@ -353,7 +329,7 @@ class SessionTool:
 
     def _answer(self, request: int) -> None:
         """Wait for the last part of a request; let the worker go on behind older ones."""
-        deadline = self._clock() + _ANSWER_S
+        deadline = self._clock() + ANSWER_S
         while self._clock() < deadline:
             for event in self._listen(_BEAT_S):
                 if isinstance(event, PredictionReady) and event.complete:
@@ -372,7 +348,7 @@ class SessionTool:
         saved = self.session.close()
         if not saved:
             raise EngineError("Not everything could be saved.", hint="Free some space and run again.")
-        if self._user > _ANSWER_S and not self._facts["network"]:
+        if self._user > ANSWER_S and not self._facts["network"]:
             raise EngineError("The network never opened.", hint="The lines above may tell why.")
         sources = [source for source, _, _ in self._models]
         return {

@@ -1,12 +1,15 @@
 """The robot's results as lines of text: one tool alone, or several paired by seed."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.cli.robot_files import Outcome
 from engine.measure.costs import constants
-from engine.measure.robot.results import TARGETS, RunResult
+from engine.measure.robot.results import TARGETS, RunResult, Visited
 from engine.measure.robot.statistics import (
+    Arrival,
     Interval,
+    arrival,
     at_other_prices,
     interval,
     latency,
@@ -24,6 +27,9 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """The tables as lines of text."""
     for outcome in outcomes:
         yield from _one(outcome)
+        yield ""
+    if len(outcomes) == 1:
+        yield from _own_sensitivity(outcomes[0])
         yield ""
     first = outcomes[0]
     for other in outcomes[1:]:
@@ -56,20 +62,38 @@ def _one(outcome: Outcome) -> Iterator[str]:
 
 def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     """Work, safety and speed as (name, text)."""
-    visits = [visit for run in runs for visit in run.visits]
+    yield from _work([visit for run in runs for visit in run.visits], len(runs))
+    yield from _safety(runs)
+    yield "stroke to renewed picture, p50 / p95", f"{_s(latency(runs, 50))} / {_s(latency(runs, 95))}"
+    yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
+    peaks = [run.peak_memory_mib for run in runs if run.peak_memory_mib is not None]
+    yield "peak memory of the process", f"{max(peaks):.0f} MiB" if peaks else "–"
+
+
+def _work(visits: Sequence[Visited], seeds: int) -> Iterator[tuple[str, str]]:
+    """What the person did on each image, and what that came to."""
     count = max(1, len(visits))
-    yield "images", f"{len(visits) / len(runs):.1f}"
+    keys = [visit.keys for visit in visits if visit.keys is not None]
+    yield "images", f"{len(visits) / seeds:.1f}"
     yield "strokes per image", f"{sum(visit.strokes for visit in visits) / count:.2f}"
     yield "dabs per image", f"{sum(visit.clicks for visit in visits) / count:.2f}"
     yield "regions relabelled per image", f"{sum(visit.relabels for visit in visits) / count:.2f}"
+    yield "regions accepted per image", f"{sum(visit.regions for visit in visits) / count:.2f}"
+    yield "keys per image", f"{sum(keys) / count:.2f}" if len(keys) == len(visits) else "–"
     yield "images accepted", f"{100 * sum(visit.accepted for visit in visits) / count:.0f} %"
     yield "seconds per image", f"{sum(visit.seconds for visit in visits) / count:.1f}"
+    if visits:
+        yield "seconds per image, median", f"{statistics.median(visit.seconds for visit in visits):.1f}"
     left = [1.0 - visit.wrong_after for visit in visits]
     yield "pixels right when an image is left", percent(interval(left))
     for share in (0.90, 0.95):
         good = [visit for visit in visits if visit.wrong_after <= 1.0 - share]
         mean = f", {sum(visit.seconds for visit in good) / len(good):.1f} s each" if good else ""
         yield f"images left {100 * share:.0f} % right", f"{100 * len(good) / count:.0f} %{mean}"
+
+
+def _safety(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
+    """How much of the person's word later models still say."""
     last = [run.curve[-1] for run in runs if run.curve]
     yield "person's pixels the model agrees with", percent(interval([point.agreement for point in last]))
     # Seeds that were never asked again would make the rounds differ by who is in them.
@@ -77,15 +101,16 @@ def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     asked = [run.recalled for run in runs if len(run.recalled) == rounds]
     for then in zip(*asked, strict=True):
         alone, stands = interval([one.alone for one in then]), interval([one.shown for one in then])
-        name = f"of the first three images' pixels after {then[0].images}, by the model alone / shown"
-        yield name, f"{percent(alone)} / {percent(stands)}"
+        after = f"after {then[0].images}, by the model alone / shown"
+        yield f"of the first three images' pixels {after}", f"{percent(alone)} / {percent(stands)}"
+        alone = interval([one.accepted_alone for one in then])
+        stands = interval([one.accepted_shown for one in then])
+        yield f"of the first three images' accepted pixels {after}", f"{percent(alone)} / {percent(stands)}"
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
     yield "person's pixels flipped by the model alone, at worst", _worst(flips)
     shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]
     yield "person's pixels flipped in what is shown, at worst", _worst(shown)
     yield "later models that were worse", str(sum(run.worse for run in runs))
-    yield "stroke to renewed picture, p50 / p95", f"{_s(latency(runs, 50))} / {_s(latency(runs, 95))}"
-    yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
 
 
 def _worst(flips: Sequence[float]) -> str:
@@ -114,10 +139,11 @@ def delivered(runs: Sequence[RunResult]) -> Iterator[tuple[str, Interval | None]
 
 def _difference(first: Outcome, other: Outcome) -> Iterator[str]:
     """How far the first is ahead of another, paired by seed."""
-    ours, theirs = first.runs, other.runs
     yield f"{first.title} minus {other.title}, paired by seed"
-    for name, difference in differences(ours, theirs):
+    for name, difference in differences(first.runs, other.runs):
         yield f"  {name:<24} {points(difference)}"
+    for name, text in arrivals(first, other):
+        yield f"  {name:<24} {text}"
 
 
 PRICES: tuple[tuple[str, dict[str, float]], ...] = (
@@ -135,6 +161,25 @@ def _sensitivity(first: Outcome, other: Outcome) -> Iterator[str]:
     yield f"{first.title} minus {other.title} with other costs of the person's actions (the same sessions)"
     for prices, name, difference in sensitivity(first, other):
         yield f"  {prices:<28} {name:<24} {points(difference)}"
+
+
+def _own_sensitivity(outcome: Outcome) -> Iterator[str]:
+    """What one tool's figures are with other costs."""
+    yield f"{outcome.title} with other costs of the person's actions (the same sessions)"
+    for prices, name, text in own_sensitivity(outcome):
+        yield f"  {prices:<28} {name:<36} {text}"
+
+
+def own_sensitivity(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """One tool's figures with each of `PRICES` as (prices, figure, text), to a time that all prices reach."""
+    priced = [(prices, _at_prices(outcome, factors)) for prices, factors in PRICES]
+    end = min((run.seconds for _, runs in priced for run in runs), default=0.0)
+    for prices, runs in priced:
+        yield prices, f"mIoU at {end:.0f} s", percent(interval([run.between(end) for run in runs]))
+        area = interval([run.area(end) for run in runs])
+        yield prices, f"area under the curve to {end:.0f} s", percent(area)
+        for target in TARGETS:
+            yield prices, f"seconds to {target:.2f}", reached(runs, target)
 
 
 def sensitivity(first: Outcome, other: Outcome) -> Iterator[tuple[str, str, Interval | None]]:
@@ -185,6 +230,31 @@ def differences(
         difference = paired(ours, theirs, masks)
         if difference is not None:
             yield f"folder's masks at {seconds:.0f} s", difference
+
+
+def arrivals(first: Outcome, other: Outcome) -> Iterator[tuple[str, str]]:
+    """When two tools reached each mark, paired by seed, as (name, text); less is sooner."""
+    for target in TARGETS:
+        yield f"seconds to {target:.2f}", _sooner(arrival(first.runs, other.runs, target), first, other)
+
+
+def _sooner(found: Arrival, first: Outcome, other: Outcome) -> str:
+    """A difference of seconds with its interval, and on how many seeds each of the two arrived at all."""
+    if not found.seeds:
+        return "– (no seed in common)"
+    said = (
+        f"reached by {first.title} on {found.ours} of {found.seeds} seeds, "
+        f"by {other.title} on {found.theirs} of {found.seeds}"
+    )
+    value = found.difference
+    if value is None:
+        return f"– ({said})"
+    text = f"{value.mean:+.0f} s [{value.low:+.0f}, {value.high:+.0f}]"
+    if value.count < found.seeds:
+        return f"{text} over {value.count} of {found.seeds} seeds only: no claim ({said})"
+    if value.count < 3:
+        return f"{text}, {value.count} seeds: too few for a claim ({said})"
+    return f"{text}{', below 0' if value.is_below_zero else ''} ({said})"
 
 
 def percent(value: Interval | None) -> str:

@@ -124,10 +124,18 @@ class Hand:
     class_index: int | None = None
     radius: float = 8.0
 
+    def changes_to(self, class_index: int) -> bool:
+        """Whether a stroke of a class needs another one chosen first; the first stroke needs none."""
+        return self.class_index is not None and self.class_index != class_index
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """How long the person has been on this image; regions accepted or overlooked are listed as (y, x)."""
+    """How long the person has been on this image, and with how many actions.
+
+    ``settled`` lists points (y, x) of the regions they accepted. What they overlooked stands nowhere: whether
+    an error is seen is drawn anew at every look, so that a small one may catch the eye later.
+    """
 
     strokes: int = 0
     seconds: float = 0.0
@@ -201,6 +209,18 @@ def moved(hand: Hand, action: Action) -> Hand:
             return dataclasses.replace(hand, position=point)
         case AcceptImage() | Leave():
             return hand
+
+
+def keys_of(hand: Hand, action: Action) -> int:
+    """Key presses the cost model charges for an action; the brush is set without one.
+
+    Args:
+        hand: Pointer and brush before it.
+        action: What is done.
+    """
+    if isinstance(action, Paint):
+        return int(hand.changes_to(action.stroke.class_index)) + int(action.undo)
+    return 1
 
 
 def after(visit: Visit, action: Action) -> Visit:

@@ -57,11 +57,14 @@ class Sight:
         annotation: (H, W) uint8 label map of the person's own work.
         prediction: (H, W) uint8 of permanent class indices, or ``None`` while there is none.
         confidence: (H, W) float32, 0 … 1, or ``None`` where the tool tells none.
+        provenance: (H, W) uint8 values of `Provenance`, who said each pixel of the annotation, or ``None``
+            where the tool keeps no account of it.
     """
 
     annotation: NDArray[np.uint8]
     prediction: NDArray[np.uint8] | None = None
     confidence: NDArray[np.float32] | None = None
+    provenance: NDArray[np.uint8] | None = None
 
     @property
     def shown(self) -> NDArray[np.uint8]:
@@ -90,22 +93,29 @@ def next_action(
     return _Look(truth, sight, hand, rules, rng).decide(visit)
 
 
-def still_meant(truth: Truth, shown: NDArray[np.uint8], action: Relabel) -> bool:
-    """Whether the region to be relabelled is still wrong as a whole, now that the hand is there.
+def still_meant(
+    truth: Truth, shown: NDArray[np.uint8], action: Relabel | AcceptRegion, rules: AnnotatorRules
+) -> bool:
+    """Whether the region at the hand is still wrong, or right, as a whole, now that the hand is there.
 
     The picture may have been renewed since the person decided; nobody clicks on what is another one by now.
 
     Args:
         truth: What the person knows.
         shown: (H, W) uint8 of permanent class indices, what is on screen now.
-        action: What the person is about to do.
+        action: What the person is about to do: relabel what is wrong, or accept what is right.
+        rules: the person.
     """
     y, x = (int(place) for place in action.point)
-    if shown[y, x] >= VOID or shown[y, x] == action.class_index:
+    if shown[y, x] >= VOID:
         return False
     box, mask = region_at(shown, y, x)
-    meant = truth.label_map[box.slices][mask] == truth.label_map[y, x]
-    return float(meant.mean()) >= _PURE_REGION
+    there = truth.label_map[box.slices][mask]
+    if isinstance(action, AcceptRegion):
+        return float((there == shown[y, x]).mean()) >= rules.accept_purity
+    if shown[y, x] == action.class_index:
+        return False
+    return float((there == truth.label_map[y, x]).mean()) >= _PURE_REGION
 
 
 def _distance(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -223,7 +233,7 @@ class _Look:
         (point,) = self._trembling(centre, np.asarray([[0.0, 1.0]]))
         stroke = Stroke(points=(point,), radius=self._radius(error), class_index=class_index)
         seconds = self._costs.click(
-            travel=_distance(self._hand.position, point), class_changed=self._changes_to(class_index)
+            travel=_distance(self._hand.position, point), class_changed=self._hand.changes_to(class_index)
         )
         return self._finished(stroke, seconds, error.class_index)
 
@@ -245,13 +255,10 @@ class _Look:
         seconds = self._costs.stroke(
             travel=_distance(self._hand.position, points[0]),
             length=path_length(points),
-            class_changed=self._changes_to(class_index),
+            class_changed=self._hand.changes_to(class_index),
             brush_ratio=radius / self._hand.radius,
         )
         return self._finished(stroke, seconds, error.class_index)
-
-    def _changes_to(self, class_index: int) -> bool:
-        return self._hand.class_index is not None and self._hand.class_index != class_index
 
     def _trembling(
         self, points: NDArray[np.float64], sideways: NDArray[np.float64]

@@ -59,6 +59,8 @@ def test_the_session_at_work_twice_writes_the_same_journal(
     assert result["facts"]["shares"][0][1] == 0.0  # the quick model answers before a network has learnt
     assert [point["seconds"] for point in result["curve"]] == [12.0, 24.0]
     assert sum(line["do"] == "paint" for line in lines) >= 2
+    assert sum(line["seconds"] for line in lines) == pytest.approx(24.0, abs=0.02)
+    assert all(line["do"] != "wait" for line in lines), "how long somebody waited would differ"
     assert "mIoU at the end" in capsys.readouterr().out
     kept = sorted(path.name for path in (tmp_path / "a" / "kept" / "tiny-0").iterdir())
     assert kept == ["0.png", "1.png", "2.png", "3.png", "held out", "maskloop"]
@@ -76,12 +78,17 @@ def test_the_session_at_work_twice_writes_the_same_journal(
 def test_learning_alongside_takes_the_persons_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     words = ("--session", "20", "--device", "cpu", "--policy", "queue", "--json", str(out))
+    journal = ("--journal", str(tmp_path))
     loss = ("--loss", "cross-entropy", "--loss-set", "class_balance=0.5", "--keep", str(tmp_path / "kept"))
-    assert run(command(folder, *words, *loss)) == 0
+    assert run(command(folder, *words, *loss, *journal)) == 0
     (result,) = json.loads(out.read_text("utf-8"))["runs"]
     assert result["real_seconds"] >= 19.0
     assert result["curve"][-1]["updates"] >= 1
     assert result["latencies"]
+    lines = [json.loads(line) for line in (tmp_path / "tiny-0.jsonl").read_text("utf-8").splitlines()]
+    assert sum(line["seconds"] for line in lines) == pytest.approx(result["seconds"], abs=0.02)
+    waited = sum(line["seconds"] for line in lines if line["do"] == "wait")
+    assert waited == pytest.approx(result["blocked"], abs=0.02)
     kept = read_manifest(tmp_path / "kept" / "tiny-0" / "maskloop" / "project.json")
     assert kept.loss == CrossEntropyConfig(class_balance=0.5)
 
@@ -105,6 +112,40 @@ def test_a_forest_and_a_comparison(folder: Path, tmp_path: Path, capsys: pytest.
     assert "t_look" in page
     content = json.loads((tmp_path / "rf.json").read_text("utf-8"))
     assert [point["seconds"] for point in content["runs"][1]["curve"]] == [12.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "lraspp", "deeplabv3"])
+def test_a_baseline_network_learns_from_nothing_between_images(
+    folder: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A download would be a crash: what is compared starts from scratch.
+    monkeypatch.setattr("torchvision._internally_replaced_utils.load_state_dict_from_url", None)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", None)
+    short = ["--session", "18", "--strokes", "4", "--sync", "--sync-steps", "1"]
+    out = ["--json", str(tmp_path / "out.json"), "--journal", str(tmp_path)]
+    assert run(command(folder, "--baseline", name, *short, *out)) == 0
+    (result,) = read_results(tmp_path / "out.json").runs
+    lines = [json.loads(line) for line in (tmp_path / f"{name}-0.jsonl").read_text("utf-8").splitlines()]
+    assert sum(line["seconds"] for line in lines) == pytest.approx(result.seconds, abs=0.02)
+    assert len(result.visits) >= 2
+    assert result.facts["steps"] == len(result.visits), "one step after each image"
+    assert result.curve[-1].updates >= 1
+    assert 0.0 < result.curve[-1].pixel_accuracy <= 1.0
+    assert result.blocked == 0.0
+
+
+@pytest.mark.slow
+def test_the_session_tells_which_pixels_were_accepted(folder: Path, tmp_path: Path) -> None:
+    short = ["--session", "40", "--strokes", "3", "--feedback", "replay", "--sync", "--sync-steps", "2"]
+    out = ["--device", "cpu", "--json", str(tmp_path / "out.json")]
+    assert run(command(folder, *short, *out)) == 0
+    (result,) = read_results(tmp_path / "out.json").runs
+    assert any(visit.accepted for visit in result.visits[:3])
+    first = result.recalled[0]
+    assert first.images == 3
+    assert first.accepted_alone is not None
+    assert first.accepted_shown == pytest.approx(1.0, abs=0.01), "what was accepted stands in what is shown"
 
 
 def test_a_missing_package_is_said_with_its_remedy(

@@ -1,5 +1,6 @@
 """Small pictures with known truth, and learners that need no packages, for tests of the robot."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from engine.annotate.classes import ClassTable
+from engine.measure.actions import AnnotatorRules, User, rules_of
+from engine.measure.baselines.lane import LaneTool
 from engine.measure.baselines.learner import Guess, Marked, Model
+from engine.measure.robot.plan import RobotPlan
 from engine.measure.robot.tool import LabelMap, Material
 
 COLORS = np.asarray([(40, 60, 200), (200, 80, 40), (60, 190, 70), (220, 210, 60)], np.uint8)
@@ -65,6 +69,19 @@ def write_masks(folder: Path, truths: Mapping[str, LabelMap]) -> None:
     for name, truth in truths.items():
         Image.fromarray(truth).save(folder / name)
     (folder / "classes.txt").write_text("ground\ncar\ntree\nperson\n", encoding="utf-8")
+
+
+def plan(
+    user: User = User.CAREFUL, images: int | None = 4, seconds: float = 1e9, **rules: object
+) -> RobotPlan:
+    """A session of four images, measured once on the way, with some rules changed."""
+    chosen: AnnotatorRules = dataclasses.replace(rules_of(user), **rules)
+    return RobotPlan(user=user, rules=chosen, images=images, seconds=seconds, measured_at=(20.0,))
+
+
+def annotations(tool: LaneTool) -> dict[str, LabelMap]:
+    """What was said about each image."""
+    return tool._annotations
 
 
 class Hands:

@@ -1,5 +1,6 @@
 """Baselines by name."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,12 @@ BASELINES = ("rf", "sgd", "unet", "lraspp", "deeplabv3")
 
 
 def make_baseline(
-    name: str, material: Material, *, seed: int, sync: bool = False, weights: Weights | None = None
+    name: str,
+    material: Material,
+    *,
+    seed: int,
+    sync_steps: int | None = None,
+    weights: Weights | None = None,
 ) -> LaneTool:
     """A baseline as a tool under test.
 
@@ -26,16 +32,19 @@ def make_baseline(
         name: one of ``BASELINES``.
         material: images and classes.
         seed: start of its random choices.
-        sync: learn between images only.
+        sync_steps: learn between images only, networks so many steps; ``None``: alongside.
         weights: tensors to start from, by name, for networks.
 
     Raises:
         EngineError: there is none of that name, or a package is missing.
     """
-    return LaneTool(_learner(name, material, seed, weights), material, sync=sync)
+    learner = _learner(name, material, seed, sync_steps, weights)
+    return LaneTool(learner, material, sync=sync_steps is not None)
 
 
-def _learner(name: str, material: Material, seed: int, weights: Weights | None) -> Learner:
+def _learner(
+    name: str, material: Material, seed: int, sync_steps: int | None, weights: Weights | None
+) -> Learner:
     match name:
         case "rf":
             from engine.measure.baselines.forest import ForestLearner
@@ -53,6 +62,9 @@ def _learner(name: str, material: Material, seed: int, weights: Weights | None) 
                 "lraspp": networks.lraspp_recipe,
                 "deeplabv3": networks.deeplab_recipe,
             }
-            return networks.NetworkLearner(recipes[name](), material.classes, seed=seed, weights=weights)
+            recipe = recipes[name]()
+            if sync_steps is not None:
+                recipe = dataclasses.replace(recipe, sync_steps=sync_steps)
+            return networks.NetworkLearner(recipe, material.classes, seed=seed, weights=weights)
         case _:
             raise EngineError(f"There is no baseline “{name}”.", f"Choose one of: {', '.join(BASELINES)}.")

@@ -319,7 +319,8 @@ def _predicted(net: nn.Module, image: Image) -> tuple[LabelMap, NDArray[np.float
 def _answer(net: nn.Module, image: Image) -> tuple[LabelMap, NDArray[np.float32]]:
     """Channels and confidence as `_predicted`, in one go."""
     with torch.inference_mode():
-        batch = torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, 0)[None].float() / 255.0 - 0.5
+        pixels = torch.from_numpy(np.array(image, order="C"))  # a copy: what is on screen is read-only
+        batch = pixels.movedim(-1, 0)[None].float() / 255.0 - 0.5
         confidence, channels = net(batch).softmax(dim=1)[0].max(dim=0)
     return channels.to(torch.uint8).numpy(), confidence.float().numpy()
 

@@ -5,9 +5,6 @@ shows, and when, is the tool's affair.
 """
 
 import contextlib
-import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -26,6 +23,7 @@ from engine.measure.actions import (
     Relabel,
     Visit,
     after,
+    keys_of,
     moved,
 )
 from engine.measure.annotator import Sight, next_action, still_meant
@@ -34,7 +32,10 @@ from engine.measure.metrics import ConfusionMatrix
 from engine.measure.regions import Truth, wrong_share
 from engine.measure.robot.agreement import Agreement
 from engine.measure.robot.delivered import DeliveredMasks
+from engine.measure.robot.journal import Journal
+from engine.measure.robot.memory import peak_memory_mib
 from engine.measure.robot.plan import Order, RobotPlan
+from engine.measure.robot.recall import FirstImages
 from engine.measure.robot.results import Measured, Recalled, RunResult, Visited, count_worse
 from engine.measure.robot.tool import AnnotatedTool, LabelMap, Material
 
@@ -96,8 +97,7 @@ class _Robot:
         self._tool = tool
         self._material = material
         self._progress = progress
-        self._write = write
-        self._digest = hashlib.sha256()
+        self._journal = Journal(write)
         self._rng = np.random.default_rng([plan.seed, 1])
         self._began = time.monotonic()
         self._now = self._blocked = 0.0
@@ -109,7 +109,7 @@ class _Robot:
         self._curve: list[Measured] = []
         self._due = [at for at in sorted(plan.measured_at) if at <= plan.seconds]
         self._said: dict[str, LabelMap] = {}
-        self._early: dict[str, LabelMap] = {}
+        self._first = FirstImages()
         self._recalled: list[Recalled] = []
         self._agreed: dict[str, LabelMap] = {}
         self._agreed_shown: dict[str, LabelMap] = {}
@@ -138,9 +138,10 @@ class _Robot:
             blocked=round(self._blocked, 3),
             latencies=tuple(round(value, 3) for value in self._latencies()),
             worse=count_worse(self._curve),
-            journal=self._digest.hexdigest(),
+            journal=self._journal.digest,
             facts=facts,
             real_seconds=round(time.monotonic() - self._began, 1),
+            peak_memory_mib=peak_memory_mib(),
         )
 
     def _order(self) -> Iterator[str]:
@@ -182,37 +183,53 @@ class _Robot:
         self._wait(self._tool.open(image_id))
         truth = self._material.truth(image_id)
         look = min(T_LOOK, max(0.0, self._plan.seconds - self._now))
-        self._journal("open", look, image=image_id)
+        self._journal.opened(self._now, look, image_id)
         self._spend(look)
-        hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
-        visit = Visit(seconds=T_LOOK)
-        actions: list[Action] = []
         before = wrong_share(truth, self._tool.sight().shown)
-        while not self._is_over():
-            action = self._decide(truth, hand, visit)
-            if self._now + action.seconds > self._plan.seconds:
-                self._spend(self._plan.seconds - self._now)  # the session ends in the middle of it
-                break
-            self._spend(action.seconds)
-            if not isinstance(action, Relabel) or still_meant(truth, self._tool.sight().shown, action):
-                self._do(action)
-                actions.append(action)
-            hand, visit = moved(hand, action), after(visit, action)
-            if isinstance(action, AcceptImage | Leave):
-                break
+        actions, keys = self._correct(truth)
         sight = self._tool.sight()
-        self._remember(image_id, sight.annotation)
-        self._visits.append(_visited(image_id, actions, before, wrong_share(truth, sight.shown)))
-        self._visits[-1] = dataclasses.replace(
-            self._visits[-1],
-            seconds=round(self._now - began, 3),
-            blocked=round(self._blocked - blocked, 3),
+        self._remember(image_id, sight)
+        self._visits.append(
+            _visited(
+                image_id,
+                actions,
+                keys=keys,
+                seconds=self._now - began,
+                blocked=self._blocked - blocked,
+                before=before,
+                after_=wrong_share(truth, sight.shown),
+            )
         )
         if self._plan.sync:
             self._tool.settle()
         self._left_at.append(self._now)
         if len(self._visits) in _ROUNDS and not self._is_over():
-            self._recall()
+            self._recalled.append(self._first.ask(self._tool, len(self._visits)))
+
+    def _correct(self, truth: Truth) -> tuple[list[Action], int]:
+        """Act until the image is left or the session is over; what was done, and the keys that took."""
+        hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
+        visit = Visit(seconds=T_LOOK)
+        actions: list[Action] = []
+        keys = 0
+        while not self._is_over():
+            action = self._decide(truth, hand, visit)
+            if self._now + action.seconds > self._plan.seconds:
+                left = self._plan.seconds - self._now
+                self._spend(left)
+                self._journal.cut_off(self._now, action, left)
+                break
+            self._spend(action.seconds)
+            if self._is_still_meant(truth, action):
+                self._do(action)
+                actions.append(action)
+            else:
+                self._journal.given_up(self._now, action)
+            keys += keys_of(hand, action)
+            hand, visit = moved(hand, action), after(visit, action)
+            if isinstance(action, AcceptImage | Leave):
+                break
+        return actions, keys
 
     def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:
         sight = self._tool.sight()
@@ -220,13 +237,19 @@ class _Robot:
             sight = Sight(annotation=sight.annotation, confidence=sight.confidence)
         return next_action(truth, sight, hand=hand, visit=visit, rules=self._plan.rules, rng=self._rng)
 
+    def _is_still_meant(self, truth: Truth, action: Action) -> bool:
+        """Whether the hand finds what the person decided on; only shown regions can change on the way."""
+        if not isinstance(action, Relabel | AcceptRegion):
+            return True
+        return still_meant(truth, self._tool.sight().shown, action, self._plan.rules)
+
     def _do(self, action: Action) -> None:
         """Act, and write it down."""
         self._wait(self._tool.perform(action))
         if isinstance(action, Paint | Relabel):
             self._strokes += 1
             self._note_answer_due(action)
-        self._journal(type(action).__name__.lower(), action.seconds, **_told(action))
+        self._journal.done(self._now, action)
         measured = self._curve[-1].updates if self._curve else 0
         if self._plan.every_model and self._tool.updates != measured:
             self._measure(self._now)
@@ -239,26 +262,13 @@ class _Robot:
         if len(self._classes) > 1 and not is_undone:
             self._strokes_at.append((self._now, len(self._visits)))
 
-    def _remember(self, image_id: str, annotation: LabelMap) -> None:
+    def _remember(self, image_id: str, sight: Sight) -> None:
         """Keep what was said: what is delivered, and on the first images whether later models forget it."""
-        self._delivered.leave(image_id, annotation)
+        self._delivered.leave(image_id, sight.annotation)
         if len(self._said) < _WATCHED or image_id in self._said:
-            self._said[image_id] = annotation.copy()
-
-    def _recall(self) -> None:
-        """Ask about what was said in the first rounds: has anything of it been forgotten since?"""
-        self._early = self._early or {name: labels.copy() for name, labels in self._said.items()}
-        alone, shown = Agreement(self._early, {}), Agreement(self._early, {})
-        for right, is_alone in ((alone, True), (shown, False)):
-            for name, found in self._tool.predict(list(self._early), alone=is_alone):
-                right.add(name, found)
-        self._recalled.append(Recalled(images=len(self._visits), alone=alone.share, shown=shown.share))
-
-    def _journal(self, word: str, seconds: float, **facts: object) -> None:
-        line = json.dumps({"at": round(self._now, 3), "do": word, "seconds": round(seconds, 4), **facts})
-        self._digest.update(line.encode("utf-8") + b"\n")
-        if self._write is not None:
-            self._write(line)
+            self._said[image_id] = sight.annotation.copy()
+        if len(self._visits) < _ROUNDS[0]:
+            self._first.leave(image_id, sight)
 
     # --- time ---------------------------------------------------------------------------------------------
 
@@ -266,13 +276,15 @@ class _Robot:
         """The tool made the person wait."""
         self._now += seconds
         self._blocked += seconds
+        if seconds > 0.0:
+            self._journal.waited(self._now, seconds)
 
     def _spend(self, seconds: float) -> None:
-        """Let user time pass; measure where that is due on the way."""
+        """Let user time pass; measure where that is due on the way. Waiting comes on top of it."""
         end = self._now + seconds
         while self._due and self._due[0] <= end:
             at = self._due.pop(0)
-            self._pass(max(0.0, at - self._now))
+            end += self._pass(max(0.0, at - self._now))
             self._measure(at)
         self._pass(max(0.0, end - self._now))
         if self._progress is None:
@@ -280,11 +292,14 @@ class _Robot:
         last = f", mIoU {100 * self._curve[-1].miou:.1f} %" if self._curve else ""
         self._progress(int(self._now), f"{self._strokes} strokes on {len(self._visits) + 1} images{last}")
 
-    def _pass(self, seconds: float) -> None:
-        if seconds > 0.0:
-            blocked = self._tool.advance(seconds)
-            self._now += seconds
-            self._wait(blocked)
+    def _pass(self, seconds: float) -> float:
+        """Let user time pass; return the seconds the person waited in addition."""
+        if seconds <= 0.0:
+            return 0.0
+        blocked = self._tool.advance(seconds)
+        self._now += seconds
+        self._wait(blocked)
+        return blocked
 
     # --- measuring ----------------------------------------------------------------------------------------
 
@@ -325,7 +340,16 @@ class _Robot:
         )
 
 
-def _visited(image_id: str, actions: list[Action], before: float, after_: float) -> Visited:
+def _visited(
+    image_id: str,
+    actions: list[Action],
+    *,
+    keys: int,
+    seconds: float,
+    blocked: float,
+    before: float,
+    after_: float,
+) -> Visited:
     paints = [action for action in actions if isinstance(action, Paint)]
     return Visited(
         image_id=image_id,
@@ -334,24 +358,10 @@ def _visited(image_id: str, actions: list[Action], before: float, after_: float)
         relabels=sum(isinstance(action, Relabel) for action in actions),
         undone=sum(action.undo for action in paints),
         accepted=any(isinstance(action, AcceptImage) for action in actions),
-        seconds=0.0,
-        blocked=0.0,
+        seconds=round(seconds, 3),
+        blocked=round(blocked, 3),
         wrong_before=round(before, 4),
         wrong_after=round(after_, 4),
+        regions=sum(isinstance(action, AcceptRegion) for action in actions),
+        keys=keys,
     )
-
-
-def _told(action: Action) -> dict[str, object]:
-    """What the journal holds of an action beside its name and seconds."""
-    match action:
-        case Paint(stroke=stroke, undo=undo):
-            points = [[round(y, 2), round(x, 2)] for y, x in stroke.points]
-            return {"class": stroke.class_index, "radius": stroke.radius, "points": points, "undo": undo}
-        case Relabel(point=point, class_index=index):
-            return {"class": index, "point": list(point)}
-        case AcceptRegion(point=point):
-            return {"point": list(point)}
-        case AcceptImage():
-            return {}
-        case Leave(reviewed=reviewed):
-            return {"reviewed": reviewed}

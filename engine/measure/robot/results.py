@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FORMAT = 2
-"""Number of the JSON's form."""
+"""Number of the JSON's form; figures that came later without changing what was there have a default."""
+
+_MEASURED_LATER = frozenset({"peak_memory_mib"})
 
 TARGETS = (0.40, 0.50, 0.60)
 """Values of mIoU whose time of arrival is reported."""
@@ -52,23 +54,32 @@ class Measured:
 class Recalled:
     """What a tool still knows of the first images.
 
-    Both are shares of what the person had said on the first three images by the time the third was left; None
-    where they had said nothing or there is no model.
+    All are shares of what the person had said on the first three images by the time the third was left;
+    None where they had said nothing or there is no model.
 
     Attributes:
         images: images left behind by then.
         alone: what the visible model alone gets as they said.
         shown: what is shown as they said; a tool may let the person's word stand there.
+        accepted_alone: of the pixels they had accepted there, one by one or with the image, those the visible
+            model alone gets the same; None also where the tool keeps no account of who said what.
+        accepted_shown: of these pixels, those that are shown the same.
     """
 
     images: int
     alone: float | None
     shown: float | None
+    accepted_alone: float | None = None
+    accepted_shown: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Visited:
-    """One image of the session: counts of actions, seconds, and whether its rest was accepted."""
+    """One image of the session: counts of actions, seconds, and whether its rest was accepted.
+
+    ``regions`` are those accepted one by one; ``keys`` are the key presses that were paid for, None in
+    results from before they were counted.
+    """
 
     image_id: str
     strokes: int
@@ -80,6 +91,8 @@ class Visited:
     blocked: float
     wrong_before: float
     wrong_after: float
+    regions: int = 0
+    keys: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +113,8 @@ class RunResult:
         facts: what the tool says about itself.
         real_seconds: seconds the whole took on this machine.
         recalled: what the tool knows of the first three images when they are left, and seven images later.
+        peak_memory_mib: most memory the process had held by the end of this seed, earlier seeds included, in
+            MiB; None where the system does not tell, and in results from before it was measured.
     """
 
     tool: str
@@ -114,15 +129,21 @@ class RunResult:
     facts: Mapping[str, object]
     real_seconds: float
     recalled: tuple[Recalled, ...] = ()
+    peak_memory_mib: float | None = None
+
+    def measured_at(self, seconds: float) -> Measured | None:
+        """The measurement at a user time, or None if that was not measured."""
+        return next((point for point in self.curve if abs(point.seconds - seconds) < 0.5), None)
 
     def at(self, seconds: float) -> float | None:
         """The mIoU measured at a user time, or None if that was not measured."""
-        return next((point.miou for point in self.curve if abs(point.seconds - seconds) < 0.5), None)
+        point = self.measured_at(seconds)
+        return None if point is None else point.miou
 
     def delivered_at(self, seconds: float) -> float | None:
         """The mIoU of the folder's masks measured at a user time, or None if that was not measured."""
-        found = (point.delivered_miou for point in self.curve if abs(point.seconds - seconds) < 0.5)
-        return next(found, None)
+        point = self.measured_at(seconds)
+        return None if point is None else point.delivered_miou
 
     def between(self, seconds: float) -> float | None:
         """The mIoU at any user time, between measurements in a straight line; None: after the last one."""
@@ -167,13 +188,17 @@ class RunResult:
 
 
 def result_from(plain: Mapping[str, Any]) -> RunResult:
-    """The opposite of :meth:`RunResult.as_json`.
+    """The opposite of :meth:`RunResult.as_json`; what an older program did not measure yet has its default.
 
     Raises:
         KeyError: a value is missing.
         TypeError: a value is none of ours.
     """
-    fields = {field.name: plain[field.name] for field in dataclasses.fields(RunResult)}
+    fields = {
+        field.name: plain[field.name]
+        for field in dataclasses.fields(RunResult)
+        if field.name in plain or field.name not in _MEASURED_LATER
+    }
     fields["curve"] = tuple(Measured(**point) for point in fields["curve"])
     fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
     fields["latencies"] = tuple(fields["latencies"])

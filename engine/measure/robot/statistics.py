@@ -35,6 +35,11 @@ class Interval:
         """Whether the whole interval is above 0, from at least three seeds."""
         return self.count >= 3 and self.low > 0.0
 
+    @property
+    def is_below_zero(self) -> bool:
+        """Whether the whole interval is below 0, from at least three seeds."""
+        return self.count >= 3 and self.high < 0.0
+
 
 def interval(values: Sequence[float | None]) -> Interval | None:
     """The mean of the values that are there, with its interval; None where there is none."""
@@ -64,6 +69,41 @@ def paired(
         if (mine := figure(run)) is not None and (other := by_seed.get(run.seed)) is not None
     ]
     return interval(differences)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """When two tools reached a mIoU, over the seeds both were run with.
+
+    A seed on which one of them never got there has no difference of seconds: it is counted, not guessed.
+
+    Attributes:
+        seeds: how many seeds both have.
+        ours: on how many of them the first reached it.
+        theirs: on how many of them the other reached it.
+        difference: seconds of the first minus those of the other, over the seeds on which both reached it;
+            None where there is no such seed.
+    """
+
+    seeds: int
+    ours: int
+    theirs: int
+    difference: Interval | None
+
+
+def arrival(ours: Sequence[RunResult], theirs: Sequence[RunResult], miou: float) -> Arrival:
+    """When two tools reached a mIoU, paired by seed."""
+    shared = {run.seed for run in ours} & {run.seed for run in theirs}
+
+    def reached(runs: Sequence[RunResult]) -> int:
+        return sum(run.seed in shared and run.seconds_to(miou) is not None for run in runs)
+
+    return Arrival(
+        seeds=len(shared),
+        ours=reached(ours),
+        theirs=reached(theirs),
+        difference=paired(ours, theirs, lambda run: run.seconds_to(miou)),
+    )
 
 
 def at_other_prices(run: RunResult, *, pause: float = 1.0, work: float = 1.0, paid: float = 1.0) -> RunResult:
@@ -99,12 +139,18 @@ def moments(runs: Sequence[RunResult]) -> tuple[float, ...]:
     return tuple(sorted(set.intersection(*shared))) if shared else ()
 
 
-def mean_classes(runs: Sequence[RunResult]) -> dict[str, float | None]:
-    """IoU of each class at the end of the session, averaged over seeds."""
-    names = list(runs[0].curve[-1].iou_per_class) if runs and runs[0].curve else []
+def mean_classes(runs: Sequence[RunResult], seconds: float | None = None) -> dict[str, float | None]:
+    """IoU of each class, averaged over seeds.
+
+    Args:
+        runs: the seeds.
+        seconds: a user time that every seed measured; ``None``: the end of the session.
+    """
+    points = [run.curve[-1] if seconds is None else run.measured_at(seconds) for run in runs if run.curve]
+    measured = [point for point in points if point is not None]
     found: dict[str, float | None] = {}
-    for name in names:
-        mean = interval([run.curve[-1].iou_per_class.get(name) for run in runs])
+    for name in measured[0].iou_per_class if measured else ():
+        mean = interval([point.iou_per_class.get(name) for point in measured])
         found[name] = None if mean is None else mean.mean
     return found
 

@@ -124,11 +124,26 @@ def test_nobody_relabels_what_has_become_another_region_meanwhile() -> None:
     shown = truth_map.copy()
     shown[20:60, 100:140] = 1
     click = Relabel(point=(40.5, 120.5), class_index=3, seconds=2.0)
-    assert still_meant(know(truth_map), shown, click)
+    assert still_meant(know(truth_map), shown, click, PERFECT)
     # Renewed, the picture has one region there that is half right, or nothing wrong any more, or nothing.
-    assert not still_meant(know(truth_map), np.ones_like(shown), click)
-    assert not still_meant(know(truth_map), truth_map, click)
-    assert not still_meant(know(truth_map), np.full_like(shown, 255), click)
+    assert not still_meant(know(truth_map), np.ones_like(shown), click, PERFECT)
+    assert not still_meant(know(truth_map), truth_map, click, PERFECT)
+    assert not still_meant(know(truth_map), np.full_like(shown, 255), click, PERFECT)
+
+
+def test_nobody_accepts_what_has_become_another_region_meanwhile() -> None:
+    truth_map = np.zeros((120, 160), np.uint8)
+    truth_map[:, 80:] = 3
+    key = AcceptRegion(point=(40.5, 120.5), seconds=0.3)
+    assert still_meant(know(truth_map), truth_map, key, PERFECT)
+    nearly = truth_map.copy()
+    nearly[:, 78:] = 3
+    assert still_meant(know(truth_map), nearly, key, PERFECT)
+    assert not still_meant(know(truth_map), nearly, key, dataclasses.replace(PERFECT, accept_purity=0.99))
+    # Renewed, the picture has a region there that is half right, or a wrong one, or nothing.
+    assert not still_meant(know(truth_map), np.full_like(truth_map, 3), key, PERFECT)
+    assert not still_meant(know(truth_map), np.ones_like(truth_map), key, PERFECT)
+    assert not still_meant(know(truth_map), np.full_like(truth_map, 255), key, PERFECT)
 
 
 def test_strokes_and_seconds_are_limited() -> None:
@@ -228,3 +243,17 @@ def test_costs_follow_the_table() -> None:
     assert costs.undo() == 0.6
     assert CostModel.for_size((360, 480), gap=0.75).relabel(travel=0.0) == pytest.approx(1.23)
     assert constants()["t_gap"] == 1.5
+
+
+def test_what_was_overlooked_may_be_seen_at_the_next_look() -> None:
+    truth_map = np.zeros((120, 160), np.uint8)
+    prediction = truth_map.copy()
+    truth_map[40:46, 40:46] = 1
+    rules = dataclasses.replace(rules_of(User.CAREFUL), wrong_class=0.0)
+    truth, rng = know(truth_map), np.random.default_rng(0)
+    sight = Sight(annotation=np.full(truth_map.shape, 255, np.uint8), prediction=prediction)
+    looks = [
+        next_action(truth, sight, hand=Hand(position=(0, 0)), visit=Visit(), rules=rules, rng=rng)
+        for _ in range(40)
+    ]
+    assert {type(action) for action in looks} == {Paint, AcceptImage}

@@ -307,7 +307,15 @@ def test_training_choices_are_changed_by_name() -> None:
     assert config.augment.flip is False
     assert config.refresh_s == 0.5
     assert changed(config, ["max_steps=none"]).max_steps is None
-    for wrong in ("crop.size", "crop.nothing=1", "crop.size=x", "augment.flip=maybe", "crop.size=1"):
+    words = (
+        "crop.size",
+        "crop.nothing=1",
+        "crop.size.x=1",
+        "crop.size=x",
+        "augment.flip=maybe",
+        "crop.size=1",
+    )
+    for wrong in words:
         with pytest.raises(EngineError):
             changed(TrainingConfig(), [wrong])
 
