@@ -148,13 +148,14 @@ class CheckpointPanel(QWidget):
 
     def _fill(self, row: int, info: CheckpointInfo) -> None:
         when = dt.datetime.fromtimestamp(info.saved_at).astimezone()
+        today = dt.datetime.now().astimezone().date()
         mark = " ★ best" if info.is_best else "" if info.better else f" {NOT_BETTER}"
         texts = (
             f"{info.name or 'automatic'}{mark}",
             f"{info.step:,}",
             "–" if info.miou is None else f"{info.miou:.3f}",
             "–" if info.labels_version is None else str(info.labels_version),
-            f"{when:%H:%M:%S}" if when.date() == dt.date.today() else f"{when:%d %b}",
+            f"{when:%H:%M:%S}" if when.date() == today else f"{when:%d %b}",
         )
         shown = "" if info.better else "\nKept, but not shown: it was no better than what was shown."
         for column, text in enumerate(texts):
