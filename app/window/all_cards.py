@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QProcess, QTimer
+from PySide6.QtCore import QCoreApplication, QObject, QProcess, QTimer, Signal
 
 from app.actions import Act
 from app.widgets.notices import Level, NoticeAction
@@ -14,6 +16,7 @@ from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER
 
 if TYPE_CHECKING:
     from app.window.main_window import MainWindow
+    from engine.session import Session
 
 TASK = "Training on all graphics cards"
 SECONDS = 600.0
@@ -21,34 +24,45 @@ SECONDS = 600.0
 
 _FILE = "all-cards.pt"
 _FLUSH_S = 5.0
-_PATIENCE_MS = 5000
+_PATIENCE_MS = 1000
+"""How long the child may take to end by itself. Nothing is lost if it may not: its files are always whole."""
 _LAST_LINES = 20
 _SHOWN = 60
 """Characters of a line that have room beside the title."""
 
 
 class AllCards(QObject):
-    """Starts, follows and stops the child. GUI thread; the child is only listened to, never waited for.
+    """Starts, follows and stops the child. GUI thread; neither disk nor child are ever waited for there.
 
     Args:
         window: The window it works for.
     """
 
+    _flushed = Signal(object, bool)
+
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window = window
+        self._saving: Session | None = None
         self._process: QProcess | None = None
         self._written = Path()
+        self._began = 0.0
         self._lines: list[str] = []
         self._rest = ""
         self._given_up = False
-        window.bridge.session_changed.connect(self._take_session)
+        self._flushed.connect(self._launch)
+        # A child must not outlive the folder it learns from.
+        window.bridge.session_changing.connect(self.stop)
+        window.bridge.session_changed.connect(self.refresh)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._end_now)
         self.refresh()
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a child."""
-        return self._process is not None
+        """Whether there is a child, or will be as soon as the disk has what it is to learn from."""
+        return self._process is not None or self._saving is not None
 
     def refusal(self) -> str | None:
         """Return why no child can be started, or None if it can."""
@@ -79,6 +93,8 @@ class AllCards(QObject):
         """Start the child, or stop it; a refusal is told with its reason."""
         window, session = self._window, self._window.bridge.session
         if self.is_running:
+            if self._given_up:
+                window.status.say("Training on all graphics cards is ending; a moment.")
             self.stop()
             return
         refusal = self.refusal()
@@ -87,15 +103,47 @@ class AllCards(QObject):
         if refusal is not None or session is None:
             window.status.say(refusal or "")
             return
-        session.flush(_FLUSH_S)
+        self._saving = session
+        window.long_work.begin(TASK, TASK, self.stop)
+        window.long_work.say(TASK, "saving what is painted")
+        self.refresh()
+        threading.Thread(target=self._flush, args=(session,), name="all cards", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask the child to end, and make it end if it does not. Returns at once."""
+        if self._saving is not None:
+            self._end()
+        process = self._process
+        if process is None or self._given_up:
+            return
+        self._given_up = True
+        process.terminate()
+        QTimer.singleShot(_PATIENCE_MS, process, lambda: launch.kill_with_children(process.processId()))
+
+    # --- the child ----------------------------------------------------------------------------------------
+
+    def _flush(self, session: Session) -> None:
+        """Have everything written that the child is to read; a thread of its own, as disks may be slow."""
+        self._flushed.emit(session, session.flush(_FLUSH_S))
+
+    def _launch(self, session: Session, saved: bool) -> None:
+        """Start the child, unless that was given up meanwhile."""
+        if session is not self._saving:
+            return
         folder = session.project.folder / CHECKPOINTS_FOLDER
         self._written = folder / _FILE
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
+            self._end()
             self._tell_failure(f"“{folder}” cannot be written: {error.strerror or error}.")
             return
+        if not saved:
+            self._end()
+            self._tell_failure("what is painted is not on the disk yet. Try again in a moment.")
+            return
         newest = next((info.path for info in session.checkpoints() if info.better), None)
+        self._saving = None
         self._start(
             launch.training_command(
                 session.folder,
@@ -106,15 +154,6 @@ class AllCards(QObject):
             )
         )
 
-    def stop(self) -> None:
-        """Ask the child to end, and make it end if it does not; nothing of it is kept."""
-        process = self._process
-        if process is None:
-            return
-        self._given_up = True
-        process.terminate()
-        QTimer.singleShot(_PATIENCE_MS, process, process.kill)
-
     def _start(self, command: list[str]) -> None:
         process = QProcess(self)
         process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
@@ -122,7 +161,7 @@ class AllCards(QObject):
         process.finished.connect(self._finished)
         process.errorOccurred.connect(self._not_started)
         self._process, self._lines, self._rest, self._given_up = process, [], "", False
-        self._window.long_work.begin(TASK, TASK, self.stop)
+        self._began = time.time()
         process.start(command[0], command[1:])
         self.refresh()
 
@@ -150,13 +189,13 @@ class AllCards(QObject):
         given_up = self._given_up
         self._end()
         if given_up:
-            self._window.status.say("Training on all graphics cards was stopped; nothing has changed.")
+            self._tell_stopped()
         elif code == 0 and status is QProcess.ExitStatus.NormalExit:
             self._window.notices.post(
                 TASK,
                 "Training on all graphics cards is done.",
                 hint="Use its network, or keep the one you have.",
-                action=NoticeAction("Use it", self._adopt),
+                action=NoticeAction("Use it", lambda: self._adopt(self._written)),
             )
         else:
             self._tell_failure(last, report)
@@ -165,9 +204,19 @@ class AllCards(QObject):
     def _end(self) -> None:
         if self._process is not None:
             self._process.deleteLater()
-        self._process = None
+        self._process = self._saving = None
+        self._given_up = False
         self._window.long_work.end(TASK)
         self.refresh()
+
+    def _end_now(self) -> None:
+        """The program ends: nobody is left to be patient, and nothing is left that could stall."""
+        process = self._process
+        if process is not None:
+            launch.kill_with_children(process.processId())
+            process.waitForFinished(_PATIENCE_MS)
+
+    # --- what became of it --------------------------------------------------------------------------------
 
     def _tell_failure(self, reason: str, report: str = "") -> None:
         self._window.notices.post(
@@ -178,9 +227,27 @@ class AllCards(QObject):
             report=report,
         )
 
-    def _adopt(self) -> None:
+    def _tell_stopped(self) -> None:
+        """Say that the child is gone, and offer what it had saved by then."""
+        kept = launch.running_file(self._written)
+        if not self._is_ours() or not kept.is_file() or kept.stat().st_mtime < self._began:
+            self._window.status.say("Training on all graphics cards was stopped; nothing has changed.")
+            return
+        self._window.notices.post(
+            TASK,
+            "Training on all graphics cards was stopped.",
+            hint="Use what it had learnt a minute before, or keep the network you have.",
+            action=NoticeAction("Use it", lambda: self._adopt(kept)),
+        )
+
+    def _is_ours(self) -> bool:
+        """Whether the folder is open that the child learns from."""
+        session = self._window.bridge.session
+        return session is not None and session.project.folder == self._written.parent.parent
+
+    def _adopt(self, written: Path) -> None:
         """Go over to what the child has learnt, and save it under a name of its own."""
-        session, written = self._window.bridge.session, self._written
+        session = self._window.bridge.session
         if session is None or session.project.folder != written.parent.parent:
             self._window.status.say("Open the folder it was trained on first.")
             return
@@ -191,17 +258,6 @@ class AllCards(QObject):
 
         self._window.bridge.attempt("The checkpoint could not be used", adopt)
         self._window.details.refresh()
-
-    def _take_session(self) -> None:
-        """A child must not outlive the folder it learns from."""
-        process = self._process
-        if process is not None:
-            self._given_up = True
-            process.terminate()
-            if not process.waitForFinished(_PATIENCE_MS):
-                process.kill()
-                process.waitForFinished(_PATIENCE_MS)
-        self.refresh()
 
 
 def _text(window: MainWindow) -> str:

@@ -10,7 +10,7 @@ from engine.codec import dumps, loads
 from engine.errors import CheckpointError, CodecError
 from engine.files import atomic_write, storage_errors
 from engine.learn.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
-from engine.learn.checkpoint_files import SUFFIX
+from engine.learn.launch import running_file
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class RunningCheckpoint:
 
     def __init__(self, target: Path) -> None:
         """Remember where; nothing is read or written."""
-        self.path = target.with_name(f"{target.name.removesuffix(SUFFIX)}.running{SUFFIX}")
+        self.path = running_file(target)
         self._notes = self.path.with_suffix(".json")
 
     def save(self, checkpoint: Checkpoint, progress: RunProgress) -> None:

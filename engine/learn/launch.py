@@ -1,17 +1,26 @@
 """The command that trains a project on every graphics card of this machine (torch-free; any thread).
 
 The window starts it as a child process: one process for each card, outside the window's own. The project is
-only read, as `--out` names the checkpoint; the window loads that when the child is done.
+only read, as `--out` names the checkpoint; the window loads that when the child is done. Every file is
+written whole or not at all, so the child may be ended at any moment: what it had saved by then stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.learn.checkpoint_files import SUFFIX
+
+SAVE_EVERY_S = 60.0
+"""What is lost at most where one of the processes dies, or a person stops them all."""
+
 _CARDS = Path("/proc/driver/nvidia/gpus")
+_PROCESSES = Path("/proc")
 
 
 def local_cards(*, environment: Mapping[str, str] = os.environ, cards: Path = _CARDS) -> int:
@@ -47,5 +56,36 @@ def training_command(
     """
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(cards)]
     verb = ["-m", "app", "train", str(images_folder), "--out", str(out), "--seconds", f"{seconds:g}"]
+    kept = ["--save-every", f"{SAVE_EVERY_S:g}"]
     more = [] if start_from is None else ["--start-from", str(start_from)]
-    return [sys.executable, *torchrun, "--max-restarts", "2", *verb, "--device", "cuda", *more]
+    return [sys.executable, *torchrun, "--max-restarts", "2", *verb, *kept, "--device", "cuda", *more]
+
+
+def running_file(out: Path) -> Path:
+    """Return where a run keeps its newest state until `out` is written: a checkpoint like any other."""
+    return out.with_name(f"{out.name.removesuffix(SUFFIX)}.running{SUFFIX}")
+
+
+def kill_with_children(number: int) -> None:
+    """End a process and all that it started, at once; what is gone already does not matter.
+
+    torchrun gives each of its processes a session of its own: if it alone is killed, they train on.
+
+    Args:
+        number: The process; 0 or less is none.
+    """
+    if number <= 0 or sys.platform == "win32":
+        return
+    for each in _with_children(number):
+        # It goes first: otherwise it would start those anew that die.
+        with contextlib.suppress(OSError):
+            os.kill(each, signal.SIGKILL)
+
+
+def _with_children(number: int) -> list[int]:
+    found = [number]
+    for parent in found:  # grows on the way
+        for path in (_PROCESSES / str(parent) / "task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in path.read_text("ascii").split()]
+    return found

@@ -1,11 +1,14 @@
 """Training on all graphics cards by a child process; here the child is a line of Python."""
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QProcess
 from pytestqt.qtbot import QtBot
 
 from app.actions import Act
@@ -17,6 +20,14 @@ from tests.support.window import Desk, MakeDesk
 pytestmark = pytest.mark.gui
 
 WAITS = "import sys; print('learning', flush=True); sys.stdin.read()"
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+inner = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], start_new_session=True)
+print('learning', inner.pid, flush=True)
+sys.stdin.read()
+"""
+"""As torchrun is: its processes are in sessions of their own. And it does not end when told."""
 NO_PROGRAM = ["/no/such/program"]
 LONG = 30_000
 
@@ -54,6 +65,14 @@ def open_desk(make_desk: MakeDesk, tmp_path: Path) -> Callable[[], Desk]:
 def _trigger(desk: Desk) -> None:
     desk.window.actions_table[Act.TRAIN_ON_ALL_CARDS].trigger()
     desk.settle()
+
+
+def _is_alive(number: int) -> bool:
+    """Whether a process runs; one that nobody has taken leave of yet does not."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _notice(desk: Desk) -> Any:
@@ -118,6 +137,101 @@ def test_the_child_can_be_stopped(
     assert not desk.window.notices.holds(TASK)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes by /proc")
+def test_a_child_that_does_not_listen_is_ended_with_all_that_it_started(
+    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot
+) -> None:
+    child(STUBBORN)
+    desk = open_desk()
+    _trigger(desk)
+    qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
+    cards = desk.window.all_cards
+    inner = int(cards._lines[-1].split()[-1])
+    assert _is_alive(inner)
+    _trigger(desk)
+    assert cards.is_running
+    # Who presses again learns that it is on its way.
+    _trigger(desk)
+    assert "ending" in desk.window.status.hint.text()
+    qtbot.waitUntil(lambda: not cards.is_running, timeout=LONG)
+    qtbot.waitUntil(lambda: not _is_alive(inner), timeout=LONG)
+
+
+def test_the_window_waits_neither_for_the_disk_nor_for_the_child(
+    open_desk: Callable[[], Desk],
+    child: Callable[..., Any],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child(WAITS)
+    desk = open_desk()
+    written = threading.Event()
+    monkeypatch.setattr(desk.session, "flush", lambda timeout: written.wait(LONG / 1000))
+    _trigger(desk)
+    cards, action = desk.window.all_cards, desk.window.actions_table[Act.TRAIN_ON_ALL_CARDS]
+    # The disk is busy, the window is not: it can be told to leave it.
+    assert "saving" in desk.window.area.work.text.text()
+    assert action.text().startswith("Stop")
+    _trigger(desk)
+    assert not cards.is_running
+    _trigger(desk)
+    written.set()
+    qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
+    monkeypatch.setattr(QProcess, "waitForFinished", _not_in_the_window)
+    _trigger(desk)
+    qtbot.waitUntil(lambda: not cards.is_running, timeout=LONG)
+
+
+def _not_in_the_window(*_: object) -> bool:
+    raise AssertionError("the window waits for the child")
+
+
+def test_what_is_not_on_the_disk_cannot_be_learnt_from(
+    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot
+) -> None:
+    child(WAITS)
+    desk = open_desk()
+    desk.session.flush_answers = [False]
+    _trigger(desk)
+    qtbot.waitUntil(lambda: desk.window.notices.holds(TASK), timeout=LONG)
+    assert "not on the disk yet" in _notice(desk).text
+    assert not desk.window.all_cards.is_running
+
+
+def test_what_a_stopped_child_had_saved_can_be_used(
+    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot
+) -> None:
+    asked = child(WAITS)
+    desk = open_desk()
+    _trigger(desk)
+    qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
+    kept = launch.running_file(asked["out"])
+    kept.write_bytes(b"a checkpoint")
+    _trigger(desk)
+    qtbot.waitUntil(lambda: desk.window.notices.holds(TASK), timeout=LONG)
+    assert _notice(desk).level is Level.INFO
+    assert "was stopped" in _notice(desk).text
+    _notice(desk).action.do()
+    assert ("load_checkpoint", kept) in desk.session.calls
+    assert ("save_checkpoint", "all cards") in desk.session.calls
+
+
+def test_what_an_earlier_child_had_saved_is_not_offered_as_new(
+    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot, tmp_path: Path
+) -> None:
+    child(WAITS)
+    desk = open_desk()
+    kept = launch.running_file(tmp_path / "maskloop" / "checkpoints" / "all-cards.pt")
+    kept.parent.mkdir()
+    kept.touch()
+    os.utime(kept, (1_000_000_000, 1_000_000_000))
+    _trigger(desk)
+    qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
+    _trigger(desk)
+    qtbot.waitUntil(lambda: not desk.window.all_cards.is_running, timeout=LONG)
+    assert "nothing has changed" in desk.window.status.hint.text()
+
+
 def test_a_child_does_not_outlive_the_folder(
     open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot
 ) -> None:
@@ -126,9 +240,22 @@ def test_a_child_does_not_outlive_the_folder(
     _trigger(desk)
     qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
     desk.window.opening.close_folder()
-    desk.settle()
-    assert not desk.window.all_cards.is_running
     assert not desk.window.actions_table[Act.TRAIN_ON_ALL_CARDS].isEnabled()
+    qtbot.waitUntil(lambda: not desk.window.all_cards.is_running, timeout=LONG)
+
+
+def test_a_child_does_not_outlive_the_program(
+    open_desk: Callable[[], Desk], child: Callable[..., Any], qtbot: QtBot
+) -> None:
+    child(STUBBORN)
+    desk = open_desk()
+    _trigger(desk)
+    qtbot.waitUntil(lambda: "learning" in desk.window.area.work.text.text(), timeout=LONG)
+    cards = desk.window.all_cards
+    inner = int(cards._lines[-1].split()[-1])
+    cards._end_now()  # what `aboutToQuit` calls; tests go on with the application
+    assert not cards.is_running
+    qtbot.waitUntil(lambda: not _is_alive(inner), timeout=LONG)
 
 
 @pytest.mark.parametrize(
