@@ -8,6 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 _STATM = Path("/proc/self/statm")
+_STATUS = Path("/proc/self/status")
 KNOWN = _STATM.exists()
 """Whether this system tells resident memory the way Linux does."""
 
@@ -15,6 +16,12 @@ KNOWN = _STATM.exists()
 def resident_mib() -> float:
     """Resident memory of this process in MiB (Linux)."""
     return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak_mib() -> float:
+    """Most memory that was ever resident in this process, in MiB (Linux)."""
+    (line,) = (line for line in _STATUS.read_text("ascii").splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 def living_tensors() -> tuple[int, int]:

@@ -1,55 +1,114 @@
-"""Large images made on the fly run through loader and predictor; memory must not follow their number."""
+"""Large images made on the fly run through pool, trainer and predictor: what memory that takes."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.config import PredictConfig
+from engine.annotate.classes import UNLABELLED, Provenance
+from engine.config import PredictConfig, TrainingConfig
 from engine.learn.pool import Pool
+from engine.learn.trainer import Trainer
 from engine.messages import PoolItem
 from engine.predict.predictor import Predictor
 from engine.project.manifest import Split
-from models.build import build_model
-from tests.support.learning import BOX, CLASSES, GROUND, NETWORK, TRAINING
+from models.build import build_loss, build_model
+from models.configs import NetworkConfig
+from tests.support.learning import BOX, CLASSES, GROUND, LOSS
 from tests.support.resident import resident_mib
 
-CACHE_MIB = 16
+_PAINTED_WHOLE = 50
+"""One image of so many is labelled to its last pixel; strokes cross the others."""
+_BETWEEN_ROWS = 16
+_BYTES_A_PIXEL = 5
+"""Three of the image, two of its layers."""
 
 
-def stream(images: int, size: tuple[int, int], *, predict_every: int) -> list[float]:
-    """Draw a crop of every image and predict some of them whole.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What a stream of images took.
+
+    Attributes:
+        before: MiB resident when one image had been learnt from and predicted.
+        held: MiB resident after the pool was filled and after every step.
+        decoded: how often an image was read.
+        all_mib: what all images and their layers would take together.
+    """
+
+    before: float
+    held: tuple[float, ...]
+    decoded: int
+    all_mib: float
+
+    @property
+    def grown(self) -> float:
+        """MiB at most beyond what was resident before."""
+        return max(self.held) - self.before
+
+
+def stream(
+    images: int,
+    size: tuple[int, int],
+    *,
+    network: NetworkConfig,
+    config: TrainingConfig,
+    steps: int,
+    predict_every: int,
+) -> Streamed:
+    """Fill a pool with all images at once, then train on what it draws and predict some of them whole.
 
     Args:
         images: how many.
         size: (H, W) of each.
-        predict_every: which are predicted.
-
-    Returns:
-        Resident memory in MiB after every image.
+        network: what is trained.
+        config: crops, batch and cache.
+        steps: of training.
+        predict_every: steps from one prediction to the next.
     """
+    decoded: list[str] = []
 
     def pixels(path: Path) -> NDArray[np.uint8]:
-        return np.random.default_rng(int(path.name)).integers(0, 256, (*size, 3)).astype(np.uint8)
+        decoded.append(path.name)
+        # Every page is written to, so that it counts.
+        return np.full((*size, 3), int(path.name) % 251, np.uint8)
 
-    def layers(item: PoolItem) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        label_map = np.full(size, GROUND, np.uint8)
-        label_map[: size[0] // 2] = BOX
-        return label_map, np.ones(size, np.uint8)
-
-    pool = Pool(layers, CLASSES, replace(TRAINING.crop, size=64), CACHE_MIB << 20, read_pixels=pixels)
-    predictor = Predictor(
-        build_model(NETWORK, len(CLASSES), seed=0), CLASSES, PredictConfig(tile=512), torch.device("cpu")
-    )
-    held = []
-    for number in range(images):
-        name = str(number)
-        item = PoolItem(image_id=name, image_path=name, size=size, split=Split.TRAIN, revision=1)
-        list(pool.fill([item]))
-        pool.draw(64)
-        if number % predict_every == 0:
-            predictor.predict_whole(pixels(Path(name)))
+    items = [
+        PoolItem(image_id=name, image_path=name, size=size, split=Split.TRAIN, revision=1)
+        for name in map(str, range(images))
+    ]
+    pool = Pool(_layers, CLASSES, config.crop, config.image_cache_mb << 20, read_pixels=pixels)
+    list(pool.fill(items[:1]))
+    cpu = torch.device("cpu")
+    model = build_model(network, len(CLASSES), seed=0)
+    trainer = Trainer(model, build_loss(LOSS), config, CLASSES, pool, cpu)
+    predictor = Predictor(model, CLASSES, PredictConfig(), cpu)
+    trainer.step()
+    predictor.predict_whole(pixels(Path("0")))
+    before = resident_mib()
+    decoded.clear()
+    list(pool.fill(items))
+    held = [resident_mib()]
+    for step in range(steps):
+        trainer.step()
+        if step % predict_every == 0:
+            predictor.predict_whole(np.full((*size, 3), step % 251, np.uint8))
         held.append(resident_mib())
-    return held
+    return Streamed(
+        before=before,
+        held=tuple(held),
+        decoded=len(decoded),
+        all_mib=images * _BYTES_A_PIXEL * size[0] * size[1] / 2**20,
+    )
+
+
+def _layers(item: PoolItem) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return ground and a box below it, in rows as strokes leave them or all over."""
+    every = 1 if int(item.image_id) % _PAINTED_WHOLE == 0 else _BETWEEN_ROWS
+    label_map = np.full(item.size, UNLABELLED, np.uint8)
+    label_map[::every] = GROUND
+    label_map[: item.size[0] // 2 : every] = BOX
+    provenance = np.full(item.size, Provenance.NOBODY, np.uint8)
+    provenance[label_map != UNLABELLED] = Provenance.STROKE
+    return label_map, provenance
