@@ -278,6 +278,7 @@ class Intentions(QObject):
             return
         if self._bridge.worker_state is WorkerState.TRAINING:
             session.stop_training()
+            self._window.status.say("Stopping: what was learnt is being saved.")
             return
         refusal = session.can_train()
         if refusal is not None:

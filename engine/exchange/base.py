@@ -62,7 +62,8 @@ class ExportReport:
 
 
 ProgressCallback = Callable[[int], None]
-"""Called with the number of images done, on the thread that exports; may raise to cancel."""
+"""Called with the number of images done, on the thread that exports, once for each or oftener; may raise to
+cancel."""
 
 
 @runtime_checkable

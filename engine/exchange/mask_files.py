@@ -21,6 +21,8 @@ MaskValue = int | Rgb
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_labelids", "_gt", "_seg", "_l", "_gtfine_labelids")
 _MOST_VALUES = 1024
+_COUNTABLE = 1 << 24
+"""Values below are found by a table of all of them, much faster than by sorting: ids, and all colours."""
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error)
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"})
 
@@ -119,13 +121,20 @@ def _from_ids(path: Path, ids: NDArray[np.integer], kind: MaskKind, palette: Map
 
 def _distinct(path: Path, raw: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.uint16]]:
     """Distinct values and, for each pixel, the number of its value."""
-    found, inverse = np.unique(raw, return_inverse=True)
+    if raw.min() < 0 or raw.max() >= _COUNTABLE:
+        found, codes = np.unique(raw, return_inverse=True)
+    else:
+        number = np.zeros(int(raw.max()) + 1, np.uint32)
+        number[raw] = 1
+        found = np.flatnonzero(number)
+        number[found] = np.arange(found.size)
+        codes = number[raw]
     if found.size > _MOST_VALUES:
         raise ExchangeError(
             f"“{path}” holds {found.size:,} different values, more than there can be classes.",
             hint="Masks must be saved without loss (PNG, not JPEG) and without smooth edges.",
         )
-    return found, inverse.reshape(raw.shape).astype(np.uint16)
+    return found, codes.reshape(raw.shape).astype(np.uint16)
 
 
 def find_masks(folder: Path) -> tuple[Path, ...]:

@@ -157,6 +157,9 @@ def import_masks(
     images: list[ImportedMask] = []
     problems: list[ImportProblem] = []
     for done, (matched, labels) in enumerate(imported_labels(preview, mapping), start=1):
+        if cancelled():  # while it was read
+            problems.append(_left_out(matched, len(preview.matched) - done + 1))
+            break
         if isinstance(labels, ImportProblem):
             problems.append(labels)
         else:
@@ -170,10 +173,14 @@ def import_masks(
         if progress is not None:
             progress(done, len(preview.matched))
         if cancelled() and done < len(preview.matched):
-            message = f"Cancelled: {len(preview.matched) - done} masks were left out."
-            problems.append(ImportProblem(path=matched.path, message=message))
+            problems.append(_left_out(matched, len(preview.matched) - done))
             break
     return ImportReport(images=tuple(images), problems=tuple(problems))
+
+
+def _left_out(matched: MatchedMask, count: int) -> ImportProblem:
+    message = f"Cancelled: {count} {'mask was' if count == 1 else 'masks were'} left out."
+    return ImportProblem(path=matched.path, message=message)
 
 
 def _import_one(

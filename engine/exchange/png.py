@@ -54,6 +54,7 @@ class PngExporter:
                 values = lookup[item.label_map]
                 staging.write(LABEL_IDS / name, encode_grey(values))
                 staging.write(INDEXED / name, encode_indexed(values, colors))
+                progress(tally.images)  # the colours take as long again
                 staging.write(COLOR / name, encode_rgb(colors[values]))
                 tally.add(item.label_map)
                 progress(tally.images)

@@ -140,7 +140,7 @@ class ExportDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingStopped:
-    """Training ended; one sentence why."""
+    """Training ended, what it learnt is saved and its memory given back; one sentence why it ended."""
 
     reason: str
 

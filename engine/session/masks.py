@@ -64,7 +64,7 @@ class MaskImports(SessionView):
         self._writer.run("imported masks", work)
 
     def cancel_import(self) -> None:
-        """End a running import after the image it is at; `MasksImported` tells what was done."""
+        """End a running import before another mask is written; `MasksImported` tells what was done."""
         self._import_cancelled.set()
 
     def _masks_imported(self, event: MasksImported) -> None:

@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import CheckpointError, EngineError
-from engine.files import storage_errors
 from engine.learn.checkpoint import read_checkpoint, restore
-from engine.learn.checkpoint_files import CheckpointInfo, list_checkpoints, renamed_path
 from engine.messages import (
     CandidateJudged,
-    CheckpointsChanged,
     CompareCheckpoints,
     ComparisonReady,
     DeleteCheckpoints,
@@ -25,17 +22,20 @@ from engine.messages import (
     NameCheckpoint,
     Notice,
     PromoteCandidate,
+    SaveCheckpoint,
 )
 from engine.opencv import cv2
 from engine.predict.predictor import Predictor
 from engine.project.images import read_image
+from engine.worker.checkpoint_names import delete_checkpoints, mark_better, name_checkpoint
+from engine.worker.last_word import LastWord
 from engine.worker.network import LiveNetwork
 from engine.worker.run import Run
 from models.base import SegmentationModel
 
 
 class CheckpointDesk:
-    """Serves what people do with checkpoints; holds the comparison under way.
+    """Serves what people do with checkpoints; holds a comparison under way and a judgement that was left.
 
     Args:
         emit: Receives the answers.
@@ -44,15 +44,25 @@ class CheckpointDesk:
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._comparison: Comparison | None = None
+        self._last_word: LastWord | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether pictures are still to be made."""
-        return self._comparison is not None
+        """Whether pictures are still to be made, or weights to be judged."""
+        return self._comparison is not None or self._last_word is not None
+
+    @property
+    def task(self) -> str:
+        """Class name of the command `advance` works for, for who is told that it failed."""
+        return (SaveCheckpoint if self._comparison is None else CompareCheckpoints).__name__
 
     def forget(self) -> None:
-        """Drop the comparison under way."""
-        self._comparison = None
+        """Drop what is under way."""
+        self._comparison = self._last_word = None
+
+    def judge_on(self, left: LastWord | None) -> None:
+        """Go on with the judgement that a run left behind; None drops one that is no longer of interest."""
+        self._last_word = left
 
     def serve(self, command: LearningCommand, network: LiveNetwork, run: Run | None) -> bool:
         """Do what a command says; return whether other weights are shown now.
@@ -82,14 +92,26 @@ class CheckpointDesk:
                 assert_never(never)
         return False
 
-    def advance(self) -> None:
-        """Make one more prediction of the comparison."""
-        # Put back only if all is well and not done: a comparison that failed is over.
+    def advance(self) -> bool:
+        """Make one more prediction of the comparison, else judge on; return whether other weights are shown.
+
+        Raises:
+            StorageError: The disk refuses to keep what was found better.
+        """
+        # Put back only if all is well and not done: what failed is over.
         comparison, self._comparison = self._comparison, None
-        if comparison is not None and not comparison.advance():
-            self._comparison = comparison
+        if comparison is not None:
+            if not comparison.advance():
+                self._comparison = comparison
+            return False
+        left, self._last_word = self._last_word, None
+        if left is None or left.advance():
+            return left is not None and left.has_shown
+        self._last_word = left
+        return False
 
     def _promote(self, command: PromoteCandidate, network: LiveNetwork, run: Run | None) -> None:
+        self._last_word = None  # a person has it
         path = Path(command.path)
         if not command.path:
             self._promote_trained(network, run)
@@ -124,69 +146,6 @@ def _chosen(network: LiveNetwork, checkpoint: str) -> CandidateJudged:
         reason="Shown because you chose it.",
         checkpoint=checkpoint,
     )
-
-
-def name_checkpoint(command: NameCheckpoint, network: LiveNetwork | None) -> CheckpointsChanged:
-    """Give a checkpoint file a name, or take it away.
-
-    Raises:
-        CheckpointError: It is no checkpoint of the project, or the name is taken.
-        StorageError: The disk refuses.
-    """
-    info = _info_of(Path(command.path))
-    return _moved(info, renamed_path(info, name=command.name.strip()), network)
-
-
-def mark_better(path: Path, network: LiveNetwork | None) -> CheckpointsChanged | None:
-    """Take the mark "not better" from a checkpoint file; None where it has none or is no project's.
-
-    Raises:
-        CheckpointError: Another file has the name it would get.
-        StorageError: The disk refuses.
-    """
-    info = next((info for info in list_checkpoints(path.parent) if info.path == path), None)
-    if info is None or info.better:
-        return None
-    return _moved(info, renamed_path(info, better=True), network)
-
-
-def delete_checkpoints(command: DeleteCheckpoints, network: LiveNetwork | None) -> CheckpointsChanged:
-    """Delete checkpoint files; the one that is in use stays.
-
-    Raises:
-        StorageError: A file cannot be deleted; those before it are gone.
-    """
-    gone = {}
-    for name in command.paths:
-        path = Path(name)
-        if network is not None and path.name == network.checkpoint:
-            continue
-        _info_of(path)
-        with storage_errors(path, "deleted"):
-            path.unlink(missing_ok=True)
-        gone[name] = ""
-    return CheckpointsChanged(moved=gone)
-
-
-def _info_of(path: Path) -> CheckpointInfo:
-    for info in list_checkpoints(path.parent):
-        if info.path == path:
-            return info
-    raise CheckpointError(
-        f"“{path}” is not one of the project's checkpoints.", "It may be gone; choose another one."
-    )
-
-
-def _moved(info: CheckpointInfo, target: Path, network: LiveNetwork | None) -> CheckpointsChanged:
-    if target == info.path:
-        return CheckpointsChanged(moved={})
-    if target.exists():
-        raise CheckpointError(f"There is already a checkpoint “{target.name}”.", "Choose another name.")
-    with storage_errors(info.path, "renamed"):
-        info.path.rename(target)
-    if network is not None and network.checkpoint == info.path.name:
-        network.checkpoint = target.name
-    return CheckpointsChanged(moved={str(info.path): str(target)})
 
 
 def show_checkpoint(network: LiveNetwork, path: Path) -> tuple[str, ...]:

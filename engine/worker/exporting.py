@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED
 from engine.errors import EngineError
-from engine.messages import EXPORT_TASK, Event, Export, ExportDone, ExportItem, Progress
+from engine.messages import (
+    EXPORT_TASK,
+    CancelExport,
+    Event,
+    Export,
+    ExportDone,
+    ExportItem,
+    Progress,
+    Shutdown,
+)
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import ImageArray, read_image
 from engine.project.store import AnnotationStore
+from engine.worker.inbox import Inbox
 from engine.worker.network import LiveNetwork
 
 
@@ -25,11 +35,50 @@ class ExportCancelledError(EngineError):
         super().__init__("The export was cancelled; nothing was changed in its folder.")
 
 
+def check_wanted(inbox: Inbox) -> None:
+    """End an export that nobody waits for any more.
+
+    Raises:
+        ExportCancelledError: It was cancelled, there is a newer one, or the program ends.
+    """
+    if inbox.superseded_by(Shutdown, CancelExport, Export):
+        raise ExportCancelledError
+
+
 class Predicts(Protocol):
     """Fills what nobody annotated."""
 
     def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
         """Predict an (H, W, 3) uint8 RGB image part by part."""
+
+
+class Interruptible:
+    """Fills what nobody annotated, and can be ended in the middle of a tile.
+
+    On a processor one tile of a large network takes seconds.
+
+    Args:
+        predictor: Does the work.
+        network: Takes the time.
+        inbox: Asked before every layer, as `check_wanted` does.
+    """
+
+    def __init__(self, predictor: Predicts, network: LiveNetwork, inbox: Inbox) -> None:
+        self._predictor = predictor
+        self._network = network
+        self._inbox = inbox
+
+    def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
+        """Predict an (H, W, 3) uint8 RGB image part by part; between parts others may use the network."""
+        from engine.predict.asking import asking
+
+        parts = self._predictor.predict(image)
+        while True:
+            with asking(self._network.model, lambda: check_wanted(self._inbox)):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 def export(
@@ -53,8 +102,11 @@ def export(
     from engine.catalog import format_by_name
     from engine.exchange.base import labelled_images
 
+    told = 0
+
     def predict(item: ExportItem) -> NDArray[np.uint8]:
         image = read_image(Path(item.image_path))
+        boundary()
         label_map = np.full(image.shape[:2], UNLABELLED, np.uint8)
         if predictor is not None:
             for part in predictor.predict(image):
@@ -63,7 +115,10 @@ def export(
         return label_map
 
     def progress(done: int) -> None:
-        emit(Progress(task=EXPORT_TASK, done=done, total=len(command.items)))
+        nonlocal told
+        if done > told:
+            told = done
+            emit(Progress(task=EXPORT_TASK, done=done, total=len(command.items)))
         boundary()
 
     images = labelled_images(

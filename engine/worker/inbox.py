@@ -32,6 +32,19 @@ class Inbox:
                 self._arrived.wait()
             return self._commands.popleft() if self._commands else None
 
+    def take_all(self) -> tuple[Command, ...]:
+        """Return all commands that wait, in their order, and leave none."""
+        with self._arrived:
+            commands = tuple(self._commands)
+            self._commands.clear()
+            return commands
+
+    def put_back(self, command: Command) -> None:
+        """Leave a command that was taken where it was, before all others."""
+        with self._arrived:
+            self._commands.appendleft(command)
+            self._arrived.notify()
+
     def take_only(self, kind: type[Predict]) -> Predict | None:
         """Return the waiting command of one kind, leaving the others in their order; None without one."""
         with self._arrived:

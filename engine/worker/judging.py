@@ -100,14 +100,30 @@ class Candidates:
         Raises:
             TrainingError: As `advance`.
         """
+        verdict = None
+        while verdict is None:
+            verdict = self.go_on(lambda: False)
+        return verdict
+
+    def go_on(self, is_over: Callable[[], bool]) -> Verdict | None:
+        """Judge the weights of now, if they were not judged yet, as long as there is time.
+
+        Args:
+            is_over: Whether there is none left; asked after each window.
+
+        Returns:
+            The verdict; None where it has to be left, and `advance` can go on with it.
+
+        Raises:
+            TrainingError: As `advance`.
+        """
         if not self.is_running:
             if self.verdict is not None and self.is_known:
                 return self.verdict
             self.begin()
-        while True:
-            verdict = self.advance()
-            if verdict is not None:
-                return verdict
+        while (verdict := self.advance()) is None and not is_over():
+            pass
+        return verdict
 
     def cancel(self) -> None:
         """Drop a judgement under way."""

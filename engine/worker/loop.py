@@ -83,10 +83,23 @@ class Loop:
         return self._state
 
     def run(self) -> None:
-        """Serve commands and work until `Shutdown`."""
+        """Serve commands and work until `Shutdown`.
+
+        A bug between the guarded pieces faults the worker as one inside them does. When it comes again before
+        anything was done, no other network can help, and whoever runs the loop is told.
+        """
         self.enter(WorkerState.IDLE)
+        is_first = True
         while self._state is not WorkerState.STOPPED:
-            self.turn(wait=True)
+            try:
+                self.turn(wait=True)
+            except Exception as error:
+                if not is_first:
+                    raise
+                is_first = False
+                self.enter(WorkerState.FAULTED, self._abandoned("its loop", error))
+            else:
+                is_first = True
 
     def turn(self, *, wait: bool) -> None:
         """Serve one command, or do one piece of work where there is none.
@@ -120,22 +133,22 @@ class Loop:
         except EngineError as error:
             self._emit(CommandFailed(command=name, problem=Problem.from_error(error)))
         except Exception as error:  # noqa: BLE001 - one of the four places: the thread outlives a bug
-            self._fault(name, error)
+            problem = self._abandoned(name, error)
+            self._emit(CommandFailed(command=name, problem=problem))
+            self.enter(WorkerState.FAULTED, problem)
         else:
             return True
         return False
 
-    def _fault(self, name: str, error: Exception) -> None:
-        """Let go of the network: nobody knows what state it is in."""
+    def _abandoned(self, name: str, error: Exception) -> Problem:
+        """Let go of the network, as nobody knows what state it is in; return what to tell."""
         _log.error("the worker failed in %s", name, exc_info=error)
-        problem = Problem(
+        self._work.abandon()
+        return Problem(
             message=f"Something went wrong inside the program ({type(error).__name__} in {name}).",
             hint="Your annotations are safe. Load a checkpoint or open the network again; please report it.",
             report="".join(traceback.format_exception(error)),
         )
-        self._work.abandon()
-        self._emit(CommandFailed(command=name, problem=problem))
-        self.enter(WorkerState.FAULTED, problem)
 
     def _serve(self, command: Command) -> None:
         match answer(self._state, command):
@@ -163,7 +176,7 @@ class Loop:
             case StartTraining():
                 work.start(command)
             case StopTraining():
-                work.stop()
+                work.stop(hurries=True)
             case AnnotationChanged():
                 work.corrected(command)
             case Predict():
@@ -187,7 +200,8 @@ class Loop:
             case ScoreImages():
                 work.score(command)
             case Shutdown():
-                work.stop("The program was closed.")
+                # Whatever goes wrong at the end, it is the end.
+                self.guarded("Shutdown", lambda: work.stop("The program was closed.", hurries=True))
                 work.abandon()
                 self.enter(WorkerState.STOPPED)
             case _ as never:

@@ -18,6 +18,7 @@ from engine.messages import CheckpointSaved, Event, Notice, PoolItem, Problem, P
 from engine.predict.compute import is_out_of_memory, release_memory
 from engine.project.manifest import Split
 from engine.worker.judging import Candidates
+from engine.worker.last_word import LastWord
 from engine.worker.measuring import Measurement
 from engine.worker.network import LiveNetwork, save_network, save_shown
 from engine.worker.pace import Clock, Pace
@@ -26,6 +27,8 @@ _REPORT_S = 0.1
 _LOG_S = 5.0
 _REFRESH_SHARE = 0.1
 _EVALUATION_SHARE = 0.15
+_JUDGE_S = 0.5
+"""How long somebody who stops may be kept waiting for a judgement."""
 
 
 class Run:
@@ -56,6 +59,7 @@ class Run:
         self._log = RunLog(Path(network.request.store_folder), notice=self._notice)
         self.candidates = Candidates(network, self.pool, config.promotion, emit, seed=seed)
         self.save_wanted = self._is_on_trust = False
+        self.unjudged: LastWord | None = None
         self._trainer: Trainer | None = None
         self._first_step = self._saved_step = network.step
         self._reported = self._logged = clock()
@@ -116,10 +120,6 @@ class Run:
         """Whether the run has done all steps it was given."""
         limit = self.config.max_steps
         return limit is not None and self.network.step - self._first_step >= limit
-
-    def is_new_best(self, miou: float | None) -> bool:
-        """Whether a held-out figure is above all of the project's checkpoints."""
-        return is_above_all(Path(self.network.request.store_folder) / CHECKPOINTS_FOLDER, miou)
 
     def step(self) -> None:
         """Do one update and report, at most ten times a second.
@@ -243,8 +243,9 @@ class Run:
                 self.candidates.begin()
         return None
 
-    def log_evaluation(self, result: EvaluationResult) -> None:
-        """Put a measurement into the log."""
+    def take_evaluation(self, result: EvaluationResult) -> None:
+        """Take in what was measured of the weights of now: what is best so far is judged and saved."""
+        self.evaluation.end()
         self._log.write(
             "evaluation",
             step=self.network.step,
@@ -254,9 +255,16 @@ class Run:
             images=result.images,
             pixels=result.pixels,
         )
+        if is_above_all(Path(self.network.request.store_folder) / CHECKPOINTS_FOLDER, result.miou):
+            self.save_wanted = True
+            self.candidates.begin()
 
-    def save(self, name: str | None) -> None:
+    def save(self, name: str | None, *, is_over: Callable[[], bool] = lambda: False) -> None:
         """Save the weights of now, judged first: those that are no better are kept and marked so.
+
+        Args:
+            name: What a person calls them, or None.
+            is_over: Whether there is no time left to judge them; they are then kept, and `unjudged`.
 
         Raises:
             EngineError: There is no project.
@@ -265,8 +273,8 @@ class Run:
         """
         self.save_wanted = False
         self.check_weights()
-        verdict = None if self.candidates.is_shown else self.candidates.finish()
-        better = verdict is None or self.candidates.is_shown
+        verdict = None if self.candidates.is_shown else self.candidates.go_on(is_over)
+        better = self.candidates.is_shown
         saved = save_network(
             self.network,
             name=name,
@@ -277,14 +285,22 @@ class Run:
         )
         self._log_checkpoint(saved)
         self._emit(saved)
-        if verdict is not None and not better:
+        if better:
+            return
+        if verdict is None:
+            self.unjudged = LastWord(self.network, self.candidates, Path(saved.path), self._emit)
+        else:
             self.candidates.say(verdict, checkpoint=saved.path, promoted=False)
-            self.save_shown()
+        self.save_shown()
 
-    def save_news(self) -> None:
-        """Save the weights of now if no checkpoint has them. Raises as `save`."""
+    def save_news(self, *, hurries: bool = False) -> None:
+        """Save the weights of now if no checkpoint has them; where that hurries they may be left `unjudged`.
+
+        Raises as `save`.
+        """
+        until = self._clock() + _JUDGE_S
         if self.network.step != self._saved_step:
-            self.save(None)
+            self.save(None, is_over=lambda: hurries and self._clock() >= until)
 
     def save_trusted(self) -> None:
         """After a failure, take back what was shown unjudged and is no good; then as `save_shown`."""
@@ -334,7 +350,8 @@ class Run:
             self.network.optimizer = self._trainer.optimizer_state()
             self._log.write("stop", step=self.network.step, reason=reason)
         self._trainer = None
-        self.candidates.cancel()
+        if self.unjudged is None:
+            self.candidates.cancel()
         if has_failed:
             self.network.give_up_training()
         else:
@@ -379,18 +396,3 @@ class Run:
     def _tell_notices(self) -> None:
         for text in self.pool.take_notices():
             self._notice(text)
-
-
-def follow_classes(network: LiveNetwork, run: Run | None, classes: ClassTable) -> bool:
-    """Let a network and the run that goes on follow a class table; return whether the channels changed."""
-    sources = network.class_sources(classes)
-    has_changed = sources != tuple(range(len(network.classes)))
-    if run is not None and has_changed:
-        run.follow(classes, sources)
-    elif run is not None:
-        run.pool.set_classes(classes)
-    elif has_changed:
-        for model in filter(None, (network.model, network.trained)):
-            model.follow_classes(sources)
-    network.set_classes(classes)
-    return has_changed

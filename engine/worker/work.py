@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from engine.errors import EngineError
 from engine.messages import (
@@ -32,29 +31,21 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
+from engine.worker.class_change import follow_classes
 from engine.worker.comparing import CheckpointDesk
-from engine.worker.exporting import ExportCancelledError, export
+from engine.worker.exporting import Interruptible, check_wanted, export
+from engine.worker.guard import Guard
 from engine.worker.inbox import Inbox
 from engine.worker.inspecting import InspectionDesk
 from engine.worker.measuring import Measurement, measurement_of
 from engine.worker.network import LiveNetwork, load_network, open_network, save_shown
 from engine.worker.pace import Clock
-from engine.worker.run import Run, follow_classes
+from engine.worker.run import Run
 from engine.worker.scoring import ScoringDesk
 from engine.worker.views import ScreenPrediction
 
 _STOPPED = "Training was stopped."
 _DOWNLOAD = "Downloading weights"
-
-
-class Guard(Protocol):
-    """What the work needs of the loop around it."""
-
-    def guarded(self, name: str, action: Callable[[], None]) -> bool:
-        """Do something whose failure must not end what else is going on; return whether it went well."""
-
-    def enter(self, state: WorkerState, problem: Problem | None = None) -> None:
-        """Go to a state and say so."""
 
 
 class Work:
@@ -186,11 +177,23 @@ class Work:
             run.reconfigure(command.config)
             return
         run.start()
+        self._desk.judge_on(None)
         self._run = run
         self._guard.enter(WorkerState.TRAINING)
 
-    def stop(self, reason: str = _STOPPED, *, save: bool = True, problem: Problem | None = None) -> None:
-        """End a run, if there is one: weights are saved, memory is given back, the state is IDLE."""
+    def stop(
+        self,
+        reason: str = _STOPPED,
+        *,
+        save: bool = True,
+        problem: Problem | None = None,
+        hurries: bool = False,
+    ) -> None:
+        """End a run, if there is one: what it learnt is saved, memory is given back, then that is said.
+
+        Not before: whoever hears it may pull out the disk or start something else on the card. Where
+        somebody waits for it (`hurries`), weights may be judged, and shown, only after that.
+        """
         run, self._run = self._run, None
         if run is None:
             return
@@ -198,12 +201,16 @@ class Work:
         if problem is None:
             problem = run.last_problem()
         why = reason if problem is None else problem.message
-        self._guard.enter(WorkerState.IDLE, problem)
-        self._emit(TrainingStopped(reason=why))
         before = run.network.shown_step
-        if save or problem is not None:
-            self._guard.guarded("SaveCheckpoint", run.save_trusted if problem else run.save_news)
+        if problem is not None:
+            self._guard.guarded("SaveCheckpoint", run.save_trusted)
+        elif save:
+            self._guard.guarded("SaveCheckpoint", lambda: run.save_news(hurries=hurries))
         run.close(why, has_failed=problem is not None)
+        if self._network is run.network:  # else a bug while saving has led to FAULTED
+            self._guard.enter(WorkerState.IDLE, problem)
+            self._desk.judge_on(run.unjudged)
+        self._emit(TrainingStopped(reason=why))
         if run.network.shown_step != before:
             self._begin_prediction()
 
@@ -251,13 +258,13 @@ class Work:
         if command.fill_with_prediction:
             if self._run is not None:
                 self._run.show_first()
-            predictor = self._screen.predictor(self._opened_network())
+            network = self._opened_network()
+            predictor = Interruptible(self._screen.predictor(network), network, self._inbox)
         self._emit(export(command, predictor, self._export_boundary, self._emit))
 
     def _export_boundary(self) -> None:
         """Between two pieces of an export: end it, or answer a request for the image on screen."""
-        if self._inbox.superseded_by(Shutdown, CancelExport, Export):
-            raise ExportCancelledError
+        check_wanted(self._inbox)
         request = self._inbox.take_only(Predict)
         if request is not None:
             self._guard.guarded("Predict", lambda: self.predict(request))
@@ -286,11 +293,6 @@ class Work:
             raise EngineError("No network is open.", "Choose a network, then try again.")
         return self._network
 
-    def _training_run(self) -> Run:
-        if self._run is None:
-            raise RuntimeError("there is no run in this state")
-        return self._run
-
     def _download(self, done: int, total: int) -> None:
         self._emit(Progress(task=_DOWNLOAD, done=done, total=total))
 
@@ -312,20 +314,24 @@ class Work:
             self._guard.guarded(self._inspection.question, self._inspection.advance)
         if self._measurement is not None:
             self._guard.guarded("Evaluate", self._measure)
-        elif self._run is not None and self._run.candidates.is_running:
-            self._guard.guarded("training", self._judge)
+        elif (run := self._run) is not None and run.candidates.is_running:
+            self._guard.guarded("training", lambda: self._judge(run))
         elif self._desk.is_busy:
-            self._guard.guarded("CompareCheckpoints", self._desk.advance)
+            self._guard.guarded(self._desk.task, self._compare)
         else:
             # Whoever waits for an answer waits for one piece: learning from an image is one of its own.
             if ponders := self._screen.is_curious(self._network, trains=self._run is not None):
                 self._guard.guarded("Predict", self._ponder)
-            if self._run is not None:
-                self._guard.guarded("training", self._train)
+            if run is not None:
+                self._guard.guarded("training", lambda: self._train(run))
             if self._screen.is_running:
                 self._predict_tile()
             elif not ponders and self._scoring.is_due(self._network, is_training=self._run is not None):
                 self._guard.guarded("ScoreImages", lambda: self._scoring.advance(self._opened_network()))
+
+    def _compare(self) -> None:
+        if self._desk.advance():
+            self._begin_prediction()
 
     def _ponder(self) -> None:
         if self._screen.ponder(self._network):
@@ -364,15 +370,10 @@ class Work:
         if result.miou is not None:
             network.miou = (measurement.step, result.miou)
         if self._run is not None and measurement.step == network.step:
-            self._run.evaluation.end()
-            self._run.log_evaluation(result)
-            if self._run.is_new_best(result.miou):
-                self._run.save_wanted = True
-                self._run.candidates.begin()
+            self._run.take_evaluation(result)
 
-    def _train(self) -> None:
+    def _train(self, run: Run) -> None:
         """One step and whatever is due; a problem ends the run."""
-        run = self._training_run()
         try:
             run.step()
             if run.is_complete:
@@ -382,9 +383,8 @@ class Work:
         except EngineError as error:
             self.stop(save=False, problem=Problem.from_error(error))
 
-    def _judge(self) -> None:
+    def _judge(self, run: Run) -> None:
         """Go on with judging the candidate; what may be shown is shown."""
-        run = self._training_run()
         try:
             verdict = run.candidates.advance()
         except EngineError as error:

@@ -82,6 +82,16 @@ def test_training_is_refused_with_a_reason_then_starts_and_stops(desk: Desk) -> 
     assert strip.reason.text() == "Stopped by you at step 10."
 
 
+def test_a_stop_is_answered_before_it_is_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.session.refusal = None
+    desk.drag(STROKE)
+    desk.key(Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    monkeypatch.setattr(desk.session, "stop_training", lambda: None)  # the worker is in the middle of a step
+    desk.key(Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    assert "being saved" in desk.window.status.hint.text()
+    assert desk.window.training.button.text() == "Stop training"
+
+
 def test_the_strip_shows_what_the_worker_says(desk: Desk) -> None:
     strip = desk.window.training
     emit = desk.session.emit
@@ -104,6 +114,28 @@ def test_the_strip_shows_what_the_worker_says(desk: Desk) -> None:
     emit(StateChanged(state=WorkerState.FAULTED, problem=FULL))
     desk.settle()
     assert strip.state.text() == "Stopped by an error"
+
+
+def test_a_fallen_worker_is_told_with_its_cause_and_a_remedy(desk: Desk) -> None:
+    problem = Problem(
+        message="The network's part of the program ended (KeyError: 'x').",
+        hint="Choose the network again.",
+        report="Traceback: x",
+    )
+    desk.session.emit(StateChanged(state=WorkerState.FAULTED, problem=problem))
+    desk.settle()
+    (notice,) = desk.window.notices.notices
+    assert (notice.cause, notice.level) == ("The network stopped", Level.BAD)
+    assert problem.message in notice.text
+    assert (notice.hint, notice.report) == (problem.hint, problem.report)
+    strip = desk.window.training
+    assert not strip.button.isEnabled()
+    assert "labels are safe" in strip._advice(WorkerState.FAULTED)
+    # A network can be chosen, which is the remedy.
+    desk.session.emit(StateChanged(state=WorkerState.STARTING))
+    desk.session.emit(StateChanged(state=WorkerState.IDLE))
+    desk.settle()
+    assert strip.state.text() != "Stopped by an error"
 
 
 def test_the_strip_says_from_where_training_goes_on_and_on_what(desk: Desk) -> None:

@@ -25,6 +25,7 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
+from engine.project.manifest import Split
 from engine.worker import Worker
 from tests.support.learning import TRAINING, Listener, make_project, picture, running_worker
 
@@ -57,7 +58,7 @@ def test_the_corrective_loop_end_to_end(worker: Worker, heard: Listener, tmp_pat
     heard.wait(StepsDone, lambda event: event.step > step + 20)
     worker.post(StopTraining())
     heard.wait(TrainingStopped)
-    heard.wait(CheckpointSaved)
+    assert heard.of(CheckpointSaved)
     late = heard.of(PredictionReady)[-1].prediction
     assert (late.label_map == picture(0)[1]).mean() > 0.6
 
@@ -68,16 +69,17 @@ def test_states_come_in_order_and_training_starts_again_and_again(
     project = make_project(tmp_path)
     worker.post(project.open_network())
     heard.wait(NetworkOpened)
-    last = 0
+    last, learnt_from = 0, sum(item.split is Split.TRAIN for item in project.items)
     for _ in range(3):
         heard.clear()
         worker.post(StartTraining(config=CONFIG, items=project.items))
-        first = heard.wait(StepsDone).step
-        assert first > last
+        done = heard.wait(StepsDone)
+        assert done.step > last
+        assert (done.first_step, done.images) == (last, learnt_from)
         worker.post(StopTraining())
-        last = heard.wait(CheckpointSaved).step
+        heard.wait(TrainingStopped)
+        last = heard.of(CheckpointSaved)[-1].step
         assert [event.state for event in heard.of(StateChanged)] == [WorkerState.TRAINING, WorkerState.IDLE]
-        assert heard.of(TrainingStopped)
     heard.clear()
     worker.post(Shutdown())
     assert heard.wait(StateChanged).state is WorkerState.STOPPED

@@ -92,20 +92,22 @@ class SmallProject:
         return OpenNetwork(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def make_project(root: Path, *, train: int = 3, held_out: int = 1) -> SmallProject:
+def make_project(
+    root: Path, *, train: int = 3, held_out: int = 1, size: tuple[int, int] = SIZE
+) -> SmallProject:
     """Write images and sparse annotations; the last `held_out` are for measuring."""
     images, folder = root / "images", root / "images" / "maskloop"
     folder.mkdir(parents=True)
     items = []
     for number in range(train + held_out):
-        image, labels = picture(number)
+        image, labels = picture(number, size)
         image_id = f"{number}.png"
         Image.fromarray(image).save(images / image_id)
         items.append(
             PoolItem(
                 image_id=image_id,
                 image_path=str(images / image_id),
-                size=SIZE,
+                size=size,
                 split=Split.TRAIN if number < train else Split.VAL,
                 revision=1,
             )

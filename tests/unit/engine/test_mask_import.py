@@ -65,6 +65,14 @@ def test_grey_ids_of_any_depth(tmp_path: Path) -> None:
     assert grey.values == (0, 3)
 
 
+def test_numbers_larger_than_any_colour_are_told_apart_too(tmp_path: Path) -> None:
+    large = np.resize(np.array([3, 1 << 24, (1 << 30) + 1, 3], np.int32), SIZE)
+    Image.fromarray(large).save(tmp_path / "m.tif")
+    mask = read_mask_file(tmp_path / "m.tif")
+    assert mask.values == (3, 1 << 24, (1 << 30) + 1)
+    assert np.array_equal(np.array(mask.values)[mask.codes], large)
+
+
 def test_palette_keeps_ids_and_colours(tmp_path: Path) -> None:
     mask = read_mask_file(save_palette(tmp_path / "m.png", ids(0, 1), [1, 2, 3, 40, 50, 60]))
     assert mask.kind is MaskKind.PALETTE
@@ -309,6 +317,24 @@ def test_masks_that_change_meanwhile_and_damaged_annotations_are_skipped(tmp_pat
     assert report.images == ()
     assert len(report.problems) == 3
     assert store.label_path("c.jpg").read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize(("asked", "written"), [(1, 0), (2, 1), (3, 1), (99, 3)])
+def test_a_cancelled_import_writes_no_mask_more(tmp_path: Path, asked: int, written: int) -> None:
+    names = ("a.png", "b.png", "c.png")
+    for name in names:
+        save(tmp_path / "masks" / name, ids(0, 1))
+    preview = preview_import(images(*names), tmp_path / "masks", ClassTable().add("sky").add("road"))
+    (tmp_path / "maskloop").mkdir()
+    store = AnnotationStore(tmp_path / "maskloop")
+    questions = iter(range(1, 100))
+    report = import_masks(store, preview, preview.mapping, cancelled=lambda: next(questions) >= asked)
+    assert [image.image_id for image in report.images] == list(names[:written])
+    for name in names:
+        assert store.load(name, SIZE).annotation.revision == int(name in names[:written])
+    left = 3 - written
+    found = [problem.message for problem in report.problems]
+    assert found == ([f"Cancelled: {left} masks were left out."] if left else [])
 
 
 def test_mapping_to_unknown_classes_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
@@ -91,6 +92,34 @@ def test_an_export_can_be_ended_and_leaves_nothing(desk: Desk, tmp_path: Path, e
     assert desk.failed.command == "Export"
     assert "cancelled" in desk.failed.problem.message
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+def test_an_export_can_be_ended_in_the_middle_of_a_tile(desk: Desk, tmp_path: Path) -> None:
+    desk.open()
+    desk.count_as_trained()
+    network = desk.loop._work._network
+    assert network is not None
+    layers = list(network.model.modules())
+    ran: list[torch.nn.Module] = []
+
+    def layer(module: torch.nn.Module, *_: object) -> None:
+        ran.append(module)
+        if len(ran) == len(layers) // 2:
+            desk.inbox.post(CancelExport())
+
+    for module in layers:
+        module.register_forward_hook(layer)
+    desk.give(_export(desk, tmp_path / "out", fill=True))
+    assert "cancelled" in desk.failed.problem.message
+    assert len(ran) <= len(layers) // 2 + 1
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+    # Nothing of that is left in the network: what is asked for next is done.
+    desk.work()
+    desk.heard.clear()
+    desk.predict(3)
+    desk.work()
+    assert desk.heard.of(PredictionReady)[-1].complete
+    assert all(not module._forward_pre_hooks for module in layers)
 
 
 def test_the_screen_is_served_during_an_export(desk: Desk, tmp_path: Path) -> None:
