@@ -18,7 +18,7 @@ pytestmark = [
 IMAGES, SIZE = 1000, (2160, 3840)
 LIMIT_MIB = 4096
 """What the whole process may take at its peak."""
-WORK_MIB = 1024
+WORK_MIB = 512
 """Beside the cache: one image (40 MiB with its layers), the places of its labels while they are sorted by
 class (a few times 63 MiB), the tensors of a step and of a prediction, and what the allocator keeps."""
 

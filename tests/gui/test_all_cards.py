@@ -23,7 +23,8 @@ WAITS = "import sys; print('learning', flush=True); sys.stdin.read()"
 STUBBORN = """
 import signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-inner = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], start_new_session=True)
+waits = 'import signal; signal.alarm(300); signal.pause()'
+inner = subprocess.Popen([sys.executable, '-c', waits], start_new_session=True)
 print('learning', inner.pid, flush=True)
 sys.stdin.read()
 """

@@ -80,9 +80,11 @@ def test_images_are_described_before_anybody_has_learnt_and_scored_afterwards(de
 def test_training_goes_on_and_looks_take_a_small_share(desk: Desk) -> None:
     desk.start()
     desk.give(wish(desk, ahead=()))
-    before = desk.loop._work._training_run().network.step
+    network = desk.loop._work._network
+    assert network is not None
+    before = network.step
     desk.work(12)
-    assert desk.loop._work._training_run().network.step >= before + 10
+    assert network.step >= before + 10
     assert desk.heard.of(ImageScored)
 
 
