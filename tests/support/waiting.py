@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support import checkout
 
+_HERE = Path(__file__)
 _WAITED = "called a synchronizing CUDA operation"
 _aten = torch.ops.aten
 _READ = {
@@ -87,11 +89,16 @@ def _has_mask(indices: Any) -> bool:
 def _place() -> str:
     """Return the innermost line of the checkout on the stack; one of an optimizer's where it passes by it."""
     stack = traceback.extract_stack()[:-1]
-    ours = [frame for frame in stack if frame.filename.startswith(str(checkout.ROOT))]
-    ours = [frame for frame in ours if not frame.filename.endswith("support/waiting.py")]
+    ours = [frame for frame in stack if _is_ours(frame.filename)]
     passed = [frame for frame in stack if "/torch/optim/" in frame.filename]
     frame = (passed or ours or stack)[-1]
     return f"{frame.filename.removeprefix(f'{checkout.ROOT}/')}:{frame.lineno} in {frame.name}"
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file is the checkout's own: an environment made inside it is not, nor is this file."""
+    path = Path(name)
+    return path.is_relative_to(checkout.ROOT) and path != _HERE and "site-packages" not in path.parts
 
 
 def listed(found: Counter[str]) -> str:
