@@ -31,6 +31,15 @@ class Precision(Enum):
     FLOAT16 = "float16"
 
 
+class Compiling(Enum):
+    """How the passes of a network in training are translated before it learns."""
+
+    CODE = "code"
+    """Into generated code, which joins operations."""
+    GRAPHS = "graphs"
+    """Recorded as CUDA graphs as well: a graphics card is told once what to do, not in every step."""
+
+
 class OptimizerKind(Enum):
     """How gradients become updates."""
 

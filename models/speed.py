@@ -41,14 +41,35 @@ def measure_speed(call: Callable[[], object], device: torch.device, *, runs: int
     """
     call()
     memory = _peak(call, device)
-    times = []
-    for _ in range(max(1, runs)):
-        _wait(device)
-        start = time.perf_counter()
-        call()
-        _wait(device)
-        times.append(time.perf_counter() - start)
+    times = [_seconds(call, device) for _ in range(max(1, runs))]
     return Speed(milliseconds=1e3 * statistics.median(times), memory_mb=memory / 2**20)
+
+
+def measure_in_turns(
+    calls: Sequence[Callable[[], object]], device: torch.device, *, runs: int = 5
+) -> tuple[float, ...]:
+    """Runs each computation once to warm up, then all in turns, which is fair on a busy machine.
+
+    Args:
+        calls: what is compared; what they return is dropped.
+        device: where they happen.
+        runs: how often to take the time of each.
+
+    Returns:
+        The median milliseconds of each.
+    """
+    for call in calls:
+        call()
+    times = [[_seconds(call, device) for call in calls] for _ in range(max(1, runs))]
+    return tuple(1e3 * statistics.median(column) for column in zip(*times, strict=True))
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - start
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""``maskloop bench``: parameters, operations, time and memory, beside the published figures."""
+"""``maskloop bench``: parameters, operations, time and memory, beside what was published."""
 
 import argparse
 from collections.abc import Iterator
@@ -12,24 +12,32 @@ if TYPE_CHECKING:
     from engine.learn.device import ResolvedDevice
     from engine.measure.bench import Measured
 
-SUMMARY = "Measure context modules, networks or losses on this computer, beside published figures."
+SUMMARY = "Measure context modules, networks, losses or training steps on this computer."
 EXAMPLE = (
     "maskloop bench modules --out tables/\n"
     "  maskloop bench networks --count-only\n"
-    "  maskloop bench losses --classes 150 --edge 256"
+    "  maskloop bench losses --classes 150 --edge 256\n"
+    "  maskloop bench steps --preset idrnet-resnet50 --device cuda"
 )
 
-_TABLES = ("modules", "networks", "losses")
+_TABLES = ("modules", "networks", "losses", "steps")
 _EDGES = {
     "modules": {"cpu": 32, "other": 128},
     "networks": {"cpu": 256, "other": 1024},
     "losses": {"cpu": 256, "other": 512},
+    "steps": {"cpu": 192, "other": 512},
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare options."""
-    parser.add_argument("table", choices=_TABLES, metavar="TABLE", help="modules, networks or losses")
+    parser.add_argument(
+        "table",
+        choices=_TABLES,
+        metavar="TABLE",
+        help="modules, networks or losses, beside published figures; steps of training in several settings, "
+        "beside plain ones",
+    )
     parser.add_argument(
         "--count-only", action="store_true", help="parameters and operations only; takes seconds anywhere"
     )
@@ -38,10 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         help="edge of what is timed: features of modules (default: 128 as published, 32 on a processor), "
-        "height of images of networks, twice as wide (1024; 256), crops of losses (512; 256)",
+        "height of images of networks, twice as wide (1024; 256), crops of "
+        "losses (512; 256), of steps (512; 192)",
     )
     parser.add_argument(
-        "--classes", type=positive, default=19, metavar="K", help="classes of the losses (default: 19)"
+        "--classes", type=positive, default=19, metavar="K", help="classes of losses and steps (default: 19)"
+    )
+    parser.add_argument(
+        "--preset", default="tiny", metavar="NAME", help="network and loss of the steps (default: tiny)"
+    )
+    parser.add_argument("--batch", type=positive, default=6, metavar="N", help="crops of a step (default: 6)")
+    parser.add_argument(
+        "--compiled", action="store_true", help="steps of compiled networks as well, which takes minutes"
     )
     parser.add_argument("--runs", type=positive, default=5, metavar="N", help="timed runs of each row")
     parser.add_argument("--threads", type=natural, default=0, metavar="N", help="processor threads; 0: all")
@@ -84,7 +100,10 @@ def _edge(arguments: argparse.Namespace, device: "ResolvedDevice") -> int:
 
 
 def _rows(arguments: argparse.Namespace, device: "ResolvedDevice") -> "Iterator[Measured]":
+    from engine.cli.chosen import preset_named
+    from engine.learn.bench_steps import bench_steps
     from engine.measure.bench import bench_losses, bench_modules, bench_networks
+    from models.cost import without_weights
 
     edge = 0 if arguments.count_only else _edge(arguments, device)
     match arguments.table:
@@ -92,6 +111,18 @@ def _rows(arguments: argparse.Namespace, device: "ResolvedDevice") -> "Iterator[
             return bench_modules(device.device, edge=edge, runs=arguments.runs)
         case "networks":
             return bench_networks(device.device, size=(edge, 2 * edge), runs=arguments.runs)
+        case "steps":
+            preset = preset_named(arguments.preset)
+            return bench_steps(
+                without_weights(preset.network),
+                preset.loss,
+                device.device,
+                batch=arguments.batch,
+                edge=_edge(arguments, device),
+                classes=arguments.classes,
+                runs=arguments.runs,
+                compiled=arguments.compiled,
+            )
         case _:
             edge = _edge(arguments, device)
             return bench_losses(device.device, classes=arguments.classes, edge=edge, runs=arguments.runs)
@@ -103,9 +134,10 @@ def _title(arguments: argparse.Namespace, device: "ResolvedDevice") -> str:
     timed = {
         "modules": f"timed on 1 x 2048 x {edge} x {edge}; counted on 128 x 128",
         "networks": f"timed on {edge} x {2 * edge}; counted on 1025 x 2049",
+        "steps": f"{arguments.preset}, {arguments.batch} x 3 x {edge} x {edge}, {arguments.classes} classes",
         "losses": f"forward and backward, 2 x {arguments.classes} x {edge} x {edge}",
     }[arguments.table]
-    if arguments.count_only and arguments.table != "losses":
+    if arguments.count_only and arguments.table in ("modules", "networks"):
         timed = timed.partition("; ")[2]
     return f"{arguments.table.capitalize()} on {device.title}, {timed}"
 

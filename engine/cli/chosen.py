@@ -13,7 +13,7 @@ from engine.learn.recipe_choice import with_head_rate
 from engine.learn.recipes import QUICK, QUICK_CPU, RECIPES
 from models.configs import NetworkConfig
 from models.loss_configs import AffinityConfig, CrossEntropyConfig, LossConfig, RmiConfig
-from models.presets import PRESETS
+from models.presets import PRESETS, Preset
 
 LOSSES: dict[str, LossConfig] = {
     "cross-entropy": CrossEntropyConfig(),
@@ -49,7 +49,7 @@ def choose(arguments: argparse.Namespace, material: Material) -> Choice:
     """
     network, loss = None, None
     if arguments.preset is not None:
-        preset = _named(arguments.preset, {item.name: item for item in PRESETS}, "preset")
+        preset = preset_named(arguments.preset)
         network, loss = preset.network, preset.loss
         network = network if arguments.pretrained else without_download(network)
     training = material.training
@@ -62,6 +62,15 @@ def choose(arguments: argparse.Namespace, material: Material) -> Choice:
     if arguments.loss is not None:
         loss = LOSSES[arguments.loss]
     return Choice(network=network, loss=loss, training=training)
+
+
+def preset_named(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        EngineError: there is none; names those there are.
+    """
+    return _named(name, {item.name: item for item in PRESETS}, "preset")
 
 
 def _named(name: str, known: Mapping[str, _T], kind: str) -> _T:

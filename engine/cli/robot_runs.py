@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.changes import changed
-from engine.cli.chosen import LOSSES
+from engine.cli.chosen import LOSSES, preset_named
 from engine.cli.console import Bar, complain
 from engine.cli.networks import without_download
 from engine.cli.robot_data import open_material, work_folder
 from engine.cli.robot_files import Outcome
 from engine.cli.robot_session import SessionChoice, SessionTool
 from engine.config import Device, TrainingConfig
-from engine.errors import CheckpointError, EngineError
+from engine.errors import CheckpointError
 from engine.files import storage_errors
 from engine.learn.checkpoint import read_plain
 from engine.measure.actions import Feedback, Gaze, User, rules_of
@@ -25,7 +25,6 @@ from engine.measure.robot.plan import MEASURED_AT, Order, RobotPlan, session_len
 from engine.measure.robot.results import RunResult
 from engine.measure.robot.tool import AnnotatedTool, Material
 from engine.project.manifest import OrderKind
-from models.presets import PRESETS
 
 if TYPE_CHECKING:
     from engine.measure.baselines.choice import Weights
@@ -141,10 +140,7 @@ def _tool(
         return
     network = loss = None
     if arguments.network is not None:
-        chosen = {preset.name: preset for preset in PRESETS}.get(arguments.network)
-        if chosen is None:
-            names = ", ".join(preset.name for preset in PRESETS)
-            raise EngineError(f"There is no network “{arguments.network}”.", hint=f"Choose one of: {names}.")
+        chosen = preset_named(arguments.network)
         network, loss = chosen.network, chosen.loss
         network = network if arguments.pretrained else without_download(network)
     if arguments.loss is not None:

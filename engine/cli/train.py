@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.arguments import LOSS_NAMES, add_device, natural, positive, seconds
 from engine.cli.console import complain, say
+from engine.config import Compiling
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def _add_long_run(longer: "argparse._ArgumentGroup") -> None:
         "itself after one of the processes has died",
     )
     longer.add_argument(
+        "--compile",
+        choices=tuple(kind.value for kind in Compiling),
+        help="translate the network first, which takes minutes: code, or on a graphics card graphs; "
+        "`maskloop bench steps --compiled` tells what that gains here",
+    )
+    longer.add_argument(
         "--tensorboard",
         type=Path,
         metavar="DIR",
@@ -138,7 +145,15 @@ def _train(arguments: argparse.Namespace, rank: "Rank") -> None:
         choice = choose(arguments, material)
         network = choice.network or _network(arguments, material)
         config = _config(arguments, choice.training)
-        run_ = TrainingRun(material, network, config, Device(arguments.device), loss=choice.loss, rank=rank)
+        run_ = TrainingRun(
+            material,
+            network,
+            config,
+            Device(arguments.device),
+            loss=choice.loss,
+            rank=rank,
+            compiling=Compiling(arguments.compile) if arguments.compile else None,
+        )
         steps = arguments.steps or (None if arguments.seconds else config.max_steps)
         limits = Limits(seconds=arguments.seconds if arguments.seconds or steps else 300.0, steps=steps)
         running = run_.running(arguments.out)

@@ -15,10 +15,11 @@ from engine.cli.evaluate import table
 from engine.cli.materials import Material
 from engine.cli.networks import make_predictor
 from engine.cli.running import Resumed, RunningCheckpoint, RunProgress
-from engine.config import Device, Precision, TrainingConfig
+from engine.config import Compiling, Device, Precision, TrainingConfig
 from engine.files import storage_errors
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, restore, save_checkpoint
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, SUFFIX, checkpoint_path
+from engine.learn.compiling import check_compiling
 from engine.learn.device import choose_precision, limit_threads, resolve_device
 from engine.learn.distributed import added_up, agreed, choose_apart, start_alike
 from engine.learn.evaluator import EvaluationResult, EvaluationSample, evaluate
@@ -54,6 +55,7 @@ class TrainingRun:
         *,
         loss: LossConfig | None = None,
         rank: Rank = ALONE,
+        compiling: Compiling | None = None,
     ) -> None:
         """Build everything; without a loss it is the project's, or cross-entropy.
 
@@ -64,9 +66,11 @@ class TrainingRun:
             device: where to train.
             loss: what to make small.
             rank: which of several processes this is; they have joined (`engine.learn.distributed`) before.
+            compiling: how the network is translated first; ``None`` runs it as it is.
 
         Raises:
             TrainingRefusedError: nothing can be learnt from the material.
+            TrainingError: this computer cannot compile networks.
         """
         self.notes: list[str] = []
         self.result: EvaluationResult | None = None
@@ -80,6 +84,9 @@ class TrainingRun:
         self._device = resolve_device(device)
         if self._device.notice:
             self.notes.append(self._device.notice)
+        self._compiling = compiling
+        if compiling is not None:
+            check_compiling(compiling, self._device.device)
         self._model: SegmentationModel[Any] = build_model(
             network, len(material.classes), seed=config.seed, notice=self.notes.append, specs=networks()
         )
@@ -264,6 +271,7 @@ class TrainingRun:
             step=self._step,
             optimizer=self._optimizer,
             notice=say,
+            compiling=self._compiling,
         )
 
     def _common_precision(self) -> Precision | None:

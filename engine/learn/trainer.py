@@ -15,19 +15,20 @@ import torch
 from torch import Tensor
 
 from engine.annotate.classes import ClassTable
-from engine.config import OptimizerConfig, OptimizerKind, Precision, TrainingConfig
+from engine.config import Compiling, Precision, TrainingConfig
 from engine.errors import DeviceMemoryError, TrainingError
 from engine.learn.averaging import WeightAverage
 from engine.learn.batches import Batch, Batches
+from engine.learn.compiling import compile_network
 from engine.learn.consistency import Consistency
 from engine.learn.device import choose_precision
-from engine.learn.distributed import sum_gradients, summed_losses
 from engine.learn.health import LossReport, LossWatch
 from engine.learn.memory_need import measured_plan
 from engine.learn.memory_plan import Plan, sentence, smaller
 from engine.learn.optimizer_state import OptimizerState, load_optimizer, optimizer_state
 from engine.learn.pool import Pool
 from engine.learn.schedule import Schedule
+from engine.learn.update import MoreLosses, Updater, make_optimizer, make_scaler
 from engine.predict.compute import autocast, is_out_of_memory, release_memory
 from models.base import SegmentationModel
 from models.losses.total import TotalLoss
@@ -66,6 +67,8 @@ class Trainer:
         step: Updates the network has already had.
         optimizer: State to resume from, or None.
         notice: Called with a sentence a person should read.
+        compiling: How the network in training is translated in its first step, which takes minutes then; None
+            runs it as it is.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Trainer:
         step: int = 0,
         optimizer: OptimizerState | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        compiling: Compiling | None = None,
     ) -> None:
         self.step_count = step
         self._shown = model.to(device)
@@ -99,13 +103,15 @@ class Trainer:
             crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
         )
         self._plan = measured_plan(plan, self._model, self._loss, device, notice)
+        if compiling is not None:
+            compile_network(self._model, compiling)
         self._batches = Batches(pool, classes, config.augment, device, seed=config.seed + step)
         self._consistency = Consistency(self._shown, pool, classes, config.sparse, seed=config.seed + step)
         self._take_sparse()
         self._schedule = Schedule(config.optimizer)
         self._optimizer = self._new_optimizer()
         self._average = WeightAverage(self._shown, self._model, config.optimizer.average)
-        self._scaler = self._new_scaler()
+        self._scaler = make_scaler(self._device, self._plan.precision)
         if optimizer is not None:
             load_optimizer(self._optimizer, self._model, optimizer)
             self._schedule.restore(optimizer.cycle_position)
@@ -234,50 +240,45 @@ class Trainer:
     # ------------------------------------------------------------------------------------ one update
 
     def _update(self, batch: Batch) -> StepResult:
-        self._model.train()
         factor = self._schedule.factor()
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         learning_rate = self._config.optimizer.learning_rate * factor
-        pseudo = None
-        with autocast(self._device, self._plan.precision):
-            image = batch.image
-            if self._config.sparse.consistency > 0:
-                prepared = self._consistency.prepare(batch, self._plan.crop)
-                if prepared is not None:
-                    image, pseudo = prepared
-            output = self._model(image)
-            losses = dict(self._loss(output, batch.target, batch.trust))
-            losses.update(self._model.extra_losses(output, batch.target, self.step_count))
-            if pseudo is not None:
-                losses["consistency"] = self._consistency.loss(output.logits, pseudo)
-        total = torch.stack([value.float() for value in losses.values()]).sum()
-        self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(total).backward()
-        sum_gradients(self._model.parameters())
-        self._scaler.unscale_(self._optimizer)
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.clip_norm)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        with torch.no_grad():
-            self._model.observe(output, batch.target, learning_rate)
+        batch, more = self._with_pseudo_labels(batch)
+        updater = Updater(
+            model=self._model,
+            loss=self._loss,
+            optimizer=self._optimizer,
+            scaler=self._scaler,
+            device=self._device,
+            precision=self._plan.precision,
+            clip_norm=self._config.optimizer.clip_norm,
+        )
+        losses = updater.update(batch, self.step_count, learning_rate, more)
         self._average.follow()
         self.step_count += 1
         self._schedule.advance()
-        detached = summed_losses(losses)
-        self._watch.add(detached)
-        return StepResult(step=self.step_count, learning_rate=learning_rate, losses=detached)
+        self._watch.add(losses)
+        return StepResult(step=self.step_count, learning_rate=learning_rate, losses=losses)
+
+    def _with_pseudo_labels(self, batch: Batch) -> tuple[Batch, MoreLosses | None]:
+        """Returns the batch as it is learnt from, and what its pseudo-labels add to the loss."""
+        if self._config.sparse.consistency <= 0:
+            return batch, None
+        with autocast(self._device, self._plan.precision):
+            prepared = self._consistency.prepare(batch, self._plan.crop)
+        if prepared is None:
+            return batch, None
+        image, pseudo = prepared
+        return replace(batch, image=image), lambda output: {
+            "consistency": self._consistency.loss(output.logits, pseudo)
+        }
 
     def _take_sparse(self) -> None:
         sparse = self._config.sparse
         self._pool.spreads = sparse.spread > 0
         self._batches.set_sparse(sparse)
         self._consistency.config = sparse
-
-    def _new_scaler(self) -> torch.amp.GradScaler:
-        # Only fp16 needs it; switched off it does nothing, and the step reads the same for all formats.
-        enabled = self._plan.precision is Precision.FLOAT16 and self._device.type == "cuda"
-        return torch.amp.GradScaler(self._device.type, enabled=enabled)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         return make_optimizer(self._model, self._config.optimizer)
@@ -321,7 +322,7 @@ class Trainer:
         if plan.on_cpu and not self._plan.on_cpu:
             self._move_to_cpu()
         self._plan = plan
-        self._scaler = self._new_scaler()
+        self._scaler = make_scaler(self._device, self._plan.precision)
         release_memory(self._device)
 
     def _move_to_cpu(self) -> None:
@@ -343,20 +344,3 @@ class Trainer:
             f"There is not enough memory to train, not even {self._plan.describe()}.",
             "Close other programs, or choose a smaller network.",
         )
-
-
-def make_optimizer(model: SegmentationModel[Any], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Return a fresh optimizer over the network's parameter groups.
-
-    Each group keeps its full learning rate as `initial_lr`.
-    """
-    groups = [dict(group) for group in model.parameter_groups(config.learning_rate, config.weight_decay)]
-    for group in groups:
-        group["initial_lr"] = group["lr"]
-        if config.decay_everything:
-            group["weight_decay"] = config.weight_decay
-    match config.kind:
-        case OptimizerKind.ADAMW:
-            return torch.optim.AdamW(groups, lr=config.learning_rate)
-        case OptimizerKind.SGD:
-            return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)

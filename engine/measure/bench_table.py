@@ -1,6 +1,7 @@
 """Comparison tables as text, as CSV and as a picture."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ _COLUMNS = (
     ("operations", "G operations", "{:.3f}"),
     ("milliseconds", "ms", "{:.1f}"),
     ("memory_mb", "MB", "{:.1f}"),
+    ("ratio", "times as fast", "{:.2f}"),
 )
 _PAPER, _INK, _FAINT = (250, 250, 248), (40, 44, 52), (214, 216, 218)
 _BARS = ((0, 114, 178), (230, 159, 0))
@@ -45,10 +47,11 @@ def as_csv(rows: Sequence[Measured]) -> str:
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     names = [name for name, _, _ in _COLUMNS]
-    writer.writerow(["title", *names, *(f"published_{name}" for name in names), "note"])
+    told = [field.name for field in dataclasses.fields(Published)]
+    writer.writerow(["title", *names, *(f"published_{name}" for name in told), "note"])
     for row in rows:
         ours = [_number(getattr(row, name)) for name in names]
-        theirs = [_number(getattr(row.published, name)) for name in names]
+        theirs = [_number(getattr(row.published, name)) for name in told]
         writer.writerow([row.title, *ours, *theirs, row.note])
     return output.getvalue()
 
@@ -117,7 +120,7 @@ def _shown_columns(rows: Sequence[Measured]) -> tuple[tuple[str, str, str], ...]
 
 
 def _cell(row: Measured, name: str, form: str) -> str:
-    ours, theirs = getattr(row, name), getattr(row.published, name)
+    ours, theirs = getattr(row, name), getattr(row.published, name, None)
     own = "–" if ours is None else form.format(ours)
     return own if theirs is None else f"{own} [{theirs:g}]"
 

@@ -41,3 +41,9 @@ def test_unknown_or_contradicting_choices_are_refused(
     write_pairs(tmp_path / "train")
     assert run(["train", str(tmp_path / "train"), *options, *SHORT]) == 1
     assert "preset" in (said := capsys.readouterr().err) or "recipe" in said
+
+
+def test_what_cannot_be_compiled_for_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pairs(tmp_path / "train")
+    assert run(["train", str(tmp_path / "train"), "--compile", "graphs", "--device", "cpu", *SHORT]) == 1
+    assert "CUDA graphs need" in capsys.readouterr().err
