@@ -84,8 +84,9 @@ class Readout:
         start = FEATURES + _HIDDEN
         for stage in grid.stages:
             count, rows, columns = stage.shape
-            flat = np.ascontiguousarray(stage.reshape(count, -1).T).astype(np.float32)
-            coarse = _product(flat, self.matrix[start : start + count]).reshape(rows, columns, -1)
+            coarse = _product(stage.reshape(count, -1).T, self.matrix[start : start + count]).reshape(
+                rows, columns, -1
+            )
             scores += _blended(_blended(coarse, height, first, last).swapaxes(0, 1), width).swapaxes(0, 1)
             start += count
         if start != len(self.matrix):
@@ -98,7 +99,7 @@ class Readout:
         others = values.shape[1] - FEATURES
         if others:
             start = FEATURES + _HIDDEN
-            scores += _product(values[:, FEATURES:].astype(np.float32), self.matrix[start : start + others])
+            scores += _product(values[:, FEATURES:], self.matrix[start : start + others])
         scores += self.offsets
         return scores
 
@@ -195,7 +196,7 @@ def _lifted(values: NDArray[np.float16]) -> NDArray[np.float32]:
     """Return (n, D) of (n, F) features."""
     import torch
 
-    x = torch.from_numpy(values.astype(np.float32))
+    x = _single(values)
     by_hand = x[:, :FEATURES]
     lifted: NDArray[np.float32] = torch.cat((by_hand, _hidden(by_hand), x[:, FEATURES:]), dim=1).numpy()
     return lifted
@@ -214,19 +215,29 @@ def _scores_of_lifted(values: NDArray[np.float16], matrix: NDArray[np.float32]) 
     room = torch.empty(min(_BLOCK, len(values)), _HIDDEN)
     with torch.no_grad():
         for start in range(0, len(values), _BLOCK):
-            x = torch.from_numpy(values[start : start + _BLOCK].astype(np.float32))
+            x = _single(values[start : start + _BLOCK])
             part = scores[start : start + _BLOCK]
             torch.mm(x, by_hand, out=part)
             part.addmm_(_hidden(x, room[: len(x)]), hidden)
     return scores.numpy()
 
 
-def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+def _product(left: NDArray[np.float16], right: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a matrix product, on as many threads as the worker allows torch.
 
     numpy takes all cores and waits for them busily: ten times slower as soon as anything else runs.
     """
     import torch
 
-    product: NDArray[np.float32] = torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+    product: NDArray[np.float32] = torch.mm(_single(left), torch.from_numpy(right)).numpy()
     return product
+
+
+def _single(values: NDArray[np.float16]) -> Tensor:
+    """Return features as float32; numpy would turn them one by one.
+
+    By way of a copy, as torch wants no array that must not be written to.
+    """
+    import torch
+
+    return torch.from_numpy(values.copy()).float()

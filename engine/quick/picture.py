@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ _STRIP_CELLS = 2**16
 _RADIUS, _EDGE = 8, 0.05
 """Half a window of smoothing in cells, and the variance of lightness that counts as an edge."""
 _HALO = 2 * _RADIUS + 1
+
+_T = TypeVar("_T", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,14 +60,15 @@ def parts(
     """
     bands = _bands(grid, visible)
     seeds = None if said is None else _seeds(grid, readout, said)
+    rows = _Rows(grid, readout, seeds)
     for number, (top, bottom) in enumerate(bands):
-        yield _band(grid, readout, (top, bottom), seeds, complete=number == len(bands) - 1)
+        yield _band(rows, (top, bottom), complete=number == len(bands) - 1)
 
 
 def opinion(grid: FeatureGrid, readout: Readout, said: Cells | None = None) -> Opinion:
     """Return what the model says of an image, for others to take into account. Arguments as `parts`."""
     seeds = None if said is None else _seeds(grid, readout, said)
-    chances = _chances(grid, readout, (0, grid.cells[0]), seeds)
+    chances = _Rows(grid, readout, seeds).smooth(0, grid.cells[0])
     return Opinion.of(readout.classes, chances, grid.size, readout.expected)
 
 
@@ -89,49 +93,70 @@ def _bands(grid: FeatureGrid, visible: Box | None) -> list[tuple[int, int]]:
     return sorted(bands, key=lambda band: abs((band[0] + band[1]) / 2 - middle))
 
 
-def _band(
-    grid: FeatureGrid,
-    readout: Readout,
-    rows_of_cells: tuple[int, int],
-    seeds: NDArray[np.int16] | None,
-    *,
-    complete: bool,
-) -> Part:
+class _Rows:
+    """Probabilities of an image's cells, worked out once for each row although bands reach into each other.
+
+    Args:
+        grid: Features of the image.
+        readout: The model.
+        seeds: (h, w) int16 channels of cells that are certain, -1 elsewhere, or None.
+    """
+
+    def __init__(self, grid: FeatureGrid, readout: Readout, seeds: NDArray[np.int16] | None) -> None:
+        self.grid = grid
+        self.readout = readout
+        self._seeds = seeds
+        self._known = np.zeros(grid.cells[0], np.bool_)
+        self._probabilities = np.empty((*grid.cells, len(readout.classes)), np.float32)
+
+    def smooth(self, first: int, last: int) -> NDArray[np.float32]:
+        """Return (last - first, w, K) float32 smoothed probabilities."""
+        self._learn(first, last)
+        light = self.grid.values[first:last, :, LIGHTNESS].astype(np.float32)
+        smooth = _smoothed(self._probabilities[first:last], light)
+        if self._seeds is not None:
+            _sow(smooth, self._seeds[first:last])
+        return smooth
+
+    def _learn(self, first: int, last: int) -> None:
+        """Work out rows that are not known yet: at most what is above and what is below the known ones."""
+        new = np.flatnonzero(~self._known[first:last]) + first
+        for run in np.split(new, np.flatnonzero(np.diff(new) > 1) + 1):
+            if not len(run):
+                continue
+            top, bottom = int(run[0]), int(run[-1]) + 1
+            self._probabilities[top:bottom] = self.readout.over(self.grid, top, bottom)
+            if self._seeds is not None:
+                _sow(self._probabilities[top:bottom], self._seeds[top:bottom])
+            self._known[top:bottom] = True
+
+
+def _band(rows: _Rows, rows_of_cells: tuple[int, int], *, complete: bool) -> Part:
+    grid = rows.grid
     top, bottom = rows_of_cells
     height = grid.cells[0]
     # More rows on both sides: cells are smoothed with their neighbours, so that bands fit together.
     first, last = max(0, top - _HALO), min(height, bottom + _HALO)
-    probabilities = _chances(grid, readout, (first, last), seeds)
     working = working_size(grid.size)
-    start, end = _rows(top, height, working[0]), _rows(bottom, height, working[0])
-    channel, confidence = _enlarged(probabilities, first, (start, end), working, grid.cells)
-    box = Box(_rows(top, height, grid.size[0]), 0, _rows(bottom, height, grid.size[0]), grid.size[1])
-    label_map = readout.classes[channel]
+    start, end = _pixels(top, height, working[0]), _pixels(bottom, height, working[0])
+    channel, confidence = _enlarged(rows.smooth(first, last), first, (start, end), working, grid.cells)
+    box = Box(_pixels(top, height, grid.size[0]), 0, _pixels(bottom, height, grid.size[0]), grid.size[1])
+    label_map = rows.readout.classes[channel]
     if working != grid.size:
-        rows = np.minimum(
-            np.arange(box.top, box.bottom) * working[0] // grid.size[0] - start, end - start - 1
-        )
-        columns = np.arange(grid.size[1]) * working[1] // grid.size[1]
-        rows = np.maximum(rows, 0)
-        label_map, confidence = label_map[rows][:, columns], confidence[rows][:, columns]
+        places = np.arange(box.top, box.bottom) * working[0] // grid.size[0] - start
+        places = np.clip(places, 0, end - start - 1)
+        label_map = _spread(label_map, places, grid.size[1])
+        confidence = _spread(confidence, places, grid.size[1])
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return Part(box, label_map, confidence, complete)
 
 
-def _chances(
-    grid: FeatureGrid, readout: Readout, rows: tuple[int, int], seeds: NDArray[np.int16] | None
-) -> NDArray[np.float32]:
-    """Return (rows, w, K) float32 smoothed probabilities of some rows of cells, from and to."""
-    first, last = rows
-    light = grid.values[first:last, :, LIGHTNESS].astype(np.float32)
-    probabilities = readout.over(grid, first, last)
-    if seeds is not None:
-        _sow(probabilities, seeds[first:last])
-    probabilities = _smoothed(probabilities, light)
-    if seeds is not None:
-        _sow(probabilities, seeds[first:last])
-    return probabilities
+def _spread(plane: NDArray[_T], rows: NDArray[np.int64], width: int) -> NDArray[_T]:
+    """Return (len(rows), width): those rows of (h, w), each pixel as often as it is wider then."""
+    wide = cv2.resize(plane, (width, plane.shape[0]), interpolation=cv2.INTER_NEAREST)
+    found: NDArray[_T] = np.take(wide, rows, axis=0)
+    return found
 
 
 def _sow(probabilities: NDArray[np.float32], seeds: NDArray[np.int16]) -> None:
@@ -166,7 +191,7 @@ def _box(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.boxFilter(plane, -1, (edge, edge), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _rows(cells: int, of: int, pixels: int) -> int:
+def _pixels(cells: int, of: int, pixels: int) -> int:
     """Return the first row of pixels of a row of cells."""
     return round(cells * pixels / of)
 
