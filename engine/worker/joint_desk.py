@@ -1,39 +1,40 @@
 """Network and quick model together on screen: the pool of both, renewed with every stroke. Worker thread.
 
 The network's probabilities of the image on screen are kept while its weights are shown: after a stroke only
-the quick model has to answer again. Of large images, and of networks whose class memory takes strokes in
-itself, nothing is kept.
+the quick model has to answer again, on large images at a reduced size. Of networks whose class memory takes
+strokes in itself nothing is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
 from engine.messages import Predict
+from engine.opencv import cv2
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import ImageArray
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion, pooled
 from engine.quick.picture import opinion
+from engine.worker.kept_answer import KeptAnswer
 from engine.worker.network import LiveNetwork
 from engine.worker.quick_desk import QuickDesk
 from models.instant_memory import RemembersClasses
 
-_KEPT_BYTES = 96 * 2**20
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    """What the network says of one image: (K, H, W) float16 probabilities, and with which weights."""
+    """What the network says of one image of (H, W), and with which weights."""
 
     image_id: str
     weights: tuple[object, ...]
-    probabilities: NDArray[np.float16]
+    size: tuple[int, int]
+    answer: KeptAnswer
 
 
 class JointDesk:
@@ -72,13 +73,16 @@ class JointDesk:
         found = self._quick.opinion(image, wanted) if share < 1 else None
         if found is None:
             return network.predictor()
-        keeps = is_on_screen and not wanted.alone and _can_keep(network, found.size)
+        kept = None
+        if is_on_screen and not wanted.alone and not isinstance(network.model, RemembersClasses):
+            kept = KeptAnswer(found.size, len(network.classes))
+            self._kept = _Kept(wanted.image_id, _weights(network), found.size, kept)
 
         def refine(
             _tile: NDArray[np.uint8], probabilities: NDArray[np.float32], box: Box
         ) -> NDArray[np.float32]:
-            if keeps and box == Box.of_size(found.size):
-                self._kept = _Kept(wanted.image_id, _weights(network), probabilities.astype(np.float16))
+            if kept is not None:
+                kept.add(probabilities, box)
             return _together(network, found, probabilities, box, share)
 
         return network.predictor().refined_by(refine)
@@ -86,9 +90,9 @@ class JointDesk:
     def can_renew(self, network: LiveNetwork, image_id: str, size: tuple[int, int]) -> bool:
         """Whether a changed quick model alone is enough to predict an image of (H, W) anew."""
         kept = self._kept
-        if kept is None or kept.image_id != image_id or kept.probabilities.shape[1:] != size:
+        if kept is None or kept.image_id != image_id or kept.size != size:
             return False
-        return kept.weights == _weights(network)
+        return kept.weights == _weights(network) and kept.answer.is_whole
 
     def renewed(
         self, network: LiveNetwork, share: float, image: ImageArray, wanted: Predict
@@ -98,9 +102,10 @@ class JointDesk:
         kept = self._kept
         if kept is None or found is None:
             return
-        whole = Box.of_size(found.size)
-        probabilities = _together(network, found, kept.probabilities.astype(np.float32), whole, share)
-        yield _part(network, probabilities, whole)
+        answer = kept.answer
+        found = replace(found, size=answer.size)
+        probabilities = _together(network, found, answer.probabilities(), Box.of_size(answer.size), share)
+        yield _part(network, probabilities, kept.size)
 
 
 class JointPredictor:
@@ -149,17 +154,18 @@ def _together(
     return pooled(probabilities, said if known.all() else said[known], channels, share, expected)
 
 
-def _part(network: LiveNetwork, probabilities: NDArray[np.float32], box: Box) -> PredictedPart:
+def _part(network: LiveNetwork, probabilities: NDArray[np.float32], size: tuple[int, int]) -> PredictedPart:
+    """Returns the whole image of (H, W) of (K, h, w) probabilities."""
     label_map = network.classes.index_of()[probabilities.argmax(axis=0)]
     confidence = np.clip(probabilities.max(axis=0), 0, 1)
+    if label_map.shape != size:
+        label_map, confidence = (
+            cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST)
+            for plane in (label_map, confidence)
+        )
     label_map.setflags(write=False)
     confidence.setflags(write=False)
-    return PredictedPart(box=box, label_map=label_map, confidence=confidence, complete=True)
-
-
-def _can_keep(network: LiveNetwork, size: tuple[int, int]) -> bool:
-    needed = 2 * len(network.classes) * size[0] * size[1]
-    return needed <= _KEPT_BYTES and not isinstance(network.model, RemembersClasses)
+    return PredictedPart(box=Box.of_size(size), label_map=label_map, confidence=confidence, complete=True)
 
 
 def _weights(network: LiveNetwork) -> tuple[object, ...]:

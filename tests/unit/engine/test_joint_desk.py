@@ -14,13 +14,14 @@ from engine.messages import (
     ImageScored,
     NameCheckpoint,
     PredictedAhead,
+    PredictionReady,
     PredictionSource,
     ScoreImages,
     Shutdown,
 )
 from engine.predict.predictor import Predictor
 from engine.quick.joint import pooled
-from engine.worker import joint_desk
+from engine.worker import joint_desk, kept_answer
 from engine.worker.comparing import CheckpointDesk
 from engine.worker.contest import Contest
 from models.idrnet_presets import tiny_idrnet
@@ -125,21 +126,54 @@ def test_a_stroke_renews_the_whole_picture_without_the_network_and_undo_brings_i
     assert again.confidence == pytest.approx(before.confidence, abs=0.01)
 
 
-def test_nothing_is_kept_of_an_image_that_is_too_large_for_it(
+def test_of_a_large_image_the_answer_is_kept_smaller(
     desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint_desk, "_KEPT_BYTES", 1000)
+    monkeypatch.setattr(kept_answer, "_MOST_PIXELS", SIZE[0] * SIZE[1] // 4)
     desk.predict(7)
-    desk.predicted()
+    before = desk.predicted()
     labels = np.full(SIZE, UNLABELLED, np.uint8)
-    labels[:8] = picture(0)[1][:8]
+    labels[-32:-8] = SKY
     desk.annotate(labels, 2)
+    after = desk.predicted()
+    assert len(forwards) == 1, "its answer is kept"
+    assert after.source is PredictionSource.JOINT
+    assert after.label_map.shape == after.confidence.shape == SIZE
+    told = labels != UNLABELLED
+    assert np.array_equal(after.label_map[told], labels[told])
+    assert (after.label_map[~told] != before.label_map[~told]).any()
+    desk.annotate(np.full(SIZE, UNLABELLED, np.uint8), 3)
+    again = desk.predicted()
+    # Only edges of things are drawn in pixels of twice the size.
+    assert (again.label_map != before.label_map).mean() < 0.05
+
+
+def test_a_stroke_while_the_first_answer_is_on_its_way_waits_for_all_of_it(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "_first_tile", lambda *_asked: SIZE[0] // 2)
+    desk.predict(7)
+    _work_while(desk, lambda: not forwards)
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[-32:-8] = SKY
+    desk.annotate(labels, 2)
+    _work_while(desk, lambda: not any(event.complete for event in desk.heard.of(PredictionReady)))
+    tiles = len(forwards)
+    assert tiles > 1
     desk.work(5)
     desk.heard.clear()
-    assert len(forwards) == 1, "the stroke is answered around it"
-    desk.predict(8)
-    assert desk.predicted().source is PredictionSource.JOINT
-    assert len(forwards) == 2
+    labels[:8] = SKY
+    desk.annotate(labels, 3)
+    assert desk.predicted().box.size == SIZE
+    assert len(forwards) == tiles, "all tiles are kept"
+
+
+def _work_while(desk: Desk, goes_on: Callable[[], bool]) -> None:
+    for _ in range(60):
+        if not goes_on():
+            return
+        desk.loop.turn(wait=False)
+    raise AssertionError("it never ended")
 
 
 def test_other_images_are_seen_by_both_too(desk: Desk) -> None:
