@@ -5,7 +5,9 @@ python -m tests.bench.first_answer [--at-once] [--together] [WIDTHxHEIGHT …]
 Nothing is imported yet and no features are known when the image appears. Two strokes of two classes are made
 as fast as a person can by the cost model of the robot, or at once. Then training begins, and strokes follow
 each other's answers. With --together the network has a quarter of the say as soon as it has learnt, and
-strokes follow an answer of both. Aims on two processor cores: 5 s to the first answer, 1 s to each one after it.
+strokes follow an answer of both.
+
+Aims on two processor cores: 5 s to the first answer, 1 s to each one after it.
 """
 
 import sys
