@@ -22,6 +22,17 @@ class Device(Enum):
     MPS = "mps"
 
 
+class Voice(Enum):
+    """Whose word a prediction is."""
+
+    SHOWN = "shown"
+    """As it is shown: who is on screen predicts, and what people said stands."""
+    MODEL = "model"
+    """Who is on screen by itself, also where people said something."""
+    NETWORK = "network"
+    """The network by itself, whatever say it has on screen."""
+
+
 class Precision(Enum):
     """Number format of the forward pass; weights and optimizer stay float32."""
 

@@ -64,13 +64,13 @@ def choose(arguments: argparse.Namespace, material: Material) -> Choice:
     return Choice(network=network, loss=loss, training=training)
 
 
-def preset_named(name: str) -> Preset:
-    """The preset of a name.
+def preset_named(name: str, kind: str = "preset") -> Preset:
+    """The preset of a name; options that take one call it differently.
 
     Raises:
         EngineError: there is none; names those there are.
     """
-    return _named(name, {item.name: item for item in PRESETS}, "preset")
+    return _named(name, {item.name: item for item in PRESETS}, kind)
 
 
 def _named(name: str, known: Mapping[str, _T], kind: str) -> _T:

@@ -140,7 +140,7 @@ def _tool(
         return
     network = loss = None
     if arguments.network is not None:
-        chosen = preset_named(arguments.network)
+        chosen = preset_named(arguments.network, "network")
         network, loss = chosen.network, chosen.loss
         network = network if arguments.pretrained else without_download(network)
     if arguments.loss is not None:

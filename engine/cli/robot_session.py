@@ -14,7 +14,7 @@ from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule
 from engine.cli.pump import Pump
 from engine.cli.robot_gate import ANSWER_S, Gate
-from engine.config import Device, Precision, TrainingConfig
+from engine.config import Device, Precision, TrainingConfig, Voice
 from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
 from engine.measure.annotator import Sight
@@ -300,23 +300,25 @@ class SessionTool:
         self._wait_for(lambda event: isinstance(event, EvaluationDone))
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
         """Predict images while the clock and the worker's learning stand still."""
-        if not self._models and self._step == 0:
+        # The worker stays silent about what has learnt nothing yet.
+        is_silent = not self._models and self._step == 0
+        if is_silent or (voice is Voice.NETWORK and not any(event.promoted for event in self._judged)):
             yield from ((name, None) for name in image_ids)
             return
         began = self._clock()
-        yield from self._answers(image_ids, alone=alone)
+        yield from self._answers(image_ids, voice=voice)
         self.session.request_prediction()
         self._origin += self._clock() - began
 
-    def _answers(self, image_ids: Sequence[str], *, alone: bool) -> Iterator[tuple[str, LabelMap | None]]:
+    def _answers(self, image_ids: Sequence[str], *, voice: Voice) -> Iterator[tuple[str, LabelMap | None]]:
         """Ask the worker for images one after the other."""
         self._gate.is_measuring = True
         held = False
         for name in image_ids:
-            request = self.session.worker.predict(name, None, alone=alone)
+            request = self.session.worker.predict(name, None, voice=voice)
             if held:
                 self._gate.release()
             self._answer(request)

@@ -100,17 +100,24 @@ def _safety(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     rounds = max((len(run.recalled) for run in runs), default=0)
     asked = [run.recalled for run in runs if len(run.recalled) == rounds]
     for then in zip(*asked, strict=True):
-        alone, stands = interval([one.alone for one in then]), interval([one.shown for one in then])
-        after = f"after {then[0].images}, by the model alone / shown"
-        yield f"of the first three images' pixels {after}", f"{percent(alone)} / {percent(stands)}"
-        alone = interval([one.accepted_alone for one in then])
-        stands = interval([one.accepted_shown for one in then])
-        yield f"of the first three images' accepted pixels {after}", f"{percent(alone)} / {percent(stands)}"
+        after = f"after {then[0].images}, by the network / the model alone / shown"
+        said = ([one.network for one in then], [one.alone for one in then], [one.shown for one in then])
+        yield f"of the first three images' pixels {after}", _shares(said)
+        said = (
+            [one.accepted_network for one in then],
+            [one.accepted_alone for one in then],
+            [one.accepted_shown for one in then],
+        )
+        yield f"of the first three images' accepted pixels {after}", _shares(said)
     flips = [point.flipped for run in runs for point in run.curve if point.flipped is not None]
     yield "person's pixels flipped by the model alone, at worst", _worst(flips)
     shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]
     yield "person's pixels flipped in what is shown, at worst", _worst(shown)
     yield "later models that were worse", str(sum(run.worse for run in runs))
+
+
+def _shares(columns: Sequence[Sequence[float | None]]) -> str:
+    return " / ".join(percent(interval(column)) for column in columns)
 
 
 def _worst(flips: Sequence[float]) -> str:

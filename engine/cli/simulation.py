@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.cli.held_out import Truths, predict_untrained
 from engine.cli.outcome import CurvePoint, LabelMap, Outcome
 from engine.cli.robot_session import SessionChoice, SessionTool
-from engine.config import Device
+from engine.config import Device, Voice
 from engine.errors import EngineError
 from engine.learn.device import resolve_device
 from engine.measure.actions import Action, User, rules_of
@@ -81,15 +81,15 @@ class _DemoTool(SessionTool):
         return waited
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
         """As in the parent; keeps what the held-out images get, whenever they are asked for."""
         found = {}
-        for name, label_map in super().predict(image_ids, alone=alone):
+        for name, label_map in super().predict(image_ids, voice=voice):
             if label_map is not None and name in self._held_out:
                 found[name] = label_map
             yield name, label_map
-        if not alone and any(name in self._held_out for name in image_ids):
+        if voice is Voice.SHOWN and any(name in self._held_out for name in image_ids):
             self.seen.append(_Seen(found=found, step=self._step))
 
     def close(self) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
-from engine.config import Device, PredictConfig, TrainingConfig
+from engine.config import Device, PredictConfig, TrainingConfig, Voice
 from engine.messages.inspection import InspectionCommand
 from engine.messages.learning import LearningCommand
 from engine.messages.queue import ScoreImages
@@ -84,8 +84,7 @@ class Predict:
         request_id: Comes back in every `PredictionReady` of this request.
         visible: Box of the image on screen, or None for no preference.
         inspect: Ask the network for its inner state as well.
-        alone: What the model says by itself, also where people said something; for measuring. Otherwise their
-            word stands in what is shown.
+        voice: Whose word is wanted; others than what is shown are for measuring.
     """
 
     image_id: str
@@ -93,7 +92,7 @@ class Predict:
     request_id: int
     visible: Box | None = None
     inspect: bool = False
-    alone: bool = False
+    voice: Voice = Voice.SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.annotate.classes import ClassTable
 from engine.annotate.geometry import Box
-from engine.config import Device
+from engine.config import Device, Voice
 from engine.messages import (
     AnnotationChanged,
     CancelExport,
@@ -179,13 +179,13 @@ class TrainingControl:
         elif len(classes):
             self._post(ClassesChanged(classes=classes))
 
-    def predict(self, image_id: str, visible: Box | None, *, alone: bool = False) -> int:
+    def predict(self, image_id: str, visible: Box | None, *, voice: Voice = Voice.SHOWN) -> int:
         """Ask for a prediction of an image, visible part first; return the request id. The newest wins.
 
         Args:
             image_id: The image.
             visible: Box on screen, or None.
-            alone: Ask for what the model says by itself, see `Predict`.
+            voice: Whose word is wanted.
         """
         self.ensure_started()
         self._request_id += 1
@@ -196,7 +196,7 @@ class TrainingControl:
             request_id=self._request_id,
             visible=visible,
             inspect=False,
-            alone=alone,
+            voice=voice,
         )
         record = self._project.manifest.images.get(image_id)
         if record is not None and record.labelled and image_id not in self._told:

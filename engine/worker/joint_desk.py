@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
+from engine.config import Voice
 from engine.messages import Predict
 from engine.opencv import cv2
 from engine.predict.predictor import PredictedPart, Predictor
@@ -67,14 +68,14 @@ class JointDesk:
             network: Whose weights are shown.
             share: The network's share, in [0, 1].
             image: (H, W, 3) uint8 RGB.
-            wanted: Which image it is; `alone` leaves out that its labelled cells stand.
+            wanted: Which image it is; its labelled cells stand in what is shown only.
             is_on_screen: Whether strokes may follow, so that the network's answer is worth keeping.
         """
         found = self._quick.opinion(image, wanted) if share < 1 else None
         if found is None:
             return network.predictor()
         kept = None
-        if is_on_screen and not wanted.alone and not isinstance(network.model, RemembersClasses):
+        if is_on_screen and wanted.voice is Voice.SHOWN and not isinstance(network.model, RemembersClasses):
             kept = KeptAnswer(found.size, len(network.classes))
             self._kept = _Kept(wanted.image_id, _weights(network), found.size, kept)
 

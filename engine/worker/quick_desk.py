@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
+from engine.config import Voice
 from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.pool import Layers, store_reader
 from engine.messages import OpenNetwork, PoolItem, Predict
@@ -347,7 +348,7 @@ class QuickDesk:
         """Return the features of an image and its labelled cells that stand as they are."""
         grid = self._grid(wanted.image_id, lambda: image)
         item = self._items.get(wanted.image_id)
-        stands = item is not None and item.size == grid.size and not wanted.alone
+        stands = item is not None and item.size == grid.size and wanted.voice is Voice.SHOWN
         return grid, self._cells.get(wanted.image_id) if stands else None
 
 

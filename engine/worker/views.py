@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import Voice
 from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
 from engine.messages import (
@@ -211,7 +212,8 @@ class ScreenPrediction:
         self._parts = self._assembly = None
         if self.wanted is not None:
             self.quick.catch_up(self.wanted.image_id)
-        is_quick = self._is_quick(network)
+        asks_network = self.wanted is not None and self.wanted.voice is Voice.NETWORK
+        is_quick = not asks_network and self._is_quick(network)
         if self.wanted is None or not (is_quick or network.has_learnt):
             return
         try:
@@ -221,7 +223,8 @@ class ScreenPrediction:
             raise
         self._size = (int(image.shape[0]), int(image.shape[1]))
         self._visible_left = 1
-        self._said = None if self.wanted.alone else self.quick.said(self.wanted.image_id, self._size)
+        is_shown = self.wanted.voice is Voice.SHOWN
+        self._said = self.quick.said(self.wanted.image_id, self._size) if is_shown else None
         if is_quick:
             self._source, self._share = PredictionSource.QUICK, 0.0
             self._parts = self.quick.predict(image, self.wanted)
@@ -232,13 +235,13 @@ class ScreenPrediction:
 
     def _begin_network(self, network: LiveNetwork, image: ImageArray, wanted: Predict) -> None:
         """Begin with an image in which the network has a say, alone or with the quick model."""
-        share = self._contest.share(network)
+        share = 1.0 if wanted.voice is Voice.NETWORK else self._contest.share(network)
         source = PredictionSource.NETWORK
 
         def predictor() -> Predictor:
             return self._joint.predictor(network, share, image, wanted)
 
-        if wanted.alone:
+        if wanted.voice is not Voice.SHOWN:
             self._parts = predictor().predict(image, visible=wanted.visible)
         else:
             painted = self._painted()
@@ -258,7 +261,7 @@ class ScreenPrediction:
         """
         if self._parts is None or self.wanted is None:
             return True
-        with contextlib.nullcontext() if self.wanted.alone else self._memory.applied(network):
+        with self._with_strokes(network):
             part = next(self._parts, None)
         if part is not None and self._assembly is not None:
             part = self._assembly.add(part)
@@ -281,6 +284,11 @@ class ScreenPrediction:
         if part.complete:
             self._parts = self._assembly = None
         return part.complete
+
+    def _with_strokes(self, network: LiveNetwork) -> contextlib.AbstractContextManager[object]:
+        """In what is shown a class memory has taken in the strokes already."""
+        is_shown = self.wanted is not None and self.wanted.voice is Voice.SHOWN
+        return self._memory.applied(network) if is_shown else contextlib.nullcontext()
 
     def cancel(self) -> None:
         """Drop what is under way; what is wanted stays wanted."""

@@ -16,6 +16,7 @@ from engine.annotate.classes import UNLABELLED
 from engine.annotate.compose import final_label_map
 from engine.annotate.raster import rasterise_stroke
 from engine.annotate.regions import region_at
+from engine.config import Voice
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
 from engine.measure.annotator import Sight
 from engine.measure.baselines.learner import Guess, Image, LabelMap, Learner, Marked, Model
@@ -190,10 +191,10 @@ class LaneTool:
             self.updates += 1
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
         """Predict with the visible model, which is all a baseline shows; no time passes."""
-        del alone
+        del voice
         model = self._model
         for name in image_ids:
             yield name, None if model is None else model(name, self._read(name)).label_map

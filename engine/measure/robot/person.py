@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.annotate.classes import UNLABELLED
+from engine.config import Voice
 from engine.errors import EngineError
 from engine.measure.actions import (
     AcceptImage,
@@ -309,7 +310,7 @@ class _Robot:
         matrix = ConfusionMatrix(len(classes))
         channel_of = classes.channel_of()
         alone = Agreement(self._said, self._agreed)
-        for name, found in self._tool.predict(list(self._said), alone=True):
+        for name, found in self._tool.predict(list(self._said), voice=Voice.MODEL):
             alone.add(name, found)
         shown_too = Agreement(self._said, self._agreed_shown)
         names = dict.fromkeys([*self._material.held_out, *self._said, *self._delivered.begin()])

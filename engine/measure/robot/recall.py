@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.annotate.classes import UNLABELLED, Provenance
+from engine.config import Voice
 from engine.measure.annotator import Sight
 from engine.measure.robot.agreement import Agreement
 from engine.measure.robot.results import Recalled
@@ -30,20 +31,23 @@ class FirstImages:
             tool: The tool under test; no user time passes.
             images: Images left behind by now.
         """
-        alone, accepted_alone = self._shares(tool, alone=True)
-        shown, accepted_shown = self._shares(tool, alone=False)
+        alone, accepted_alone = self._shares(tool, Voice.MODEL)
+        network, accepted_network = self._shares(tool, Voice.NETWORK)
+        shown, accepted_shown = self._shares(tool, Voice.SHOWN)
         return Recalled(
             images=images,
             alone=alone,
             shown=shown,
             accepted_alone=accepted_alone,
             accepted_shown=accepted_shown,
+            network=network,
+            accepted_network=accepted_network,
         )
 
-    def _shares(self, tool: AnnotatedTool, *, alone: bool) -> tuple[float | None, float | None]:
+    def _shares(self, tool: AnnotatedTool, voice: Voice) -> tuple[float | None, float | None]:
         """Share of all pixels that were said, and of those that were accepted."""
         said, accepted = Agreement(self._said, {}), Agreement(self._accepted, {})
-        for name, found in tool.predict(list(self._said), alone=alone):
+        for name, found in tool.predict(list(self._said), voice=voice):
             said.add(name, found)
             if name in self._accepted:
                 accepted.add(name, found)

@@ -64,6 +64,9 @@ class Recalled:
         accepted_alone: of the pixels they had accepted there, one by one or with the image, those the visible
             model alone gets the same; None also where the tool keeps no account of who said what.
         accepted_shown: of these pixels, those that are shown the same.
+        network: what the network alone gets as they said, whatever say it has in the visible model; None also
+            where no weights of it were shown yet. A tool of one model is that network.
+        accepted_network: the same of the pixels they had accepted.
     """
 
     images: int
@@ -71,6 +74,8 @@ class Recalled:
     shown: float | None
     accepted_alone: float | None = None
     accepted_shown: float | None = None
+    network: float | None = None
+    accepted_network: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
+from engine.config import Voice
 from engine.measure.actions import Action
 from engine.measure.annotator import Sight
 from engine.measure.regions import Truth
@@ -77,13 +78,13 @@ class AnnotatedTool(Protocol):
         ...
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
         """Predict images as they would be shown now; user time and learning stand still.
 
         Args:
             image_ids: Which.
-            alone: What the visible model says by itself, also where the person said something.
+            voice: Whose word is wanted; None for every image where whose it is knows nothing yet.
         """
         ...
 

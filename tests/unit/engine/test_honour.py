@@ -9,6 +9,7 @@ import pytest
 
 from engine.annotate.classes import UNLABELLED, VOID, Provenance
 from engine.annotate.geometry import Box
+from engine.config import Voice
 from engine.messages import AnnotationChanged, Predict, PredictionReady, Shutdown
 from engine.predict.predictor import PredictedPart
 from engine.quick.features import feature_grid
@@ -96,7 +97,7 @@ def test_a_stroke_stands_on_screen_whatever_the_model_says(desk: Desk) -> None:
     assert np.array_equal(shown.label_map, wrong)
     assert (shown.confidence == 1).all()
     desk.heard.events.clear()
-    desk.give(Predict(image_id=item.image_id, image_path=item.image_path, request_id=2, alone=True))
+    desk.give(Predict(image_id=item.image_id, image_path=item.image_path, request_id=2, voice=Voice.MODEL))
     alone = desk.work_until(PredictionReady).prediction
     assert (alone.label_map[2:5, 3:9] == truth[2:5, 3:9]).all()
     assert (alone.confidence < 1).any()

@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.annotate.classes import UNLABELLED
+from engine.config import Voice
 from engine.messages import (
     AnnotationChanged,
     ClassesChanged,
     ImageScored,
     NameCheckpoint,
+    Predict,
     PredictedAhead,
     PredictionReady,
     PredictionSource,
@@ -101,6 +103,23 @@ def test_what_is_shown_is_the_pool_of_both(
     assert np.array_equal(shown.label_map, network.classes.index_of()[expected.argmax(axis=0)])
     assert shown.confidence == pytest.approx(expected.max(axis=0), abs=1e-5)
     assert not np.array_equal(shown.label_map, forwards[0].argmax(axis=0)), "the quick model has its say"
+
+
+@pytest.mark.parametrize("share", [0.0, HALF])
+def test_the_network_can_be_asked_by_itself_whatever_say_it_has(
+    desk: Desk, forwards: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    fix_share(monkeypatch, share)
+    item = desk.project.items[0]
+    labels = np.full(SIZE, UNLABELLED, np.uint8)
+    labels[-32:-8] = SKY
+    desk.annotate(labels, 2)
+    desk.give(Predict(image_id=item.image_id, image_path=item.image_path, request_id=7, voice=Voice.NETWORK))
+    said = desk.predicted()
+    assert said.source is PredictionSource.NETWORK
+    network = desk.loop._work._network
+    assert network is not None
+    assert np.array_equal(said.label_map, network.classes.index_of()[forwards[-1].argmax(axis=0)])
 
 
 def test_a_stroke_renews_the_whole_picture_without_the_network_and_undo_brings_it_back(

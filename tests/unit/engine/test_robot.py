@@ -13,6 +13,7 @@ import pytest
 from engine.cli.robot import add_arguments
 from engine.cli.robot_runs import robot_plan
 from engine.cli.robot_tables import effort, percent
+from engine.config import Voice
 from engine.errors import EngineError
 from engine.measure.actions import Feedback, Gaze, User
 from engine.measure.baselines.lane import LaneTool
@@ -254,10 +255,10 @@ class _ForgetfulTool(LaneTool):
         return super().open(image_id)
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
-        for name, found in super().predict(image_ids, alone=alone):
-            knows = found is None or self.opened < 6 or not alone
+        for name, found in super().predict(image_ids, voice=voice):
+            knows = found is None or self.opened < 6 or voice is Voice.SHOWN
             yield name, found if knows else (found + np.uint8(1)) % np.uint8(4)
 
 
@@ -269,10 +270,11 @@ def test_what_was_said_on_the_first_images_is_asked_again_seven_images_later(
     tool = kind(KnowingLearner(material, clock, 4.0), material, clock=clock)
     result = run_robot(plan(User.PERFECT, images=11), tool, material)
     first, second = result.recalled
-    assert first == Recalled(images=3, alone=1.0, shown=1.0)
-    assert second == Recalled(images=10, alone=later, shown=1.0)
+    assert first == Recalled(images=3, alone=1.0, shown=1.0, network=1.0)
+    assert second == Recalled(images=10, alone=later, shown=1.0, network=later)
     told = [text for name, text in effort([result]) if name.startswith("of the first three images' pixels")]
-    assert told == ["100.0 % / 100.0 %", f"{percent(interval([later]))} / 100.0 %"]
+    again = percent(interval([later]))
+    assert told == ["100.0 % / 100.0 % / 100.0 %", f"{again} / {again} / 100.0 %"]
 
 
 def test_what_is_not_ready_is_not_shown(material: Material) -> None:

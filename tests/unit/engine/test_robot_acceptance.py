@@ -16,6 +16,7 @@ from engine.cli.robot_files import Outcome, read_results, write_results
 from engine.cli.robot_page import page
 from engine.cli.robot_runs import robot_plan
 from engine.cli.robot_tables import effort
+from engine.config import Voice
 from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, Action, User
 from engine.measure.annotator import Sight
@@ -133,10 +134,10 @@ class _Accounting(LaneTool):
         return dataclasses.replace(super().sight(), provenance=self._known[self._current])
 
     def predict(
-        self, image_ids: Sequence[str], *, alone: bool = False
+        self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
     ) -> Iterator[tuple[str, LabelMap | None]]:
-        for name, found in super().predict(image_ids, alone=alone):
-            if found is None or not alone or self.opened < 6 or name not in self._known:
+        for name, found in super().predict(image_ids, voice=voice):
+            if found is None or voice is Voice.SHOWN or self.opened < 6 or name not in self._known:
                 yield name, found
                 continue
             forgotten = self._known[name] == Provenance.ACCEPTED
@@ -152,13 +153,21 @@ def ten_images(material: Material, kind: type[LaneTool]) -> RunResult:
 def test_accepted_pixels_are_asked_again_by_themselves(material: Material) -> None:
     result = ten_images(material, _Accounting)
     first, second = result.recalled
-    assert first == Recalled(images=3, alone=1.0, shown=1.0, accepted_alone=1.0, accepted_shown=1.0)
+    assert first == Recalled(
+        images=3,
+        alone=1.0,
+        shown=1.0,
+        accepted_alone=1.0,
+        accepted_shown=1.0,
+        network=1.0,
+        accepted_network=1.0,
+    )
     assert (second.accepted_alone, second.accepted_shown) == (0.0, 1.0)
     assert second.alone is not None
     assert 0.0 < second.alone < 1.0, "what was painted is still known"
     words = "of the first three images' accepted pixels after"
     told = {name: text for name, text in effort([result]) if name.startswith(words)}
-    assert list(told.values()) == ["100.0 % / 100.0 %", "  0.0 % / 100.0 %"]
+    assert list(told.values()) == ["100.0 % / 100.0 % / 100.0 %", "  0.0 % /   0.0 % / 100.0 %"]
     html = page([Outcome(title="ours", options={}, runs=(result,))])
     assert all(f"<td>{escape(name)}</td><td>{text}</td>" in html for name, text in told.items())
 
@@ -170,7 +179,7 @@ def test_a_tool_that_does_not_know_who_said_what_has_no_share_of_accepted_pixels
         (1.0, None, None),
     ]
     told = [text for name, text in effort([result]) if "images' accepted pixels" in name]
-    assert told == ["– / –", "– / –"]
+    assert told == ["– / – / –", "– / – / –"]
 
 
 def test_results_from_before_some_figures_were_measured_are_read(material: Material, tmp_path: Path) -> None:
@@ -184,7 +193,8 @@ def test_results_from_before_some_figures_were_measured_are_read(material: Mater
     for visit in run["visits"]:
         del visit["regions"], visit["keys"]
     for one in run["recalled"]:
-        del one["accepted_alone"], one["accepted_shown"]
+        for name in ("accepted_alone", "accepted_shown", "network", "accepted_network"):
+            del one[name]
     path.write_text(json.dumps(plain), "utf-8")
     (older,) = read_results(path).runs
     assert older.curve == result.curve

@@ -242,9 +242,9 @@ def test_keys_medians_and_memory_are_told() -> None:
 def test_sessions_that_were_asked_differing_things_stand_on_one_page() -> None:
     asked = dataclasses.replace(run_of(0, 0.2), recalled=(Recalled(images=3, alone=0.5, shown=1.0),))
     short, whole = outcome("short", run_of(0, 0.2)), outcome("whole", asked)
-    name = "of the first three images&#x27; pixels after 3, by the model alone / shown"
-    assert f"<td>{name}</td><td>–</td><td> 50.0 % / 100.0 %</td>" in page([short, whole])
-    assert f"<td>{name}</td><td> 50.0 % / 100.0 %</td><td>–</td>" in page([whole, short])
+    name = "of the first three images&#x27; pixels after 3, by the network / the model alone / shown"
+    assert f"<td>{name}</td><td>–</td><td>– /  50.0 % / 100.0 %</td>" in page([short, whole])
+    assert f"<td>{name}</td><td>– /  50.0 % / 100.0 %</td><td>–</td>" in page([whole, short])
 
 
 def test_peak_memory_is_that_of_the_system_and_not_told_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
