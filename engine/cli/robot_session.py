@@ -29,7 +29,9 @@ from engine.messages import (
     ImageFailed,
     ImageLoaded,
     NetworkOpened,
+    Prediction,
     PredictionReady,
+    PredictionSource,
     StateChanged,
     StepsDone,
     TrainingStopped,
@@ -100,6 +102,8 @@ class SessionTool:
         self._is_training = False
         self._step = 0
         self._judged: list[CandidateJudged] = []
+        self._voice = Voice.SHOWN
+        self._network_was_shown = False
         self._facts: dict[str, object] = {"device": "", "network": "", "notes": []}
         self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
         self.session.queue.kind = choice.order
@@ -241,9 +245,7 @@ class SessionTool:
                 self._facts["device"], self._facts["network"] = event.device, event.title
                 self._facts["notes"] = list(event.notices)
             case PredictionReady(complete=True, prediction=prediction):
-                self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
-                if not self._shares or self._shares[-1][1] != prediction.share:
-                    self._shares.append((round(self._user, 1), prediction.share))
+                self._take_in(prediction)
                 if prediction.image_id == self.session.current and not self._gate.is_measuring:
                     self.refreshes.append(self._elapsed())
             case CandidateJudged():
@@ -254,6 +256,15 @@ class SessionTool:
                 raise EngineError(problem.message, f"{problem.hint} {problem.report}".strip())
             case _:
                 pass
+
+    def _take_in(self, prediction: Prediction) -> None:
+        """Count whose answer was seen; what only measuring asked for was not."""
+        if self._voice is Voice.NETWORK:
+            return
+        self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
+        self._network_was_shown |= prediction.source is not PredictionSource.QUICK
+        if not self._shares or self._shares[-1][1] != prediction.share:
+            self._shares.append((round(self._user, 1), prediction.share))
 
     def _wait_for(self, wanted: Callable[[Event], bool]) -> Event:
         """Take in events until one is wanted.
@@ -305,7 +316,7 @@ class SessionTool:
         """Predict images while the clock and the worker's learning stand still."""
         # The worker stays silent about what has learnt nothing yet.
         is_silent = not self._models and self._step == 0
-        if is_silent or (voice is Voice.NETWORK and not any(event.promoted for event in self._judged)):
+        if is_silent or (voice is Voice.NETWORK and not self._network_was_shown):
             yield from ((name, None) for name in image_ids)
             return
         began = self._clock()
@@ -316,6 +327,7 @@ class SessionTool:
     def _answers(self, image_ids: Sequence[str], *, voice: Voice) -> Iterator[tuple[str, LabelMap | None]]:
         """Ask the worker for images one after the other."""
         self._gate.is_measuring = True
+        self._voice = voice
         held = False
         for name in image_ids:
             request = self.session.worker.predict(name, None, voice=voice)
@@ -326,6 +338,7 @@ class SessionTool:
             found = self.session.prediction(name)
             yield name, None if found is None else found.label_map.copy()
         self._gate.is_measuring = False
+        self._voice = Voice.SHOWN
         if held:
             self._gate.release()
 

@@ -99,6 +99,7 @@ def bench_steps(
         try:
             steps = [_step(each, network, loss, device, size) for each in (PLAIN, setting)]
             plain, own = measure_in_turns(steps, device, runs=runs)
+            del steps  # before the next networks are built
         except (RuntimeError, MemoryError, OSError) as error:
             reason = str(error).strip().splitlines()
             yield Measured(title=setting.title, note=reason[0] if reason else type(error).__name__)

@@ -6,6 +6,8 @@ it. Imports torch's compiler when asked to.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -30,11 +32,28 @@ def check_compiling(kind: Compiling, device: torch.device) -> None:
     try:
         torch.compile(_trial, mode=_MODES[kind])(torch.ones(8, device=device))
     except (RuntimeError, OSError, ImportError) as error:
-        reason = str(error).strip().splitlines()
         raise TrainingError(
-            f"This computer can't compile networks: {reason[0] if reason else type(error).__name__}",
+            f"This computer can't compile networks: {_reason(error)}",
             "Install what torch's compiler needs (a C++ compiler; Triton for a graphics card), or leave "
             "--compile out.",
+        ) from error
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Say what to do where translating the network itself fails, which happens in its first step.
+
+    Raises:
+        TrainingError: instead of the compiler's own error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        raise TrainingError(
+            f"This network can't be compiled here: {_reason(error)}",
+            "Leave --compile out.",
         ) from error
 
 
@@ -48,3 +67,10 @@ def compile_network(model: SegmentationModel[Any], kind: Compiling) -> None:
 
 def _trial(value: torch.Tensor) -> torch.Tensor:
     return value * 2 + 1
+
+
+def _reason(error: Exception) -> str:
+    """Return what a compiler says in one line: the first one may only tell who says it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    count = 2 if lines and lines[0].endswith(":") else 1
+    return " ".join(lines[:count]) or type(error).__name__

@@ -55,9 +55,16 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: Op
     for name, parameter in model.named_parameters():
         known = state.values.get(name)
         if parameter in numbers and known and _fits(known, parameter):
-            resumed[numbers[parameter]] = {key: value.clone() for key, value in known.items()}
+            resumed[numbers[parameter]] = {key: _laid_out(value, parameter) for key, value in known.items()}
     optimizer.load_state_dict({"state": resumed, "param_groups": own["param_groups"]})
     return len(resumed)
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return a copy that lies in memory as the parameter does: fused optimizers go by that alone."""
+    if value.dim() == 0:
+        return value.clone()
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _numbers(optimizer: torch.optim.Optimizer) -> dict[Tensor, int]:

@@ -98,7 +98,7 @@ def make_optimizer(
     Args:
         model: The network.
         config: Kind of the optimizer and its choices.
-        fused: One pass over all parameters instead of one for each operation and parameter.
+        fused: AdamW goes over all parameters once, instead of once for each operation and parameter.
     """
     groups = [dict(group) for group in model.parameter_groups(config.learning_rate, config.weight_decay)]
     for group in groups:
@@ -109,4 +109,5 @@ def make_optimizer(
         case OptimizerKind.ADAMW:
             return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
         case OptimizerKind.SGD:
-            return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=fused)
+            # Not fused: torch then wants momenta of all parameters or of none, and classes come later.
+            return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)

@@ -40,7 +40,7 @@ class Measured:
         operations: thousand millions, as the published table counts, at its input; None likewise.
         milliseconds: median of a run, or None where it was not timed.
         memory_mb: most memory held by a run, or None.
-        ratio: how many times as fast as the table's first row, or None.
+        ratio: how many times as fast as the setting of the first row, which runs in turns with each; or None.
         published: what the paper says.
         note: why something is missing, "" if nothing is.
     """

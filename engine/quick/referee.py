@@ -7,7 +7,7 @@ Counting right and wrong answers instead would be a matter of luck with the few 
 One or two images tell little of the folder, however many strokes are on them, and these lie where the picture
 was wrong when they were made, so that they speak for whoever was not on it. So the strokes speak against an
 expectation, worth as much as one image: that both together do better than either alone (Genest and Zidek
-1986, section 3), and a network that learns from this project's strokes only with a quarter of the say.
+1986, section 3), and a network that learns from this project's strokes only with a sixth of the say.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from engine.quick.joint import found_in, logarithms, pooled
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Shares of the network that are tried: from the quick model alone to the network alone."""
 
 _LEAD = 0.02
 """By how much another share must be better, in natural logarithms, so that nothing flutters."""
-_CAME_TRAINED = (0.1, 0.05, 0.0, 0.05, 0.1)
-_LEARNS_HERE = (0.05, 0.0, 0.1, 0.2, 0.3)
+_CAME_TRAINED = (0.1, 0.07, 0.04, 0.0, 0.05, 0.1)
+_LEARNS_HERE = (0.05, 0.0, 0.05, 0.1, 0.2, 0.3)
 """By how much each share is expected to be worse than the best one, in natural logarithms."""
-_MOST = ((3, 0.25), (6, 0.5))
+_MOST = ((6, 0.15), (8, 0.5))
 """Below so many held-out images, such a network earns this share at most."""
 _AS_GOOD = 0.01
 """Of shares that differ by no more than this the smallest is the best: what adds nothing has no more say."""
@@ -72,7 +72,7 @@ class Referee:
         allowed = [number for number, share in enumerate(SHARES) if share <= max(most, self.share)]
         least = min(float(scores[number]) for number in allowed)
         best = next(number for number in allowed if scores[number] <= least + _AS_GOOD)
-        # The lead is that of the best share: four quarters that each add a little add up to a lot.
+        # The lead is that of the best share: steps that each add a little add up to a lot.
         lead = float(scores[now] - scores[best])
         best = min(best, now + 1)
         if best == now or lead < _LEAD or scores[best] > scores[now]:

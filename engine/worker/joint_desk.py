@@ -22,6 +22,7 @@ from engine.project.images import ImageArray
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion, pooled
 from engine.quick.picture import opinion
+from engine.worker.assembly import MOST_PIXELS
 from engine.worker.kept_answer import KeptAnswer
 from engine.worker.network import LiveNetwork
 from engine.worker.quick_desk import QuickDesk
@@ -75,7 +76,7 @@ class JointDesk:
         if found is None:
             return network.predictor()
         kept = None
-        if is_on_screen and wanted.voice is Voice.SHOWN and not isinstance(network.model, RemembersClasses):
+        if is_on_screen and wanted.voice is Voice.SHOWN and _can_keep(network, found.size, image):
             kept = KeptAnswer(found.size, len(network.classes))
             self._kept = _Kept(wanted.image_id, _weights(network), found.size, kept)
 
@@ -167,6 +168,13 @@ def _part(network: LiveNetwork, probabilities: NDArray[np.float32], size: tuple[
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return PredictedPart(box=Box.of_size(size), label_map=label_map, confidence=confidence, complete=True)
+
+
+def _can_keep(network: LiveNetwork, size: tuple[int, int], image: ImageArray) -> bool:
+    """Whether a whole picture may follow a stroke: not where one is too much to send as it is."""
+    if isinstance(network.model, RemembersClasses) or image.shape[:2] != size:
+        return False
+    return size[0] * size[1] <= MOST_PIXELS
 
 
 def _weights(network: LiveNetwork) -> tuple[object, ...]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from engine.annotate.geometry import Box
 from engine.opencv import cv2
 
-_MOST_PIXELS = 2**20
-"""A network answers for every fourth pixel at most, and the quick model for half a million in all."""
+_MOST_PIXELS = 2**21
+"""Of larger images the picture after a stroke has coarser edges, until other weights answer anew."""
 _MOST_BYTES = 96 * 2**20
 
 

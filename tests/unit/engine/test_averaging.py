@@ -22,15 +22,16 @@ def test_parameters_and_normalisation_are_averaged_and_other_state_is_copied() -
     shown = Counting()
     trained = copy.deepcopy(shown)
     start = shown.layer.weight.detach().clone()
-    average = WeightAverage(shown, trained, 0.5)
+    average = WeightAverage(shown, trained, 0.95)
     expected, mean = start.clone(), torch.zeros(4)
-    for step in range(1, 40):
+    # Nineteen of twenty are reached at the 76th step: both halves of the rule are in it.
+    for step in range(1, 100):
         with torch.no_grad():
             trained.layer.weight.add_(1.0)
             trained.norm.running_mean += 1.0  # type: ignore[operator]
             trained.memory += 1.0
         average.follow()
-        keep = min(0.5, step / (9 + step))
+        keep = min(0.95, step / (4 + step))
         expected = keep * expected + (1 - keep) * trained.layer.weight.detach()
         mean = keep * mean + (1 - keep) * step
     assert torch.allclose(shown.layer.weight, expected)

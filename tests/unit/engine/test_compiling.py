@@ -1,4 +1,4 @@
-"""Compiled networks learn as others do; what can't be compiled says so. torch's own compiler is not run."""
+"""Compiled networks learn as others do; what can't be says so. torch's own compiler is not run."""
 
 import functools
 
@@ -7,7 +7,7 @@ import torch
 
 from engine.config import Compiling
 from engine.errors import TrainingError
-from engine.learn.compiling import check_compiling
+from engine.learn.compiling import check_compiling, explained
 from engine.learn.pool import Pool
 from engine.learn.trainer import Trainer
 from engine.messages import PoolItem
@@ -74,6 +74,20 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         check_compiling(Compiling.CODE, CPU)
     assert str(error.value).endswith("No working C++ compiler found")
     assert "leave --compile out" in error.value.hint
+
+
+def test_a_network_that_fails_to_compile_says_what_to_do() -> None:
+    def broken(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        raise ValueError("no kernel for this")
+
+    model = build_model(NETWORK, len(CLASSES), seed=0)
+    model._compiled_call_impl = torch.compile(model._call_impl, backend=broken, dynamic=False)
+    with pytest.raises(TrainingError) as error, explained():
+        model(torch.zeros(1, 3, 32, 32))
+    assert "no kernel for this" in str(error.value)
+    assert error.value.hint == "Leave --compile out."
+    with pytest.raises(RuntimeError, match="another"), explained():
+        raise RuntimeError("another matter")
 
 
 def test_outputs_of_a_compiled_network_are_of_the_same_type() -> None:

@@ -258,6 +258,47 @@ def test_classes_that_stay_keep_what_they_learned() -> None:
     trainer.check()
 
 
+def test_sgd_takes_in_a_class_that_comes_later() -> None:
+    """Some parameters have a momentum then, and the new ones none."""
+    trainer, _ = _trainer(replace(TRAINING, optimizer=OptimizerConfig(kind=OptimizerKind.SGD)))
+    _steps(trainer, 2)
+    known = len(trainer.optimizer_state().values)
+    trainer.follow(CLASSES.add("tree"), (*range(len(CLASSES)), None))
+    assert 0 < len(trainer.optimizer_state().values) < known
+    _steps(trainer, 2)
+    assert len(trainer.optimizer_state().values) == known
+    trainer.check()
+
+
+@pytest.mark.parametrize("kind", list(OptimizerKind))
+def test_momenta_of_another_layout_in_memory_mean_the_same(kind: OptimizerKind) -> None:
+    """A file may hold them row by row where the network has its channels last."""
+    config = replace(TRAINING, optimizer=OptimizerConfig(kind=kind))
+    trainer, model = _trainer(config)
+    _steps(trainer, 3)
+    state, weights = trainer.optimizer_state(), _weights(model)
+    rows = OptimizerState(
+        values={
+            name: {key: value.contiguous() for key, value in known.items()}
+            for name, known in state.values.items()
+        }
+    )
+    assert any(
+        value.stride() != rows.values[name][key].stride()
+        for name, known in state.values.items()
+        for key, value in known.items()
+    )
+    results = []
+    for known in (replace(state, cycle_position=0.0), rows):
+        again = build_model(NETWORK, len(CLASSES), seed=0)
+        again.load_state_dict(weights)
+        resumed = Trainer(again, build_loss(LOSS), config, CLASSES, _pool(), CPU, step=3, optimizer=known)
+        _steps(resumed, 3)
+        results.append(_weights(again))
+    for name, value in results[0].items():
+        torch.testing.assert_close(results[1][name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
 def test_a_resumed_run_continues_step_rate_and_optimizer() -> None:
     trainer, model = _trainer()
     for _ in range(10):
