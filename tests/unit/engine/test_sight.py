@@ -239,7 +239,7 @@ def test_a_network_that_was_trained_here_from_the_start_gives_no_features(tmp_pa
         desk.work(1)
     assert quick(desk).held_out_count < 3
     share = desk.loop._work._screen._contest.share(network_of(desk))
-    assert share == 0.25, "opened again it does not have the whole say, which it never earned"
+    assert share == 0.15, "opened again it does not have the whole say, which it never earned"
     found = quick(desk).readout()
     assert found is not None
     assert found.expected.max() > found.expected.min(), "it learnt from these labels"
