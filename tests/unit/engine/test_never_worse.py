@@ -94,12 +94,13 @@ def test_shuffled_labels_are_never_shown_and_the_run_is_named(
     judged = desk.heard.of(CandidateJudged)
     # The average of a few steps may still be what it was before them.
     for event in judged:
-        assert not event.promoted or (
-            event.flipped == 0.0 and (event.miou or 0.0) >= (event.shown_miou or 1.0)
-        )
+        if event.promoted:
+            assert event.flipped == 0.0
+            assert (event.miou or 0.0) >= (event.shown_miou or 1.0) - 0.005
     assert any(not event.promoted and (event.miou or 0.0) < 0.1 for event in judged), "nonsense was learnt"
     assert "back in place" in stopped.reason
-    assert (shown(desk).label_map == before.label_map).mean() > 0.99
+    truth = picture(0)[1]
+    assert (shown(desk).label_map == truth).mean() > (before.label_map == truth).mean() - 0.01 > 0.8
 
 
 def test_a_learning_rate_a_thousand_times_too_large_is_never_shown(desk: Desk) -> None:
