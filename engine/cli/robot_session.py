@@ -103,7 +103,7 @@ class SessionTool:
         self._step = 0
         self._judged: list[CandidateJudged] = []
         self._voice = Voice.SHOWN
-        self._network_was_shown = False
+        self._network_has_learnt = False
         self._facts: dict[str, object] = {"device": "", "network": "", "notes": []}
         self.session = Session.open(folder, emit=self._gate.emit, device=choice.device)
         self.session.queue.kind = choice.order
@@ -250,6 +250,7 @@ class SessionTool:
                     self.refreshes.append(self._elapsed())
             case CandidateJudged():
                 self._judged.append(event)
+                self._network_has_learnt |= event.promoted  # also where it has no say yet
             case CommandFailed():
                 raise EngineError(event.problem.message, event.problem.hint)
             case StateChanged(state=WorkerState.FAULTED, problem=problem) if problem is not None:
@@ -262,7 +263,7 @@ class SessionTool:
         if self._voice is Voice.NETWORK:
             return
         self._models.add((prediction.source.value, prediction.checkpoint or "", prediction.step))
-        self._network_was_shown |= prediction.source is not PredictionSource.QUICK
+        self._network_has_learnt |= prediction.source is not PredictionSource.QUICK
         if not self._shares or self._shares[-1][1] != prediction.share:
             self._shares.append((round(self._user, 1), prediction.share))
 
@@ -316,7 +317,7 @@ class SessionTool:
         """Predict images while the clock and the worker's learning stand still."""
         # The worker stays silent about what has learnt nothing yet.
         is_silent = not self._models and self._step == 0
-        if is_silent or (voice is Voice.NETWORK and not self._network_was_shown):
+        if is_silent or (voice is Voice.NETWORK and not self._network_has_learnt):
             yield from ((name, None) for name in image_ids)
             return
         began = self._clock()

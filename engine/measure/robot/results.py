@@ -65,7 +65,7 @@ class Recalled:
             model alone gets the same; None also where the tool keeps no account of who said what.
         accepted_shown: of these pixels, those that are shown the same.
         network: what the network alone gets as they said, whatever say it has in the visible model; None also
-            where it had no say yet. A tool of one model is that network.
+            where it had no weights to show yet. A tool of one model is that network.
         accepted_network: the same of the pixels they had accepted.
     """
 
