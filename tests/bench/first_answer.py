@@ -86,9 +86,13 @@ def _wait_for_both(session: Session, pump: Pump) -> None:
     raise TimeoutError("the network was never shown")
 
 
+_EARNED = Contest.share
+
+
 def _a_quarter(contest: Contest, network: LiveNetwork | None) -> float:
-    """The say of a network that has learnt, whatever the referee thinks of it."""
-    return 0.25 if network is not None and network.has_learnt else 0.0
+    """The say of a network that has learnt beside the quick model, whatever the referee thinks of it."""
+    earned = _EARNED(contest, network)
+    return 0.25 if earned < 1.0 and network is not None and network.has_learnt else earned
 
 
 def _pass(session: Session, pump: Pump, seconds: float) -> None:
