@@ -67,3 +67,13 @@ class TrainingError(EngineError):
 
 class DeviceMemoryError(EngineError):
     """The device has not enough memory for the chosen plan."""
+
+
+def brief(error: Exception) -> str:
+    """Return what an error of a library says in one line: its first, or two where a colon ends the first.
+
+    Libraries say more than anybody wants to read, and compilers use the first line to say who they are.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    count = 2 if lines and lines[0].endswith(":") else 1
+    return " ".join(lines[:count]) or type(error).__name__

@@ -19,7 +19,7 @@ from engine.config import Compiling, Device, Precision, TrainingConfig
 from engine.files import storage_errors
 from engine.learn.checkpoint import Checkpoint, CheckpointAbout, read_checkpoint, restore, save_checkpoint
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, SUFFIX, checkpoint_path
-from engine.learn.compiling import check_compiling, explained
+from engine.learn.compiling import check_compiling, compile_errors
 from engine.learn.device import choose_precision, limit_threads, resolve_device
 from engine.learn.distributed import added_up, agreed, choose_apart, start_alike
 from engine.learn.evaluator import EvaluationResult, EvaluationSample, evaluate
@@ -173,7 +173,7 @@ class TrainingRun:
         saved = measured = clock.elapsed()
         with Bar("Training", clock.total) as bar:
             while not agreed(clock.is_over(trainer.step_count - self._first)):
-                with explained():
+                with compile_errors():
                     trainer.step()
                 steps = trainer.step_count - began
                 if steps == _TIMED_FROM:

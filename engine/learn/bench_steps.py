@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from engine.config import Compiling, OptimizerConfig, Precision
+from engine.errors import brief
 from engine.learn.batches import Batch
 from engine.learn.compiling import compile_network
 from engine.learn.update import Updater, make_optimizer, make_scaler
@@ -101,8 +102,7 @@ def bench_steps(
             plain, own = measure_in_turns(steps, device, runs=runs)
             del steps  # before the next networks are built
         except (RuntimeError, MemoryError, OSError) as error:
-            reason = str(error).strip().splitlines()
-            yield Measured(title=setting.title, note=reason[0] if reason else type(error).__name__)
+            yield Measured(title=setting.title, note=brief(error))
         else:
             yield Measured(title=setting.title, milliseconds=own, ratio=plain / own)
 

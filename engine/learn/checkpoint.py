@@ -22,7 +22,7 @@ from torch import Tensor
 
 from engine.annotate.classes import ClassTable
 from engine.codec import dumps, loads
-from engine.errors import CheckpointError, CodecError
+from engine.errors import CheckpointError, CodecError, brief
 from engine.files import atomic_write
 from engine.learn.optimizer_state import OptimizerState
 from models.base import SegmentationModel
@@ -187,8 +187,7 @@ def read_plain(path: Path) -> object:
         why = "it is damaged, or holds more than tensors and plain values; a program in it is never run"
         raise _damaged(path, why) from error
     except _DAMAGE as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _damaged(path, f"it is damaged ({words})") from error
+        raise _damaged(path, f"it is damaged ({brief(error)})") from error
 
 
 def _check_container(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from engine.config import Compiling
-from engine.errors import TrainingError
+from engine.errors import TrainingError, brief
 from models.base import SegmentationModel
 
 _MODES = {Compiling.CODE: "default", Compiling.GRAPHS: "reduce-overhead"}
@@ -33,14 +33,14 @@ def check_compiling(kind: Compiling, device: torch.device) -> None:
         torch.compile(_trial, mode=_MODES[kind])(torch.ones(8, device=device))
     except (RuntimeError, OSError, ImportError) as error:
         raise TrainingError(
-            f"This computer can't compile networks: {_reason(error)}",
+            f"This computer can't compile networks: {brief(error)}",
             "Install what torch's compiler needs (a C++ compiler; Triton for a graphics card), or leave "
             "--compile out.",
         ) from error
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
+def compile_errors() -> Iterator[None]:
     """Say what to do where translating the network itself fails, which happens in its first step.
 
     Raises:
@@ -52,7 +52,7 @@ def explained() -> Iterator[None]:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         raise TrainingError(
-            f"This network can't be compiled here: {_reason(error)}",
+            f"This network can't be compiled here: {brief(error)}",
             "Leave --compile out.",
         ) from error
 
@@ -67,10 +67,3 @@ def compile_network(model: SegmentationModel[Any], kind: Compiling) -> None:
 
 def _trial(value: torch.Tensor) -> torch.Tensor:
     return value * 2 + 1
-
-
-def _reason(error: Exception) -> str:
-    """Return what a compiler says in one line: the first one may only tell who says it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    count = 2 if lines and lines[0].endswith(":") else 1
-    return " ".join(lines[:count]) or type(error).__name__

@@ -118,7 +118,10 @@ def rules_of(user: User) -> AnnotatorRules:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Hand:
-    """Where the pointer is and what the brush is set to. ``position`` is (y, x)."""
+    """Where the pointer is and what the brush is set to, which stays so from image to image.
+
+    ``position`` is (y, x).
+    """
 
     position: tuple[float, float]
     class_index: int | None = None

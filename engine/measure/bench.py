@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import brief
 from engine.measure.bench_rows import (
     LOSSES,
     MODULE_INPUT,
@@ -109,10 +110,7 @@ def _guarded(row: ModuleRow, measure: Callable[[], Measured]) -> Measured:
     try:
         return measure()
     except (ImportError, AttributeError, RuntimeError, MemoryError) as error:
-        reason = str(error).strip().splitlines()
-        return Measured(
-            title=row.title, published=row.published, note=reason[0] if reason else type(error).__name__
-        )
+        return Measured(title=row.title, published=row.published, note=brief(error))
 
 
 def _resolve(target: str) -> Callable[[], Any]:

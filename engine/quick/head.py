@@ -196,7 +196,7 @@ def _lifted(values: NDArray[np.float16]) -> NDArray[np.float32]:
     """Return (n, D) of (n, F) features."""
     import torch
 
-    x = _single(values)
+    x = _as_float32(values)
     by_hand = x[:, :FEATURES]
     lifted: NDArray[np.float32] = torch.cat((by_hand, _hidden(by_hand), x[:, FEATURES:]), dim=1).numpy()
     return lifted
@@ -215,7 +215,7 @@ def _scores_of_lifted(values: NDArray[np.float16], matrix: NDArray[np.float32]) 
     room = torch.empty(min(_BLOCK, len(values)), _HIDDEN)
     with torch.no_grad():
         for start in range(0, len(values), _BLOCK):
-            x = _single(values[start : start + _BLOCK])
+            x = _as_float32(values[start : start + _BLOCK])
             part = scores[start : start + _BLOCK]
             torch.mm(x, by_hand, out=part)
             part.addmm_(_hidden(x, room[: len(x)]), hidden)
@@ -229,11 +229,11 @@ def _product(left: NDArray[np.float16], right: NDArray[np.float32]) -> NDArray[n
     """
     import torch
 
-    product: NDArray[np.float32] = torch.mm(_single(left), torch.from_numpy(right)).numpy()
+    product: NDArray[np.float32] = torch.mm(_as_float32(left), torch.from_numpy(right)).numpy()
     return product
 
 
-def _single(values: NDArray[np.float16]) -> Tensor:
+def _as_float32(values: NDArray[np.float16]) -> Tensor:
     """Return features as float32; numpy would turn them one by one.
 
     By way of a copy, as torch wants no array that must not be written to.

@@ -145,14 +145,14 @@ def _band(rows: _Rows, rows_of_cells: tuple[int, int], *, complete: bool) -> Par
     if working != grid.size:
         places = np.arange(box.top, box.bottom) * working[0] // grid.size[0] - start
         places = np.clip(places, 0, end - start - 1)
-        label_map = _spread(label_map, places, grid.size[1])
-        confidence = _spread(confidence, places, grid.size[1])
+        label_map = _repeated(label_map, places, grid.size[1])
+        confidence = _repeated(confidence, places, grid.size[1])
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return Part(box, label_map, confidence, complete)
 
 
-def _spread(plane: NDArray[_T], rows: NDArray[np.int64], width: int) -> NDArray[_T]:
+def _repeated(plane: NDArray[_T], rows: NDArray[np.int64], width: int) -> NDArray[_T]:
     """Return (len(rows), width): those rows of (h, w), each pixel as often as it is wider then."""
     wide = cv2.resize(plane, (width, plane.shape[0]), interpolation=cv2.INTER_NEAREST)
     found: NDArray[_T] = np.take(wide, rows, axis=0)

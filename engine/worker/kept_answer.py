@@ -45,11 +45,12 @@ class KeptAnswer:
             return
         here = slice(top, bottom), slice(left, right)
         before = self._tiles[here].astype(np.float32)
+        again = bool(before.any())
         for kept, plane in zip(self._values, probabilities, strict=True):
             reduced = plane
             if plane.shape != before.shape:
                 reduced = cv2.resize(plane, before.shape[::-1], interpolation=cv2.INTER_AREA)
-            kept[here] = (kept[here] * before + reduced) / (before + 1)
+            kept[here] = (kept[here] * before + reduced) / (before + 1) if again else reduced
         self._tiles[here] += 1
 
     def probabilities(self) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ from engine.worker.contest import Contest
 from engine.worker.network import LiveNetwork
 
 NAME, STROKES = "image.png", 20
+_EARNED = Contest.share
 _SIZES = ("480x360", "960x720", "4000x3000")
 
 
@@ -86,9 +87,6 @@ def _wait_for_both(session: Session, pump: Pump) -> None:
     raise TimeoutError("the network was never shown")
 
 
-_EARNED = Contest.share
-
-
 def _a_quarter(contest: Contest, network: LiveNetwork | None) -> float:
     """The say of a network that has learnt beside the quick model, whatever the referee thinks of it."""
     earned = _EARNED(contest, network)
@@ -126,10 +124,10 @@ def _scene(size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uin
 def main(words: list[str]) -> None:
     """Print a line per size; the first has the imports in it, so ask for one size per process."""
     at_once, together = "--at-once" in words, "--together" in words
+    if together:
+        Contest.share = _a_quarter  # type: ignore[method-assign]
     for word in [word for word in words if "x" in word] or _SIZES[:1]:
         width, height = (int(part) for part in word.split("x"))
-        if together:
-            Contest.share = _a_quarter  # type: ignore[method-assign]
         first, *later = seconds_to_answers((height, width), at_once=at_once, together=together)
         print(
             f"{word}: first answer {first:.2f} s; later ones p50 {np.median(later):.2f}, "

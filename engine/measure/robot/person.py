@@ -7,6 +7,7 @@ shows, and when, is the tool's affair.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -101,6 +102,7 @@ class _Robot:
         self._journal = Journal(write)
         self._rng = np.random.default_rng([plan.seed, 1])
         self._began = time.monotonic()
+        self._hand = Hand(position=(0.0, 0.0))
         self._now = self._blocked = 0.0
         self._strokes = 0
         self._strokes_at: list[tuple[float, int]] = []
@@ -209,8 +211,8 @@ class _Robot:
 
     def _correct(self, truth: Truth) -> tuple[list[Action], int]:
         """Act until the image is left or the session is over; what was done, and the keys that took."""
-        hand = Hand(position=(truth.label_map.shape[0] / 2, truth.label_map.shape[1] / 2))
-        visit = Visit(seconds=T_LOOK)
+        height, width = truth.label_map.shape
+        hand, visit = replace(self._hand, position=(height / 2, width / 2)), Visit(seconds=T_LOOK)
         actions: list[Action] = []
         keys = 0
         while not self._is_over():
@@ -230,6 +232,7 @@ class _Robot:
             hand, visit = moved(hand, action), after(visit, action)
             if isinstance(action, AcceptImage | Leave):
                 break
+        self._hand = hand
         return actions, keys
 
     def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:

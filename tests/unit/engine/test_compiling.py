@@ -7,7 +7,7 @@ import torch
 
 from engine.config import Compiling
 from engine.errors import TrainingError
-from engine.learn.compiling import check_compiling, explained
+from engine.learn.compiling import check_compiling, compile_errors
 from engine.learn.pool import Pool
 from engine.learn.trainer import Trainer
 from engine.messages import PoolItem
@@ -82,11 +82,11 @@ def test_a_network_that_fails_to_compile_says_what_to_do() -> None:
 
     model = build_model(NETWORK, len(CLASSES), seed=0)
     model._compiled_call_impl = torch.compile(model._call_impl, backend=broken, dynamic=False)
-    with pytest.raises(TrainingError) as error, explained():
+    with pytest.raises(TrainingError) as error, compile_errors():
         model(torch.zeros(1, 3, 32, 32))
     assert "no kernel for this" in str(error.value)
     assert error.value.hint == "Leave --compile out."
-    with pytest.raises(RuntimeError, match="another"), explained():
+    with pytest.raises(RuntimeError, match="another"), compile_errors():
         raise RuntimeError("another matter")
 
 

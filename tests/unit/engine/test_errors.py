@@ -21,3 +21,15 @@ def test_message_and_hint(kind):
 
 def test_a_locked_project_is_a_project_error():
     assert issubclass(errors.ProjectLockedError, errors.ProjectError)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("\n  No room left\nwith a long report", "No room left"),
+        ("backend failed:\nno kernel\nmore", "backend failed: no kernel"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_an_error_of_a_library_is_told_in_one_line(said, line):
+    assert errors.brief(RuntimeError(said)) == line
