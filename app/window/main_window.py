@@ -49,6 +49,7 @@ from app.window.opening import Opening, local
 from app.window.repairs import Repairs
 from app.window.review import Review
 from app.window.status import StatusLine
+from app.window.waits import Waits
 
 DEFAULT_SIZE = QSize(1600, 1000)
 _LAYOUT_VERSION = 2
@@ -137,7 +138,9 @@ class MainWindow(QMainWindow):
         self.queue = QueuePanel(self.bridge, self.look)
         self.classes = ClassesPanel(self.bridge, self.look)
         self.layers = LayersPanel(self.look)
-        self.inspect = InspectPanel(Probe(self.bridge, self), self.look)
+        probe = Probe(self.bridge, self)
+        self.inspect = InspectPanel(probe, self.look)
+        self.waits = Waits(self.bridge, probe, parent=self)
         self.training = TrainingStrip(self.bridge, self.look, chart)
         self.details = TrainingDetails(self.bridge, self.look, chart)
         self.log = LogPanel(self.services.feed, self.look)
@@ -201,6 +204,7 @@ class MainWindow(QMainWindow):
         edit.rule_changed.connect(area.strip.set_rule)
         edit.rule_changed.connect(lambda rule: self.store.change(rule=rule))
         edit.message.connect(self.status.say)
+        self.waits.changed.connect(self.status.set_wait)
         self.layers.layers_changed.connect(self._layers_changed)
         view.what_next_changed.connect(self._say_next)
         view.brush_radius_changed.connect(area.strip.set_brush)

@@ -1,4 +1,4 @@
-"""The status line: what the next click does; on the right where the pointer is, and whether all is saved."""
+"""The status line: what the next click does; on the right what is waited for, the pointer, what is saved."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class StatusLine(QStatusBar):
         self.setSizeGripEnabled(False)
         self.hint = label()
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.wait = label(kind="muted")
+        self.wait.setAccessibleName("What is being waited for")
         self.position = label(kind="muted")
         self.class_name = label()
         self.zoom = label(kind="muted")
@@ -55,9 +57,9 @@ class StatusLine(QStatusBar):
         row.addWidget(self.saved)
         self._saved_box = saved
         self.addWidget(self.hint, 1)
-        for text in (self.class_name, self.zoom, self.image):
+        for text in (self.wait, self.class_name, self.zoom, self.image):
             text.hide()
-        for widget in (self.position, self.class_name, self.zoom, self.image, saved, self.bell):
+        for widget in (self.wait, self.position, self.class_name, self.zoom, self.image, saved, self.bell):
             self.addPermanentWidget(widget)
         self.position.setMinimumWidth(self.position.fontMetrics().horizontalAdvance("00000, 00000"))
         self._timer = QTimer(self)
@@ -107,6 +109,11 @@ class StatusLine(QStatusBar):
     def set_image(self, text: str) -> None:
         """Show which image of how many is open."""
         _fill(self.image, text)
+
+    def set_wait(self, text: str, all_waits: str) -> None:
+        """Show what is being waited for and since when; an empty text: nothing takes long."""
+        _fill(self.wait, text)
+        self.wait.setToolTip(all_waits)
 
     def show_saved(self, state: SavedState) -> None:
         """Show whether everything is on disk, since when not, and why."""

@@ -46,6 +46,14 @@ def positive(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """A number above 0, at most 1; anything else is misuse."""
+    number = float(text)
+    if not 0.0 < number <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
 def seconds(text: str) -> float:
     """A positive number of seconds; anything else is misuse."""
     number = float(text)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from engine.cli.arguments import LOSS_NAMES, add_device, natural, positive, seconds
+from engine.cli.arguments import LOSS_NAMES, add_device, natural, positive, seconds, share
 from engine.cli.console import Bar, complain, say
 from engine.errors import EngineError
 
@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_person(parser.add_argument_group("the simulated person"))
     _add_tool(parser.add_argument_group("the tool under test"))
     out = parser.add_argument_group("results")
+    out.add_argument(
+        "--full-masks",
+        type=share,
+        metavar="MIOU",
+        help="what the same network reaches on whole masks (`maskloop train`, then `evaluate`), 0 … 1: tells "
+        "the seconds to 50, 80 and 90 %% of that, too",
+    )
     out.add_argument("--json", type=Path, metavar="OUT", help="write all figures there")
     out.add_argument("--report", type=Path, metavar="F.html", help="write a page with curves and tables")
     out.add_argument("--journal", type=Path, metavar="DIR", help="write every action of every seed there")

@@ -26,6 +26,12 @@ class Outcome:
     options: Mapping[str, object]
     runs: tuple[RunResult, ...]
 
+    @property
+    def full_masks(self) -> float | None:
+        """The mIoU that the same network reaches on whole masks, where that was told, 0 … 1."""
+        found = self.options.get("full_masks")
+        return float(found) if isinstance(found, float | int) else None
+
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
         return {

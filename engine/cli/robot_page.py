@@ -11,6 +11,7 @@ from engine.cli.robot_tables import (
     delivered,
     differences,
     effort,
+    marks,
     own_sensitivity,
     percent,
     points,
@@ -18,7 +19,6 @@ from engine.cli.robot_tables import (
     sensitivity,
 )
 from engine.measure.costs import constants
-from engine.measure.robot.results import TARGETS
 from engine.measure.robot.statistics import interval, mean_classes, moments
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -96,10 +96,7 @@ def _curve_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     ]
     found = [dict(areas(outcome.runs)) for outcome in outcomes]
     rows += [(name, *(percent(one.get(name)) for one in found)) for name in dict.fromkeys(chain(*found))]
-    rows += [
-        (f"seconds to {target:.2f}", *(reached(outcome.runs, target) for outcome in outcomes))
-        for target in TARGETS
-    ]
+    rows += [(name, *(reached(outcome.runs, miou) for outcome in outcomes)) for name, miou in marks(outcomes)]
     return rows
 
 

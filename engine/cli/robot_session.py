@@ -18,7 +18,7 @@ from engine.config import Device, Precision, TrainingConfig, Voice
 from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
 from engine.measure.annotator import Sight
-from engine.measure.robot.tool import LabelMap, Material
+from engine.measure.robot.tool import Guess, Material
 from engine.messages import (
     AllScored,
     CandidateJudged,
@@ -313,7 +313,7 @@ class SessionTool:
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         """Predict images while the clock and the worker's learning stand still."""
         # The worker stays silent about what has learnt nothing yet.
         is_silent = not self._models and self._step == 0
@@ -325,7 +325,7 @@ class SessionTool:
         self.session.request_prediction()
         self._origin += self._clock() - began
 
-    def _answers(self, image_ids: Sequence[str], *, voice: Voice) -> Iterator[tuple[str, LabelMap | None]]:
+    def _answers(self, image_ids: Sequence[str], *, voice: Voice) -> Iterator[tuple[str, Guess | None]]:
         """Ask the worker for images one after the other."""
         self._gate.is_measuring = True
         self._voice = voice
@@ -337,7 +337,12 @@ class SessionTool:
             self._answer(request)
             held = True
             found = self.session.prediction(name)
-            yield name, None if found is None else found.label_map.copy()
+            yield (
+                name,
+                None
+                if found is None
+                else Guess(label_map=found.label_map.copy(), confidence=found.confidence.copy()),
+            )
         self._gate.is_measuring = False
         self._voice = Voice.SHOWN
         if held:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.cli.robot_files import Outcome
 from engine.measure.costs import constants
-from engine.measure.robot.results import TARGETS, RunResult, Visited
+from engine.measure.robot.results import TARGETS, Measured, RunResult, Visited
 from engine.measure.robot.statistics import (
     Arrival,
     Interval,
@@ -19,6 +19,7 @@ from engine.measure.robot.statistics import (
 )
 
 _AREAS_TO = (300.0, 600.0, 1800.0)
+_OF_FULL_MASKS = (50, 80, 90)
 _SHORTEST = 60.0
 """Before this user time there is not yet a curve whose times could be stretched."""
 
@@ -52,8 +53,8 @@ def _one(outcome: Outcome) -> Iterator[str]:
         yield f"  {name:<36} {percent(area)}"
     for name, masks in delivered(runs):
         yield f"  {name:<36} {percent(masks)}"
-    for target in TARGETS:
-        yield f"  seconds to {target:.2f}      {reached(runs, target)}"
+    for name, miou in marks([outcome]):
+        yield f"  {name:<20} {reached(runs, miou)}"
     for name, value in mean_classes(runs).items():
         yield f"    {name[:20]:<20} {'–' if value is None else f'{100 * value:5.1f} %'}"
     for name, text in effort(runs):
@@ -114,6 +115,21 @@ def _safety(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     shown = [point.shown_flipped for run in runs for point in run.curve if point.shown_flipped is not None]
     yield "person's pixels flipped in what is shown, at worst", _worst(shown)
     yield "later models that were worse", str(sum(run.worse for run in runs))
+    error = interval([point.calibration_error for point in last])
+    yield "calibration error on held-out images, end", percent(error)
+    for tenth in range(10):
+        yield f"right where confidence is {tenth / 10:.1f} to {(tenth + 1) / 10:.1f}", _sure_as(last, tenth)
+
+
+def _sure_as(last: Sequence[Measured], tenth: int) -> str:
+    """How much of a tenth of confidence is right, and how much of all held-out pixels that is."""
+    told = [point.sure_as for point in last if point.sure_as]
+    pixels = sum(tenths[tenth].pixels for tenths in told)
+    if not pixels:
+        return "–"
+    right = sum(tenths[tenth].pixels * (tenths[tenth].right or 0.0) for tenths in told) / pixels
+    of_all = pixels / sum(one.pixels for tenths in told for one in tenths)
+    return f"{100 * right:.1f} % of {100 * of_all:.1f} % of the pixels"
 
 
 def _shares(columns: Sequence[Sequence[float | None]]) -> str:
@@ -239,10 +255,24 @@ def differences(
             yield f"folder's masks at {seconds:.0f} s", difference
 
 
+def marks(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, float]]:
+    """Values of mIoU whose time of arrival is told, as (name, mIoU).
+
+    Shares of what whole masks give are told where one of the outcomes knows it, the first that does.
+    """
+    for target in TARGETS:
+        yield f"seconds to {target:.2f}", target
+    whole = next((one.full_masks for one in outcomes if one.full_masks is not None), None)
+    if whole is not None:
+        for percents in _OF_FULL_MASKS:
+            miou = whole * percents / 100
+            yield f"seconds to {percents} % of full masks ({miou:.2f})", miou
+
+
 def arrivals(first: Outcome, other: Outcome) -> Iterator[tuple[str, str]]:
     """When two tools reached each mark, paired by seed, as (name, text); less is sooner."""
-    for target in TARGETS:
-        yield f"seconds to {target:.2f}", _sooner(arrival(first.runs, other.runs, target), first, other)
+    for name, miou in marks([first, other]):
+        yield name, _sooner(arrival(first.runs, other.runs, miou), first, other)
 
 
 def _sooner(found: Arrival, first: Outcome, other: Outcome) -> str:

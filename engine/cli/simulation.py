@@ -22,7 +22,7 @@ from engine.measure.metrics import ConfusionMatrix
 from engine.measure.robot.person import Progress, run_robot
 from engine.measure.robot.plan import RobotPlan
 from engine.measure.robot.results import Measured, RunResult
-from engine.measure.robot.tool import Material
+from engine.measure.robot.tool import Guess, Material
 from engine.messages import CheckpointSaved, ExportDone, TrainingStopped
 from engine.project.images import list_images
 from engine.project.manifest import Split
@@ -82,13 +82,13 @@ class _DemoTool(SessionTool):
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         """As in the parent; keeps what the held-out images get, whenever they are asked for."""
         found = {}
-        for name, label_map in super().predict(image_ids, voice=voice):
-            if label_map is not None and name in self._held_out:
-                found[name] = label_map
-            yield name, label_map
+        for name, guess in super().predict(image_ids, voice=voice):
+            if guess is not None and name in self._held_out:
+                found[name] = guess.label_map
+            yield name, guess
         if voice is Voice.SHOWN and any(name in self._held_out for name in image_ids):
             self.seen.append(_Seen(found=found, step=self._step))
 

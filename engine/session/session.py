@@ -61,6 +61,7 @@ class Session(MaskImports):
         self._writer = Writer(emit)
         self._loader = Loader(emit)
         self._waiting: dict[str, int] = {}
+        self._start_due = False
         self._closing = threading.Event()
         self.worker = TrainingControl(project, emit, device)
         self.inspection = InspectionControl(self)
@@ -117,6 +118,7 @@ class Session(MaskImports):
                 self._replaced(event)
             case WriteFailed():
                 self.save_problem = event.problem
+                self._start_if_stored()
             case WriteRecovered():
                 self.save_problem = None
             case _:
@@ -146,6 +148,7 @@ class Session(MaskImports):
             record = self.manifest.images.get(event.image_id)
             if record is not None:
                 self.worker.annotation_changed(record)
+        self._start_if_stored()
 
     # --- looking ------------------------------------------------------------------------------------------
 
@@ -304,7 +307,7 @@ class Session(MaskImports):
         return self.worker.refusal()
 
     def start_training(self) -> None:
-        """Start training from every annotated image.
+        """Start training from every annotated image, as soon as every stroke so far is on disk.
 
         Raises:
             TrainingRefusedError: Nothing can be learnt yet; the message says what to do.
@@ -312,10 +315,19 @@ class Session(MaskImports):
         refusal = self.worker.refusal()
         if refusal is not None:
             raise TrainingRefusedError(refusal, "")
-        self.worker.start(self._sizes)
+        self._start_due = True
+        self._start_if_stored()
+
+    def _start_if_stored(self) -> None:
+        """The worker reads strokes from the disk; where that refuses, it learns from what is there."""
+        stored = self.save_problem is not None or not any(self._waiting.values())
+        if self._start_due and stored:
+            self._start_due = False
+            self.worker.start(self._sizes)
 
     def stop_training(self) -> None:
         """Stop at the next step boundary; what was learned stays and is saved as a checkpoint."""
+        self._start_due = False
         self.worker.stop()
 
     def set_training(self, training: TrainingConfig) -> None:

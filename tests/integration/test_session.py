@@ -1,8 +1,11 @@
 """One open project without a window: real files, the real disk thread, the real decode threads."""
 
 import json
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +15,17 @@ from engine.annotate.classes import UNLABELLED, Provenance
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.annotate.stroke import PaintRule, Stroke
-from engine.errors import EngineError, ProjectLockedError, TrainingRefusedError
-from engine.messages import AnnotationStored, ClassDeleted, ImageFailed, ImageLoaded, MasksImported
+from engine.errors import EngineError, ProjectLockedError, StorageError, TrainingRefusedError
+from engine.messages import (
+    AnnotationStored,
+    ClassDeleted,
+    ImageFailed,
+    ImageLoaded,
+    MasksImported,
+    WriteFailed,
+)
 from engine.project.manifest import ImageStatus, Split
+from engine.project.store import AnnotationStore
 from tests.support.driver import Driver, two_classes, write_images
 
 FIRST, SECOND, THIRD = "image_0.png", "image_1.png", "image_2.png"
@@ -118,6 +129,76 @@ def test_training_says_what_is_missing(driver: Driver) -> None:
         driver.session.start_training()
     driver.dab(30, 50, 1)
     assert driver.session.can_train() is None
+
+
+@pytest.fixture
+def starts(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Starts of training that reach the worker; whether every stroke was on disk then."""
+    found: list[bool] = []
+
+    def start(_sizes: object) -> None:
+        stored = driver.session.project.store.load(FIRST, (48, 64))
+        found.append(stored.annotation.revision == driver.session.manifest.images[FIRST].revision)
+
+    monkeypatch.setattr(driver.session.worker, "start", start)
+    return found
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """No stroke gets to the disk before this is set."""
+    go_on, append = threading.Event(), AnnotationStore.append
+
+    def slowly(*step: Any) -> None:
+        assert go_on.wait(10)
+        append(*step)
+
+    monkeypatch.setattr(AnnotationStore, "append", slowly)
+    yield go_on
+    go_on.set()
+
+
+def test_training_waits_for_strokes_that_are_not_on_disk(
+    driver: Driver, starts: list[bool], slow_disk: threading.Event
+) -> None:
+    driver.dab(10, 10, 0)
+    driver.dab(30, 50, 1)
+    driver.session.start_training()
+    assert starts == []
+    slow_disk.set()
+    driver.wait(AnnotationStored, lambda event: event.revision == 2)
+    assert starts == [True]
+
+
+def test_training_that_is_stopped_before_it_could_start_does_not_start(
+    driver: Driver, starts: list[bool], slow_disk: threading.Event
+) -> None:
+    driver.dab(10, 10, 0)
+    driver.dab(30, 50, 1)
+    driver.session.start_training()
+    driver.session.stop_training()
+    slow_disk.set()
+    driver.wait(AnnotationStored, lambda event: event.revision == 2)
+    assert starts == []
+
+
+def test_training_starts_from_what_is_on_disk_where_the_disk_refuses(
+    driver: Driver, starts: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.dab(10, 10, 0)
+    driver.dab(30, 50, 1)
+    driver.wait(AnnotationStored, lambda event: event.revision == 2)
+
+    def full(*_: Any) -> None:
+        raise StorageError("The disk is full.", "Delete something.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AnnotationStore, "append", full)
+        driver.dab(20, 20, 0)
+        driver.session.start_training()
+        assert starts == []
+        driver.wait(WriteFailed)
+        assert starts == [False]
 
 
 def test_the_third_annotated_image_is_held_out(driver: Driver) -> None:

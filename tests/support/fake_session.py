@@ -92,6 +92,7 @@ class FakeWorker:
         self.session = session
         self.asked: list[Command] = []
         self.is_started = False
+        self.awaits_network = False
 
     def ask(self, command: Command) -> None:
         self.asked.append(command)

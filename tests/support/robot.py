@@ -10,9 +10,9 @@ from PIL import Image
 from engine.annotate.classes import ClassTable
 from engine.measure.actions import AnnotatorRules, User, rules_of
 from engine.measure.baselines.lane import LaneTool
-from engine.measure.baselines.learner import Guess, Marked, Model
+from engine.measure.baselines.learner import Marked, Model
 from engine.measure.robot.plan import RobotPlan
-from engine.measure.robot.tool import LabelMap, Material
+from engine.measure.robot.tool import Guess, LabelMap, Material
 
 COLORS = np.asarray([(40, 60, 200), (200, 80, 40), (60, 190, 70), (220, 210, 60)], np.uint8)
 

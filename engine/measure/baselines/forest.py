@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
 from engine.errors import EngineError
-from engine.measure.baselines.learner import Guess, Image, LabelMap, Marked, Model
+from engine.measure.baselines.learner import Image, Marked, Model
+from engine.measure.robot.tool import Guess, LabelMap
 
 Features = NDArray[np.float32]
 

@@ -19,8 +19,8 @@ from engine.annotate.regions import region_at
 from engine.config import Voice
 from engine.measure.actions import AcceptImage, AcceptRegion, Action, Leave, Paint, Relabel
 from engine.measure.annotator import Sight
-from engine.measure.baselines.learner import Guess, Image, LabelMap, Learner, Marked, Model
-from engine.measure.robot.tool import Material
+from engine.measure.baselines.learner import Image, Learner, Marked, Model
+from engine.measure.robot.tool import Guess, LabelMap, Material
 from engine.project.images import read_image
 
 
@@ -192,12 +192,12 @@ class LaneTool:
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         """Predict with the visible model, which is all a baseline shows; no time passes."""
         del voice
         model = self._model
         for name in image_ids:
-            yield name, None if model is None else model(name, self._read(name)).label_map
+            yield name, None if model is None else model(name, self._read(name))
 
     def close(self) -> Mapping[str, object]:
         """Facts about the run."""

@@ -7,16 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-LabelMap = NDArray[np.uint8]
+from engine.measure.robot.tool import Guess, LabelMap
+
 Image = NDArray[np.uint8]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Guess:
-    """A predicted label map (H, W) uint8 of class indices, and its confidence (H, W) float32, 0 … 1."""
-
-    label_map: LabelMap
-    confidence: NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.measure.baselines.forest import cores
-from engine.measure.baselines.learner import Guess, Image, LabelMap, Marked, Model
+from engine.measure.baselines.learner import Image, Marked, Model
 from engine.measure.baselines.unet import UNet
 from engine.measure.metrics import ConfusionMatrix
+from engine.measure.robot.tool import Guess, LabelMap
 from models.weights import load_state
 
 _CROP = 256

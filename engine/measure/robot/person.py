@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.annotate.classes import UNLABELLED
 from engine.config import Voice
 from engine.errors import EngineError
 from engine.measure.actions import (
@@ -30,10 +29,10 @@ from engine.measure.actions import (
 )
 from engine.measure.annotator import Sight, next_action, still_meant
 from engine.measure.costs import T_LOOK
-from engine.measure.metrics import ConfusionMatrix
 from engine.measure.regions import Truth, wrong_share
 from engine.measure.robot.agreement import Agreement
 from engine.measure.robot.delivered import DeliveredMasks
+from engine.measure.robot.held_out import HeldOutScores
 from engine.measure.robot.journal import Journal
 from engine.measure.robot.memory import peak_memory_mib
 from engine.measure.robot.plan import Order, RobotPlan
@@ -309,29 +308,24 @@ class _Robot:
 
     def _measure(self, at: float) -> None:
         """Predict the held-out images, the first annotated ones and the folder's with the model of now."""
-        classes = self._material.classes
-        matrix = ConfusionMatrix(len(classes))
-        channel_of = classes.channel_of()
+        held_out = HeldOutScores(self._material)
         alone = Agreement(self._said, self._agreed)
         for name, found in self._tool.predict(list(self._said), voice=Voice.MODEL):
-            alone.add(name, found)
+            alone.add(name, None if found is None else found.label_map)
         shown_too = Agreement(self._said, self._agreed_shown)
         names = dict.fromkeys([*self._material.held_out, *self._said, *self._delivered.begin()])
         for name, found in self._tool.predict(list(names)):
-            self._delivered.add(name, found)
+            label_map = None if found is None else found.label_map
+            self._delivered.add(name, label_map)
             if name in self._said:
-                shown_too.add(name, found)
-            if name not in self._material.held_out:
-                continue
-            truth = self._material.read_truth(name)
-            shown = np.full(truth.shape, UNLABELLED, np.uint8) if found is None else found
-            matrix.update(channel_of[shown], channel_of[truth])
+                shown_too.add(name, label_map)
+            held_out.add(name, found)
         self._curve.append(
             Measured(
                 seconds=round(at, 2),
-                miou=matrix.miou() or 0.0,
-                pixel_accuracy=matrix.pixel_accuracy() or 0.0,
-                iou_per_class=matrix.named_iou(classes.names),
+                miou=held_out.miou,
+                pixel_accuracy=held_out.pixel_accuracy,
+                iou_per_class=held_out.iou_per_class,
                 strokes=self._strokes,
                 images=len(self._visits),
                 updates=self._tool.updates,
@@ -340,6 +334,8 @@ class _Robot:
                 shown_flipped=shown_too.flipped,
                 delivered_miou=self._delivered.miou,
                 delivered_accuracy=self._delivered.pixel_accuracy,
+                calibration_error=held_out.calibration_error,
+                sure_as=held_out.sure_as,
             )
         )
 

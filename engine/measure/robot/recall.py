@@ -48,7 +48,8 @@ class FirstImages:
         """Share of all pixels that were said, and of those that were accepted."""
         said, accepted = Agreement(self._said, {}), Agreement(self._accepted, {})
         for name, found in tool.predict(list(self._said), voice=voice):
-            said.add(name, found)
+            label_map = None if found is None else found.label_map
+            said.add(name, label_map)
             if name in self._accepted:
-                accepted.add(name, found)
+                accepted.add(name, label_map)
         return said.share, accepted.share

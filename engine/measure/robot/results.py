@@ -16,6 +16,19 @@ TARGETS = (0.40, 0.50, 0.60)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SureAs:
+    """Held-out pixels whose confidence lies in one tenth of 0 … 1.
+
+    Attributes:
+        pixels: how many.
+        right: share of them that is right, 0 … 1; None without pixels.
+    """
+
+    pixels: int
+    right: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The held-out images at a moment.
 
@@ -34,6 +47,9 @@ class Measured:
         delivered_miou: of the masks the folder's images have now, visited or not: the person's word, and the
             model's where there is none; None where they are not measured.
         delivered_accuracy: share of right pixels of these masks; None where they are not measured.
+        calibration_error: mean distance of confidence and share of right held-out pixels, 0 … 1; None while
+            there is no model, and in results from before it was measured.
+        sure_as: held-out pixels by tenths of confidence, least sure first; none where there is no error.
     """
 
     seconds: float
@@ -48,6 +64,8 @@ class Measured:
     shown_flipped: float | None = None
     delivered_miou: float | None = None
     delivered_accuracy: float | None = None
+    calibration_error: float | None = None
+    sure_as: tuple[SureAs, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +222,16 @@ def result_from(plain: Mapping[str, Any]) -> RunResult:
         for field in dataclasses.fields(RunResult)
         if field.name in plain or field.name not in _MEASURED_LATER
     }
-    fields["curve"] = tuple(Measured(**point) for point in fields["curve"])
+    fields["curve"] = tuple(_measured(point) for point in fields["curve"])
     fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
     fields["latencies"] = tuple(fields["latencies"])
     fields["recalled"] = tuple(Recalled(**one) for one in fields["recalled"])
     return RunResult(**fields)
+
+
+def _measured(plain: Mapping[str, Any]) -> Measured:
+    sure_as = tuple(SureAs(**tenth) for tenth in plain.get("sure_as", ()))
+    return Measured(**{**plain, "sure_as": sure_as})
 
 
 def count_worse(curve: Sequence[Measured], tolerance: float = 0.005) -> int:

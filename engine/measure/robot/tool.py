@@ -19,6 +19,14 @@ LabelMap = NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Guess:
+    """A predicted label map (H, W) uint8 of class indices, and its confidence (H, W) float32, 0 … 1."""
+
+    label_map: LabelMap
+    confidence: NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
     """Images with their truth.
 
@@ -79,7 +87,7 @@ class AnnotatedTool(Protocol):
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         """Predict images as they would be shown now; user time and learning stand still.
 
         Args:

@@ -17,14 +17,14 @@ from engine.config import Voice
 from engine.errors import EngineError
 from engine.measure.actions import Feedback, Gaze, User
 from engine.measure.baselines.lane import LaneTool
-from engine.measure.baselines.learner import Guess, Model
+from engine.measure.baselines.learner import Model
 from engine.measure.costs import T_KEY, T_LOOK
 from engine.measure.robot.delivered import DeliveredMasks
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import Order, RobotPlan, session_length
 from engine.measure.robot.results import Recalled, RunResult, result_from
 from engine.measure.robot.statistics import interval
-from engine.measure.robot.tool import LabelMap, Material
+from engine.measure.robot.tool import Guess, Material
 from tests.support.robot import (
     Hands,
     KnowingLearner,
@@ -256,10 +256,14 @@ class _ForgetfulTool(LaneTool):
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         for name, found in super().predict(image_ids, voice=voice):
             knows = found is None or self.opened < 6 or voice is Voice.SHOWN
-            yield name, found if knows else (found + np.uint8(1)) % np.uint8(4)
+            if knows:
+                yield name, found
+            else:
+                other = (found.label_map + np.uint8(1)) % np.uint8(4)
+                yield name, dataclasses.replace(found, label_map=other)
 
 
 @pytest.mark.parametrize(("kind", "later"), [(LaneTool, 1.0), (_ForgetfulTool, 0.0)])

@@ -21,10 +21,10 @@ from engine.errors import EngineError
 from engine.measure.actions import AcceptImage, Action, User
 from engine.measure.annotator import Sight
 from engine.measure.baselines.lane import LaneTool
-from engine.measure.baselines.learner import Guess, Learner
+from engine.measure.baselines.learner import Learner
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.results import Recalled, RunResult
-from engine.measure.robot.tool import LabelMap, Material
+from engine.measure.robot.tool import Guess, LabelMap, Material
 from tests.support.robot import Hands, KnowingLearner, annotations, make_material, plan
 
 
@@ -135,13 +135,14 @@ class _Accounting(LaneTool):
 
     def predict(
         self, image_ids: Sequence[str], *, voice: Voice = Voice.SHOWN
-    ) -> Iterator[tuple[str, LabelMap | None]]:
+    ) -> Iterator[tuple[str, Guess | None]]:
         for name, found in super().predict(image_ids, voice=voice):
             if found is None or voice is Voice.SHOWN or self.opened < 6 or name not in self._known:
                 yield name, found
                 continue
             forgotten = self._known[name] == Provenance.ACCEPTED
-            yield name, np.where(forgotten, (found + np.uint8(1)) % np.uint8(4), found)
+            other = (found.label_map + np.uint8(1)) % np.uint8(4)
+            yield name, dataclasses.replace(found, label_map=np.where(forgotten, other, found.label_map))
 
 
 def ten_images(material: Material, kind: type[LaneTool]) -> RunResult:

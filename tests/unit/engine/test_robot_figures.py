@@ -22,52 +22,10 @@ from engine.errors import EngineError
 from engine.measure.baselines.learner import Marked
 from engine.measure.medial import medial_path, path_length, thinned
 from engine.measure.robot.memory import peak_memory_mib
-from engine.measure.robot.results import Measured, Recalled, RunResult, Visited, count_worse
+from engine.measure.robot.results import Recalled, count_worse
 from engine.measure.robot.statistics import at_other_prices, interval, latency, moments, paired
 from models.loss_configs import CrossEntropyConfig, RmiConfig
-
-
-def point(seconds: float, miou: float, updates: int = 1) -> Measured:
-    return Measured(
-        seconds=seconds,
-        miou=miou,
-        pixel_accuracy=miou,
-        iou_per_class={"a": miou, "b": None},
-        strokes=1,
-        images=1,
-        updates=updates,
-    )
-
-
-def visit(*, seconds: float, blocked: float) -> Visited:
-    return Visited(
-        image_id="0.png",
-        strokes=1,
-        clicks=0,
-        relabels=0,
-        undone=0,
-        accepted=False,
-        seconds=seconds,
-        blocked=blocked,
-        wrong_before=0.5,
-        wrong_after=0.2,
-    )
-
-
-def run_of(seed: int, *mious: float) -> RunResult:
-    return RunResult(
-        tool="t",
-        seed=seed,
-        curve=tuple(point(100.0 * (place + 1), miou, place) for place, miou in enumerate(mious)),
-        visits=(),
-        seconds=100.0 * len(mious),
-        blocked=0.0,
-        latencies=(1.0, 3.0),
-        worse=0,
-        journal="",
-        facts={},
-        real_seconds=1.0,
-    )
+from tests.support.robot_results import outcome, point, run_of, visit
 
 
 def test_times_of_arrival_lie_between_measurements() -> None:
@@ -155,10 +113,6 @@ def test_differences_are_paired_by_seed() -> None:
     assert two is not None
     assert not two.is_above_zero
     assert paired(ours[:1], theirs[:1], lambda run: run.at(100.0)) is None
-
-
-def outcome(title: str, *runs: RunResult) -> Outcome:
-    return Outcome(title=title, options={}, runs=runs)
 
 
 def test_seconds_to_a_mark_are_paired_by_seed_and_never_is_no_number() -> None:

@@ -11,12 +11,12 @@ import pytest
 from engine.annotate.stroke import Stroke
 from engine.measure.actions import AcceptImage, Action, Hand, Leave, Paint, Relabel, User, keys_of
 from engine.measure.baselines.lane import LaneTool
-from engine.measure.baselines.learner import Guess, Model
+from engine.measure.baselines.learner import Model
 from engine.measure.costs import T_KEY
 from engine.measure.robot.person import run_robot
 from engine.measure.robot.plan import RobotPlan
 from engine.measure.robot.results import RunResult
-from engine.measure.robot.tool import Material
+from engine.measure.robot.tool import Guess, Material
 from tests.support.robot import Hands, KnowingLearner, NothingLearner, make_material, plan
 
 OPEN_S, ADVANCE_S, PERFORM_S = 1.5, 0.25, 0.125
