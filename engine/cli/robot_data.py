@@ -14,7 +14,7 @@ import numpy as np
 from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.cli.console import complain
 from engine.cli.masks import preview_masks, tell_left_out
-from engine.errors import EngineError, ExchangeError
+from engine.errors import EngineError, ExchangeError, StorageError
 from engine.exchange.mask_files import MaskValue, read_mask_file
 from engine.exchange.mask_import import ImportPreview, MatchedMask, import_labels
 from engine.exchange.relabel import relabelled
@@ -199,7 +199,7 @@ def work_folder(material: Material, keep: Path | None) -> Iterator[Path]:
         keep: new or empty folder that stays, or ``None`` for one that goes.
 
     Raises:
-        StorageError: the disk refuses.
+        StorageError: there is something in the folder already, or the disk refuses.
     """
     with contextlib.ExitStack() as stack:
         if keep is None:
@@ -209,6 +209,11 @@ def work_folder(material: Material, keep: Path | None) -> Iterator[Path]:
             folder = keep
         files = {**material.folder, **material.held_out}
         with storage_errors(folder):
+            if folder.is_dir() and any(folder.iterdir()):
+                raise StorageError(
+                    f"“{folder}” is not empty, and a session is kept in a folder of its own.",
+                    "Name another folder, or delete this one.",
+                )
             for name, path in files.items():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -229,8 +234,10 @@ def _in_words_of_origin(error: EngineError, origins: Mapping[str, str]) -> Engin
 
 
 def _place(path: Path, target: Path) -> None:
-    """Link a file, or copy it where links do not reach."""
+    """Link a file, or copy it where links do not reach; what is there may be a link and stays as it is."""
     try:
         os.link(path.resolve(), target)
+    except FileExistsError:
+        raise
     except OSError:
         shutil.copyfile(path, target)

@@ -1,11 +1,11 @@
 """Seconds from the first strokes of a fresh program to their answers, in a process of its own.
 
-python -m tests.bench.first_answer [--at-once] [--together] [WIDTHxHEIGHT …]
+python -m tests.bench.first_answer [--at-once] [--together] [--classes K] [WIDTHxHEIGHT …]
 
 Nothing is imported yet and no features are known when the image appears. Two strokes of two classes are made
-as fast as a person can by the cost model of the robot, or at once. Then training begins, and strokes follow
-each other's answers. With --together the network has a quarter of the say as soon as it has learnt, and
-strokes follow an answer of both.
+as fast as a person can by the cost model of the robot, or at once. Then training begins, and strokes of every
+class in turn follow each other's answers. With --together the network has a quarter of the say as soon as it
+has learnt, and strokes follow an answer of both.
 
 Aims on two processor cores: 5 s to the first answer, 1 s to each one after it.
 """
@@ -34,22 +34,26 @@ _SIZES = ("480x360", "960x720", "4000x3000")
 
 
 def seconds_to_answers(
-    size: tuple[int, int], *, at_once: bool = False, together: bool = False
+    size: tuple[int, int], *, classes: int = 2, at_once: bool = False, together: bool = False
 ) -> tuple[float, ...]:
     """Return seconds to the answer of the second class's first stroke, and of each one after it.
 
     Args:
         size: (height, width) of the image.
+        classes: K, at least 2; each has a stripe of the image.
         at_once: Paint both classes as soon as the image is there.
         together: Wait until quick model and network answer together; not before a run has shown weights.
     """
     stroke = T_GAP + STROKE_AT_LEAST
     with tempfile.TemporaryDirectory() as folder:
-        Image.fromarray(_scene(size)).save(Path(folder) / NAME)
+        Image.fromarray(_scene(size, classes)).save(Path(folder) / NAME)
         pump = Pump()
         session = Session.open(Path(folder), emit=pump.emit, device=Device.CPU)
         try:
-            session.set_classes(ClassTable().add("ground").add("box"))
+            table = ClassTable()
+            for number in range(classes):
+                table = table.add(f"stripe {number}")
+            session.set_classes(table)
             session.show(NAME)
             for _ in pump.until(session, ImageLoaded, timeout=60.0):
                 pass
@@ -58,10 +62,13 @@ def seconds_to_answers(
             _paint(session, size, 0)
             _pass(session, pump, 0.0 if at_once else stroke)
             first = _answered(session, pump, size, 1)
+            for number in range(2, classes):  # with these the image has all its classes
+                _answered(session, pump, size, number)
             session.start_training()
             if together:
                 _wait_for_both(session, pump)
-            return first, *(_answered(session, pump, size, number) for number in range(2, STROKES + 1))
+            later = range(classes, classes + STROKES)
+            return first, *(_answered(session, pump, size, number) for number in later)
         finally:
             session.close()
 
@@ -102,33 +109,38 @@ def _pass(session: Session, pump: Pump, seconds: float) -> None:
 
 
 def _paint(session: Session, size: tuple[int, int], number: int) -> None:
-    """Paint across a box, or beside it, in turn."""
-    height, width = size
-    row, box = (0.1 + 0.8 * (number * 0.618 % 1)) * height, number % 2
-    left, right = (0.55, 0.9) if box else (0.05, 0.45)
-    points = tuple((row, column * width) for column in np.linspace(left, right, 12))
-    patch = session.stroke_patch(Stroke(points, radius=height / 60, class_index=box), PaintRule.EVERYTHING)
+    """Paint across a class's stripe, each class in turn."""
+    (height, width), classes = size, len(session.classes)
+    stripe = number % classes
+    row = (0.1 + 0.8 * (number * 0.618 % 1)) * height
+    columns = np.linspace(stripe + 0.1, stripe + 0.9, 12) * width / classes
+    points = tuple((row, float(column)) for column in columns)
+    patch = session.stroke_patch(Stroke(points, radius=height / 60, class_index=stripe), PaintRule.EVERYTHING)
     if patch is not None:
         session.apply(patch)
         session.commit(patch)
 
 
-def _scene(size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """An RGB image whose right half is another material."""
+def _scene(size: tuple[int, int], classes: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """An RGB image of as many stripes of differing material as there are classes."""
     rng = np.random.default_rng(0)
     image = rng.integers(60, 120, (*size, 3))
-    image[:, size[1] // 2 :, 0] += 80
-    return image.astype(np.uint8)
+    colors = rng.permutation(np.linspace(0, 130, 3 * classes)).reshape(classes, 3).astype(np.int64)
+    stripes = np.arange(size[1]) * classes // size[1]
+    return (image + colors[stripes]).astype(np.uint8)
 
 
 def main(words: list[str]) -> None:
     """Print a line per size; the first has the imports in it, so ask for one size per process."""
     at_once, together = "--at-once" in words, "--together" in words
+    classes = int(words[words.index("--classes") + 1]) if "--classes" in words else 2
     if together:
         Contest.share = _a_quarter  # type: ignore[method-assign]
     for word in [word for word in words if "x" in word] or _SIZES[:1]:
         width, height = (int(part) for part in word.split("x"))
-        first, *later = seconds_to_answers((height, width), at_once=at_once, together=together)
+        first, *later = seconds_to_answers(
+            (height, width), classes=classes, at_once=at_once, together=together
+        )
         print(
             f"{word}: first answer {first:.2f} s; later ones p50 {np.median(later):.2f}, "
             f"p95 {np.quantile(later, 0.95):.2f}, slowest {max(later):.2f} s"

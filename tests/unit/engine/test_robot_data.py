@@ -9,8 +9,9 @@ from PIL import Image
 
 from engine.cli.robot import add_arguments
 from engine.cli.robot_data import HELD_OUT, open_material, work_folder
-from engine.errors import EngineError, ExchangeError, ImageError
+from engine.errors import EngineError, ExchangeError, ImageError, StorageError
 from engine.measure.robot.tool import Material
+from tests.support.robot import make_material
 
 
 def write(folder: Path, masks: dict[str, np.ndarray], names: str | None = "ground\ncar\ntree\n") -> Path:
@@ -135,3 +136,20 @@ def test_a_failure_names_the_persons_file_and_not_its_link(tmp_path: Path) -> No
     assert isinstance(error.value, ImageError)
     assert error.value.message == f"“{tmp_path / 'a' / 'images' / '0.png'}” is cut off."
     assert error.value.hint == "Copy it again."
+
+
+def test_a_session_is_kept_in_a_folder_of_its_own_and_spoils_nobodys_images(tmp_path: Path) -> None:
+    material = make_material(tmp_path)
+    (one, first), (_, second), *_ = material.folder.items()
+    before = first.read_bytes(), second.read_bytes()
+    assert before[0] != before[1]
+    keep = tmp_path / "kept"
+    keep.mkdir()
+    (keep / one).hardlink_to(second)  # an earlier session's link to another image of the same name
+    with pytest.raises(StorageError, match="is not empty") as error, work_folder(material, keep):
+        pass
+    assert "another folder" in error.value.hint
+    assert (first.read_bytes(), second.read_bytes()) == before
+    (keep / one).unlink()
+    with work_folder(material, keep) as folder:
+        assert (folder / one).read_bytes() == before[0]
