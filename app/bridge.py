@@ -16,6 +16,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from engine.annotate.classes import ClassTable
+from engine.annotate.geometry import Box
 from engine.annotate.journal import RecordKind
 from engine.annotate.patch import Patch
 from engine.config import Device, TrainingConfig
@@ -57,7 +58,7 @@ class Bridge(QObject):
     """One open session as a Qt object. GUI thread only, except `receive`.
 
     Signals named after an event carry that event. The others say what changed; views read the rest from
-    `session`.
+    `session`. `asked` carries what the worker was asked for: "prediction", "checkpoint" or "comparison".
     """
 
     candidate_judged = Signal(object)
@@ -110,6 +111,7 @@ class Bridge(QObject):
     image_status_changed = Signal(str)
     training_changed = Signal()
     saved_changed = Signal(object)
+    asked = Signal(str)
     problem = Signal(str, object)
 
     _crossed = Signal(int, object)
@@ -243,6 +245,28 @@ class Bridge(QObject):
         self.image_status_changed.emit(session.current)
         self.training_changed.emit()
         self.refresh_saved()
+
+    def request_prediction(self, visible: Box | None) -> None:
+        """Ask for a prediction of the image on screen, its visible part first."""
+        if self._session is not None:
+            self._session.request_prediction(visible)
+            self.asked.emit("prediction")
+
+    def load_checkpoint(self, path: Path) -> None:
+        """Go over to a checkpoint.
+
+        Raises:
+            EngineError: It cannot even be asked for.
+        """
+        if self._session is not None:
+            self._session.load_checkpoint(path)
+            self.asked.emit("checkpoint")
+
+    def compare_checkpoints(self, before: Path | None, after: Path | None) -> None:
+        """Ask for pictures of the pinned images; see `CandidateControl.compare`."""
+        if self._session is not None:
+            self._session.candidates.compare(before, after)
+            self.asked.emit("comparison")
 
     def set_classes(self, classes: ClassTable) -> None:
         """Replace the class table."""

@@ -244,9 +244,9 @@ class CheckpointPanel(QWidget):
         self.enable()
 
     def _load(self) -> None:
-        session, path = self._bridge.session, self._path()
-        if session is not None and path is not None:
-            self._bridge.attempt("The checkpoint could not be loaded", lambda: session.load_checkpoint(path))
+        bridge, path = self._bridge, self._path()
+        if path is not None:
+            bridge.attempt("The checkpoint could not be loaded", lambda: bridge.load_checkpoint(path))
 
     def _promote(self) -> None:
         session = self._bridge.session

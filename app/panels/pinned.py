@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVB
 from app.bridge import Bridge
 from app.widgets.marks import label
 from engine.annotate.classes import ClassTable
-from engine.messages import ComparisonReady
+from engine.messages import CommandFailed, CompareCheckpoints, ComparisonReady
 
 _WIDTH = 150
 _OPACITY = 0.6
@@ -50,7 +50,7 @@ class PinnedPictures(QWidget):
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bridge = bridge
-        self._sides = ("shown now", "the newest weights")
+        self._sides = ("the weights shown now", "the newest weights")
         self.pin_button = QPushButton("Pin this image")
         self.pin_button.setToolTip("See here what training changes on it.")
         self.hint = label(kind="muted")
@@ -71,6 +71,7 @@ class PinnedPictures(QWidget):
         bridge.session_changed.connect(self.refresh)
         bridge.current_changed.connect(lambda _image: self._describe())
         bridge.comparison_ready.connect(self._show)
+        bridge.command_failed.connect(self._failed)
         self.refresh()
 
     def refresh(self) -> None:
@@ -108,10 +109,10 @@ class PinnedPictures(QWidget):
         session = self._bridge.session
         if session is not None:
             self._sides = (
-                "shown now" if before is None else before.name,
+                "the weights shown now" if before is None else before.name,
                 "the newest weights" if after is None else after.name,
             )
-            session.candidates.compare(before, after)
+            self._bridge.compare_checkpoints(before, after)
             self.hint.setText("Predicting the pinned images…")
 
     def _show(self, event: ComparisonReady) -> None:
@@ -125,6 +126,10 @@ class PinnedPictures(QWidget):
             cell.setPixmap(ready.scaledToWidth(_WIDTH, Qt.TransformationMode.SmoothTransformation))
             cell.setToolTip(f"{title}: {100 * event.changed:.1f} % of the pixels differ")
         self.hint.setText("Before: {}. After: {}.".format(*self._sides))
+
+    def _failed(self, event: CommandFailed) -> None:
+        if event.command == CompareCheckpoints.__name__:
+            self.hint.setText(f"{event.problem.message} {event.problem.hint}".strip())
 
     def _toggle(self) -> None:
         session = self._bridge.session

@@ -52,6 +52,7 @@ _STATE_TOKEN = {
     WorkerState.FAULTED: "bad",
     WorkerState.STOPPED: "disabled",
 }
+_BUTTON_TEXT = {WorkerState.TRAINING: "Stop training", WorkerState.FAULTED: "Restart"}
 _WORTH_WHY = (
     "Read off the curve of mIoU on the held-out images against the time you worked; long pauses do not count."
 )
@@ -292,11 +293,14 @@ class TrainingStrip(QFrame):
         resting = state in (WorkerState.IDLE, WorkerState.STOPPED)
         refusal = session.can_train() if session is not None and resting else None
         ready = resting and refusal is None and session is not None
-        self.button.setText("Stop training" if state is WorkerState.TRAINING else "Start training")
+        fell = session is not None and state is WorkerState.FAULTED
+        self.button.setText(_BUTTON_TEXT.get(state, "Start training"))
         self.button.setIcon(self._look.icon_on_fill("stop" if state is WorkerState.TRAINING else "play"))
-        can_press = ready or state is WorkerState.TRAINING
-        self.button.setEnabled(can_press)
-        self.button.setToolTip(refusal or "Learn from everything painted so far; painting goes on. (Ctrl+T)")
+        self.button.setEnabled(ready or fell or state is WorkerState.TRAINING)
+        tip = "Learn from everything painted so far; painting goes on. (Ctrl+T)"
+        if fell:
+            tip = "Open the network again, from the newest checkpoint. (Ctrl+T)"
+        self.button.setToolTip(refusal or tip)
         self.state.setText("Ready to train" if ready else STATE_TEXT[state])
         if refusal is not None:
             self.state.setText("Not yet")
@@ -312,7 +316,7 @@ class TrainingStrip(QFrame):
         return {
             WorkerState.TRAINING: self._policy or "Go on painting; every stroke is learned from.",
             WorkerState.STARTING: "The network is being loaded.",
-            WorkerState.FAULTED: "Your labels are safe. Choose a checkpoint or a network to go on.",
+            WorkerState.FAULTED: "Your labels are safe. Restart goes on from the newest checkpoint.",
         }.get(state, "Enough is painted to start. Press Ctrl+T.")
 
     def set_expanded(self, expanded: bool) -> None:

@@ -253,7 +253,7 @@ class AllCards(QObject):
             return
 
         def adopt() -> None:
-            session.load_checkpoint(written)
+            self._window.bridge.load_checkpoint(written)
             session.save_checkpoint("all cards")
 
         self._window.bridge.attempt("The checkpoint could not be used", adopt)

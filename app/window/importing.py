@@ -33,7 +33,7 @@ def import_checkpoint(window: MainWindow) -> None:
 
     def adopt() -> None:
         session.choose_network(about.network, about.loss)
-        session.load_checkpoint(written)
+        window.bridge.load_checkpoint(written)
         # Saved once more with the classes of the project: that is what the project opens with from now on.
         session.save_checkpoint(file.stem)
 

@@ -272,7 +272,7 @@ class Intentions(QObject):
     # --- training ---------------------------------------------------------------------------------------
 
     def toggle_training(self) -> None:
-        """Start or stop; a refusal is told with its reason."""
+        """Start, stop, or restart what an error stopped; a refusal is told with its reason."""
         session = self._bridge.session
         if session is None:
             return
@@ -280,12 +280,21 @@ class Intentions(QObject):
             session.stop_training()
             self._window.status.say("Stopping: what was learnt is being saved.")
             return
+        if self._bridge.worker_state is WorkerState.FAULTED:
+            self.restart_network()
+            return
         refusal = session.can_train()
         if refusal is not None:
             self._window.status.say(refusal)
             return
         self._window.area.side_note.hide()
         self._bridge.attempt("Training could not start", session.start_training)
+
+    def restart_network(self) -> None:
+        """Open the network again after an error stopped it."""
+        session = self._bridge.session
+        if session is not None:
+            self._bridge.attempt("The network could not be restarted", session.restart_network)
 
     def save_checkpoint(self) -> None:
         """Ask for a name and keep what the network knows now."""

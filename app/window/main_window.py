@@ -35,7 +35,7 @@ from app.panels.training_details import TrainingDetails
 from app.preferences import Preferences, PreferenceStore
 from app.theme import Look
 from app.widgets.chart import LineChart
-from app.widgets.notices import Level, Notice, NoticeCard, NoticeCenter
+from app.widgets.notices import Level, Notice, NoticeAction, NoticeCard, NoticeCenter
 from app.window.all_cards import AllCards
 from app.window.asking import Asking
 from app.window.canvas_area import CanvasArea
@@ -205,6 +205,7 @@ class MainWindow(QMainWindow):
         edit.rule_changed.connect(lambda rule: self.store.change(rule=rule))
         edit.message.connect(self.status.say)
         self.waits.changed.connect(self.status.set_wait)
+        self.waits.too_long.connect(self._say_too_long)
         self.layers.layers_changed.connect(self._layers_changed)
         view.what_next_changed.connect(self._say_next)
         view.brush_radius_changed.connect(area.strip.set_brush)
@@ -305,13 +306,29 @@ class MainWindow(QMainWindow):
 
     # --- telling ----------------------------------------------------------------------------------------
 
-    def tell_problem(self, cause: str, problem: object) -> None:
-        """Post a problem the world is to blame for."""
+    def tell_problem(self, cause: str, problem: object, action: NoticeAction | None = None) -> None:
+        """Post a problem, with what can be done about it at once."""
         message = getattr(problem, "message", str(problem))
         hint = getattr(problem, "hint", "")
         report = getattr(problem, "report", "")
-        self.notices.post(cause, f"{cause}: {message}", hint=hint, level=Level.BAD, report=report)
+        text = f"{cause}: {message}"
+        self.notices.post(cause, text, hint=hint, level=Level.BAD, report=report, action=action)
         self.area.place()
+
+    def _say_too_long(self, what: str) -> None:
+        """Say what can be done about a wait that does not end."""
+        self.notices.post(
+            "too long",
+            f"A minute has passed, waiting for {what}.",
+            hint="Painting and saving go on. If it does not end, close the folder and open it again.",
+            level=Level.WARN,
+            action=NoticeAction("Show the log", self._show_log),
+        )
+        self.area.place()
+
+    def _show_log(self) -> None:
+        self.docks["log"].show()
+        self.docks["log"].raise_()
 
     def _show_details(self, notice: Notice) -> None:
         self.asking.details(notice.text, notice.hint, notice.report)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.actions import Act
 from app.panels.inspect.probe import FAILURES
-from app.widgets.notices import Level
+from app.widgets.notices import Level, NoticeAction
 from app.window.repairs import named
 from engine.annotate.classes import UNLABELLED
 from engine.messages import (
@@ -249,7 +249,7 @@ class Review(QObject):
     def _request_prediction(self) -> None:
         session = self._bridge.session
         if session is not None and session.current is not None and session.annotation is not None:
-            session.request_prediction(self._view.visible_box())
+            self._bridge.request_prediction(self._view.visible_box())
 
     def _predicted(self, event: PredictionReady) -> None:
         session = self._bridge.session
@@ -282,11 +282,13 @@ class Review(QObject):
 
     def _state_changed(self, event: StateChanged) -> None:
         training = event.state is WorkerState.TRAINING
+        fell = event.state is WorkerState.FAULTED
         action = self._window.actions_table[Act.TRAIN]
-        action.setText("Stop training" if training else "Start training")
+        action.setText("Stop training" if training else "Restart the network" if fell else "Start training")
         action.setIcon(self._window.look.icon("stop" if training else "play"))
         if event.problem is not None:
-            self._window.tell_problem("The network stopped", event.problem)
+            restart = NoticeAction("Restart", self._window.intentions.restart_network) if fell else None
+            self._window.tell_problem("The network stopped", event.problem, restart)
 
     def _training_stopped(self, event: TrainingStopped) -> None:
         self._window.status.say(event.reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -17,6 +17,7 @@ from app.panels.inspect import Probe
 from engine.messages import (
     EXPORT_TASK,
     IMPORT_TASK,
+    CommandFailed,
     OverlayKind,
     PredictionReady,
     Progress,
@@ -25,6 +26,7 @@ from engine.messages import (
 
 UNMENTIONED_S = 2.0
 LONG_S = 30.0
+TOO_LONG_S = 60.0
 TICK_MS = 1000
 
 _ANSWERS = {
@@ -38,6 +40,8 @@ _ANSWERS = {
     **{kind.value: "a picture of the network's inside" for kind in OverlayKind},
 }
 """What is waited for, by what `Probe` waits for."""
+_ASKED_BY = {"Predict": "prediction", "LoadCheckpoint": "checkpoint", "CompareCheckpoints": "comparison"}
+"""What ends without an answer when a command fails."""
 _TASKS = {EXPORT_TASK: "the export", IMPORT_TASK: "the import"}
 """Tasks a person asked for; of others nobody waits for the end."""
 
@@ -47,6 +51,7 @@ class _Wait:
     what: str
     began: float
     clock_time: str
+    is_overdue: bool = False
 
 
 class Waits(QObject):
@@ -54,6 +59,7 @@ class Waits(QObject):
 
     Signals:
         changed: (sentence, all waits a line each) What to tell; both empty while nothing takes long.
+        too_long: (what) Something has been waited for during a minute; told once for each wait.
 
     Args:
         bridge: The session's events.
@@ -62,6 +68,7 @@ class Waits(QObject):
     """
 
     changed = Signal(str, str)
+    too_long = Signal(str)
 
     def __init__(
         self,
@@ -76,6 +83,7 @@ class Waits(QObject):
         self._clock = clock
         self._waits: dict[str, _Wait] = {}
         self._told = ("", "")
+        self._answers = False
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tell)
@@ -90,7 +98,11 @@ class Waits(QObject):
         for moved in (bridge.state_changed, bridge.network_opened, bridge.command_failed):
             moved.connect(lambda _event: self._look_at_worker())
         bridge.training_changed.connect(self._look_at_worker)
+        bridge.asked.connect(self._asked)
         bridge.prediction_ready.connect(self._predicted)
+        bridge.comparison_ready.connect(lambda _event: self._compared())
+        bridge.network_opened.connect(lambda _event: self._network_opened())
+        bridge.command_failed.connect(self._failed)
         bridge.progress.connect(self._progressed)
         for ended in (bridge.export_done, bridge.masks_imported, bridge.command_failed):
             ended.connect(lambda _event: self._tasks_over())
@@ -104,8 +116,8 @@ class Waits(QObject):
         else:
             known = self._waits.get(key)
             now = f"{dt.datetime.now().astimezone():%H:%M}"
-            began, since = (self._clock(), now) if known is None else (known.began, known.clock_time)
-            self._waits[key] = _Wait(what, began, since)
+            new = _Wait(what, self._clock(), now)
+            self._waits[key] = new if known is None else replace(known, what=what)
         if self._waits and not self._timer.isActive():
             self._timer.start()
         if not self._waits:
@@ -122,11 +134,17 @@ class Waits(QObject):
         if told != self._told:
             self._told = told
             self.changed.emit(*told)
+        for key, wait in list(self._waits.items()):
+            if now - wait.began >= TOO_LONG_S and not wait.is_overdue:
+                self._waits[key] = replace(wait, is_overdue=True)
+                if key not in _TASKS:  # which have counts, and a way out
+                    self.too_long.emit(wait.what)
 
     # --- what the rest of the program says ----------------------------------------------------------------
 
     def _forget(self) -> None:
         self._waits.clear()
+        self._answers = False
         self._timer.stop()
         self.tell()
 
@@ -140,12 +158,48 @@ class Waits(QObject):
         if session is not None and image_id == session.current:
             self._set("image", "")
 
+    def _asked(self, what: str) -> None:
+        session = self._bridge.session
+        match what:
+            case "prediction" if self._is_answered():
+                self._set("prediction", "the prediction")
+            case "checkpoint":
+                self._set("checkpoint", "the checkpoint to be loaded")
+            case "comparison" if session is not None and session.candidates.pinned:
+                self._set("comparison", "the pinned images to be predicted")
+            case _:  # before anybody has learnt, nothing answers
+                pass
+
+    def _is_answered(self) -> bool:
+        """Whether anybody can predict; strokes that taught the quick model may have been undone."""
+        session = self._bridge.session
+        knows = session is not None and (session.worker.step > 0 or session.can_train() is None)
+        return self._answers and knows
+
+    def _failed(self, event: CommandFailed) -> None:
+        key = _ASKED_BY.get(event.command)
+        if key is not None:
+            self._set(key, "")
+
+    def _compared(self) -> None:
+        session = self._bridge.session
+        if session is not None and session.candidates.pictures.keys() >= set(session.candidates.pinned):
+            self._set("comparison", "")
+
+    def _network_opened(self) -> None:
+        self._answers = False  # another network may have learnt nothing
+        for key in _ASKED_BY.values():
+            self._set(key, "")
+
     def _look_at_worker(self) -> None:
         session, state = self._bridge.session, self._bridge.worker_state
         opens = session is not None and session.worker.awaits_network and state is not WorkerState.FAULTED
+        if state is WorkerState.FAULTED:
+            self._network_opened()
         self._set("network", "the network to be loaded" if opens or state is WorkerState.STARTING else "")
 
     def _predicted(self, event: PredictionReady) -> None:
+        self._answers = True
         session = self._bridge.session
         if session is not None and event.prediction.image_id == session.current:
             self._set("prediction", "" if event.complete else "the rest of the prediction")

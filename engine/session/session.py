@@ -338,6 +338,10 @@ class Session(MaskImports):
         """Use another network or loss; annotations, classes and older checkpoints stay."""
         self._update(replace(self.manifest, network=network, loss=loss, checkpoint=None))
         self._predictions.clear()
+        self.restart_network()
+
+    def restart_network(self) -> None:
+        """Open the project's network anew, from its checkpoint: after an error stopped it."""
         if self.worker.is_started:
             self.worker.open_network()
         else:

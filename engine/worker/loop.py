@@ -146,7 +146,7 @@ class Loop:
         self._work.abandon()
         return Problem(
             message=f"Something went wrong inside the program ({type(error).__name__} in {name}).",
-            hint="Your annotations are safe. Load a checkpoint or open the network again; please report it.",
+            hint="Your annotations are safe. Restart the network or load a checkpoint; please report it.",
             report="".join(traceback.format_exception(error)),
         )
 
@@ -159,7 +159,7 @@ class Loop:
             case Answer.REFUSE:
                 raise EngineError(
                     "The network cannot be trusted after the last problem.",
-                    "Load a checkpoint or open the network again.",
+                    "Restart the network or load a checkpoint.",
                 )
             case Answer.IGNORE | Answer.WAIT:
                 pass

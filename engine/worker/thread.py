@@ -111,7 +111,6 @@ class Worker:
 def _ended(error: Exception) -> Problem:
     return Problem(
         message=f"The network's part of the program ended ({type(error).__name__}: {error}).",
-        hint="Your annotations and all saved checkpoints are safe. Choose the network again, or close the "
-        "folder and open it again; please report it.",
+        hint="Your annotations and all saved checkpoints are safe. Restart the network; please report it.",
         report="".join(traceback.format_exception(error)),
     )

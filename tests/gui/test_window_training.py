@@ -116,28 +116,6 @@ def test_the_strip_shows_what_the_worker_says(desk: Desk) -> None:
     assert strip.state.text() == "Stopped by an error"
 
 
-def test_a_fallen_worker_is_told_with_its_cause_and_a_remedy(desk: Desk) -> None:
-    problem = Problem(
-        message="The network's part of the program ended (KeyError: 'x').",
-        hint="Choose the network again.",
-        report="Traceback: x",
-    )
-    desk.session.emit(StateChanged(state=WorkerState.FAULTED, problem=problem))
-    desk.settle()
-    (notice,) = desk.window.notices.notices
-    assert (notice.cause, notice.level) == ("The network stopped", Level.BAD)
-    assert problem.message in notice.text
-    assert (notice.hint, notice.report) == (problem.hint, problem.report)
-    strip = desk.window.training
-    assert not strip.button.isEnabled()
-    assert "labels are safe" in strip._advice(WorkerState.FAULTED)
-    # A network can be chosen, which is the remedy.
-    desk.session.emit(StateChanged(state=WorkerState.STARTING))
-    desk.session.emit(StateChanged(state=WorkerState.IDLE))
-    desk.settle()
-    assert strip.state.text() != "Stopped by an error"
-
-
 def test_the_strip_says_from_where_training_goes_on_and_on_what(desk: Desk) -> None:
     strip, emit = desk.window.training, desk.session.emit
     for first, images, said in (

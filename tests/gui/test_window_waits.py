@@ -1,11 +1,14 @@
 """Every wait names what is waited for, and since when."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.bridge import SavedState
 from app.panels.inspect.probe import FAILURES
-from app.window.waits import LONG_S, UNMENTIONED_S, Waits
+from app.window.waits import LONG_S, TOO_LONG_S, UNMENTIONED_S, Waits
 from engine.messages import EXPORT_TASK, CommandFailed, Problem, Progress, StateChanged, WorkerState
 from tests.support.window import Desk
 
@@ -119,6 +122,82 @@ def test_every_question_about_the_network_has_words(watched: Watched, name: str)
     probe.waiting.clear()
     probe.changed.emit()
     assert watched.text == ""
+
+
+def _predict(desk: Desk) -> None:
+    desk.session.predict(desk.session.current, np.zeros((60, 80), np.uint8))
+    desk.settle()
+
+
+def test_a_prediction_is_waited_for_once_somebody_can_answer(watched: Watched) -> None:
+    desk = watched.desk
+    desk.bridge.request_prediction(None)
+    assert watched.after(3.0) == "", "nothing has been learnt, so nobody answers"
+    desk.session.refusal = None
+    _predict(desk)
+    desk.bridge.request_prediction(None)
+    assert watched.after(3.0) == "Waiting for the prediction, 3 s"
+    _predict(desk)
+    assert watched.text == ""
+    desk.bridge.request_prediction(None)
+    desk.session.emit(CommandFailed(command="Predict", problem=PROBLEM))
+    desk.settle()
+    assert watched.after(3.0) == ""
+    desk.session.refusal = "All strokes were undone."
+    desk.bridge.request_prediction(None)
+    assert watched.after(3.0) == ""
+
+
+@pytest.mark.parametrize("state", [None, WorkerState.FAULTED])
+def test_a_checkpoint_is_waited_for_until_it_is_loaded_or_refused(
+    watched: Watched, state: WorkerState | None
+) -> None:
+    desk = watched.desk
+    desk.bridge.load_checkpoint(Path("/p/a.pt"))
+    assert watched.after(3.0) == "Waiting for the checkpoint to be loaded, 3 s"
+    if state is None:
+        desk.session.emit(CommandFailed(command="LoadCheckpoint", problem=PROBLEM))
+        desk.settle()
+    else:
+        _load_network(desk, state)
+    assert watched.text == ""
+
+
+def test_a_comparison_that_fails_says_so_where_its_pictures_would_stand(watched: Watched) -> None:
+    desk = watched.desk
+    pinned = desk.window.details.pinned
+    pinned.compare(None, None)
+    assert watched.after(3.0) == "", "no image is pinned"
+    desk.drag([(20.5, 20.5), (20.5, 40.5)])
+    desk.session.candidates.pin(desk.session.current, True)
+    pinned.refresh()
+    pinned.compare(None, None)
+    assert pinned.hint.text() == "Predicting the pinned images…"
+    assert watched.after(3.0) == "Waiting for the pinned images to be predicted, 3 s"
+    desk.session.emit(CommandFailed(command="CompareCheckpoints", problem=PROBLEM))
+    desk.settle()
+    assert watched.text == ""
+    assert pinned.hint.text() == PROBLEM.message
+
+
+def test_after_a_minute_it_is_said_what_can_be_done_and_once(watched: Watched) -> None:
+    overdue: list[str] = []
+    watched.waits.too_long.connect(overdue.append)
+    _load_network(watched.desk, WorkerState.STARTING)
+    watched.desk.session.emit(Progress(task=EXPORT_TASK, done=1, total=9))
+    watched.desk.settle()
+    watched.after(TOO_LONG_S - 1.0)
+    assert overdue == []
+    watched.after(1.0)
+    watched.after(60.0)
+    assert overdue == ["the network to be loaded"], "an export has counts, and a way out"
+    window = watched.desk.window
+    window.waits.too_long.emit("the network to be loaded")
+    (notice,) = window.notices.notices
+    assert "waiting for the network to be loaded" in notice.text
+    assert notice.action is not None
+    notice.action.do()
+    assert window.docks["log"].isVisible()
 
 
 def test_the_window_tells_it_in_its_status_line(desk: Desk, qtbot: QtBot) -> None:

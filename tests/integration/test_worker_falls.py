@@ -19,6 +19,7 @@ from engine.messages import (
     NetworkOpened,
     OpenNetwork,
     Predict,
+    PredictionReady,
     SaveCheckpoint,
     Shutdown,
     StartTraining,
@@ -30,6 +31,7 @@ from engine.messages import (
 )
 from engine.worker import Worker
 from engine.worker.loop import Loop
+from engine.worker.work import Work
 from tests.support.driver import Driver, two_classes, write_images
 from tests.support.learning import (
     CLASSES,
@@ -98,8 +100,12 @@ def worker(heard: Listener, project: SmallProject, trap: Trap) -> Iterator[Worke
         yield worker
 
 
+def _is_fallen(event: StateChanged) -> bool:
+    return event.state is WorkerState.FAULTED
+
+
 def _faulted(heard: Listener) -> StateChanged:
-    return heard.wait(StateChanged, lambda event: event.state is WorkerState.FAULTED)
+    return heard.wait(StateChanged, _is_fallen)
 
 
 def _export(project: SmallProject, folder: Path) -> Export:
@@ -189,6 +195,26 @@ def test_a_worker_that_cannot_start_says_why_and_ends_when_told(
     assert heard.of(StateChanged)[-1].state is WorkerState.STOPPED
 
 
+def test_a_fall_during_a_request_is_told_at_once_and_a_restart_answers_it(
+    worker: Worker, heard: Listener, project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("in the middle of it")
+
+    saved = heard.of(CheckpointSaved)[-1]
+    heard.clear()
+    with monkeypatch.context() as broke:
+        broke.setattr(Work, "predict", broken)
+        worker.post(Predict(image_id="0.png", image_path=project.items[0].image_path, request_id=1))
+        told = heard.wait(StateChanged, _is_fallen, timeout=5.0)
+    assert told.problem is not None
+    assert "ZeroDivisionError in Predict" in told.problem.message
+    assert "Restart" in told.problem.hint
+    worker.post(project.open_network(checkpoint=saved.path))
+    worker.post(Predict(image_id="0.png", image_path=project.items[0].image_path, request_id=2))
+    assert heard.wait(PredictionReady, lambda event: event.complete).request_id == 2
+
+
 def test_a_fallen_worker_can_be_shut_down(worker: Worker, heard: Listener, trap: Trap) -> None:
     trap.set(2)
     heard.wait(StateChanged, _fell(2))
@@ -218,7 +244,7 @@ def test_a_listener_that_fails_costs_no_training(project: SmallProject) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_session_keeps_what_was_painted_and_goes_on_with_another_network(
+def test_a_session_keeps_what_was_painted_and_goes_on_after_a_restart(
     tmp_path: Path, trap: Trap, times: int
 ) -> None:
     write_images(tmp_path / "photos", count=1)
@@ -237,7 +263,7 @@ def test_a_session_keeps_what_was_painted_and_goes_on_with_another_network(
         assert session.worker.state is WorkerState.FAULTED
         driver.dab(30, 10, 0)
         expected = session.annotation.label_map.copy()
-        session.choose_network(session.network, session.loss)
+        session.restart_network()
         driver.wait(NetworkOpened)
         assert session.flush()
         session.start_training()

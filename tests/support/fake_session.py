@@ -93,6 +93,7 @@ class FakeWorker:
         self.asked: list[Command] = []
         self.is_started = False
         self.awaits_network = False
+        self.step = 0
 
     def ask(self, command: Command) -> None:
         self.asked.append(command)
@@ -326,6 +327,10 @@ class FakeSession(SessionView):
     def choose_network(self, network: Any, loss: Any) -> None:
         self.calls.append(("choose_network", network, loss))
         self.project.manifest = replace(self.manifest, network=network, loss=loss)
+
+    def restart_network(self) -> None:
+        self.calls.append(("restart_network",))
+        self.emit(StateChanged(state=WorkerState.IDLE))
 
     def save_checkpoint(self, name: str | None = None) -> None:
         self.calls.append(("save_checkpoint", name))
