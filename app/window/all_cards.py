@@ -198,7 +198,7 @@ class AllCards(QObject):
                 action=NoticeAction("Use it", lambda: self._adopt(self._written)),
             )
         else:
-            self._tell_failure(last, report)
+            self._tell_failure(f"{last or 'it said nothing.'} {_ending(code, status)}", report)
         self._window.area.place()
 
     def _end(self) -> None:
@@ -221,10 +221,11 @@ class AllCards(QObject):
     def _tell_failure(self, reason: str, report: str = "") -> None:
         self._window.notices.post(
             TASK,
-            f"Training on all graphics cards failed: {reason or 'it ended without a word.'}",
+            f"Training on all graphics cards failed: {reason}",
             hint="What you have has not changed.",
             level=Level.BAD,
             report=report,
+            action=NoticeAction("Try again", self.toggle),
         )
 
     def _tell_stopped(self) -> None:
@@ -262,3 +263,9 @@ class AllCards(QObject):
 
 def _text(window: MainWindow) -> str:
     return window.actions_table.specs[Act.TRAIN_ON_ALL_CARDS].text
+
+
+def _ending(code: int, status: QProcess.ExitStatus) -> str:
+    if status is QProcess.ExitStatus.CrashExit:
+        return "(It was killed, or crashed.)"
+    return f"(It ended with code {code}.)"

@@ -261,7 +261,11 @@ def test_a_child_does_not_outlive_the_program(
 
 @pytest.mark.parametrize(
     ("program", "reason"),
-    [("print('The cards are full.'); raise SystemExit(3)", "The cards are full."), (NO_PROGRAM, "started")],
+    [
+        ("print('The cards are full.'); raise SystemExit(3)", "The cards are full. (It ended with code 3.)"),
+        ("import os; os.abort()", "(It was killed, or crashed.)"),
+        (NO_PROGRAM, "started"),
+    ],
 )
 def test_a_failure_is_told_with_its_last_line(
     open_desk: Callable[[], Desk],
@@ -278,6 +282,11 @@ def test_a_failure_is_told_with_its_last_line(
     assert notice.level is Level.BAD
     assert reason in notice.text
     assert not desk.window.all_cards.is_running
+    child(WAITS)
+    assert notice.action is not None
+    assert notice.action.text == "Try again"
+    notice.action.do()
+    assert desk.window.all_cards.is_running
 
 
 def test_a_refusal_is_told_with_its_reason(open_desk: Callable[[], Desk], child: Callable[..., Any]) -> None:
