@@ -106,6 +106,7 @@ class Run:
             classes=list(network.classes.names),
             learning_rate=self.config.optimizer.learning_rate,
             recent_share=self.config.crop.recent_share,
+            corrected_share=self.config.crop.corrected_share,
         )
 
     @property

@@ -75,10 +75,16 @@ class SmallProject:
         """A store that may write."""
         return AnnotationStore(self.folder)
 
-    def annotate(self, image_id: str, labels: NDArray[np.uint8], revision: int) -> None:
-        """Write an annotation of strokes."""
-        provenance = np.where(labels == UNLABELLED, Provenance.NOBODY, Provenance.STROKE).astype(np.uint8)
-        self.store.write_snapshot(image_id, labels, provenance, revision)
+    def annotate(
+        self,
+        image_id: str,
+        labels: NDArray[np.uint8],
+        revision: int,
+        provenance: Provenance = Provenance.STROKE,
+    ) -> None:
+        """Write an annotation; who said it is the same for all of its labels."""
+        said = np.where(labels == UNLABELLED, Provenance.NOBODY, provenance).astype(np.uint8)
+        self.store.write_snapshot(image_id, labels, said, revision)
 
     def open_network(self, **changes: object) -> OpenNetwork:
         """Return the command that opens the small network of this project."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotate.geometry import Box
-from engine.config import TrainingConfig
+from engine.config import TrainingConfig, Voice
 from engine.messages import (
     AnnotationChanged,
     CheckpointSaved,
@@ -84,11 +84,22 @@ class Desk:
     def start(self, config: TrainingConfig = QUIET) -> None:
         self.give(StartTraining(config=config, items=self.project.items))
 
-    def predict(self, request_id: int = 1, *, number: int = 0, visible: Box | None = None) -> None:
+    def predict(
+        self,
+        request_id: int = 1,
+        *,
+        number: int = 0,
+        visible: Box | None = None,
+        voice: Voice = Voice.SHOWN,
+    ) -> None:
         item = self.project.items[number]
         self.give(
             Predict(
-                image_id=item.image_id, image_path=item.image_path, request_id=request_id, visible=visible
+                image_id=item.image_id,
+                image_path=item.image_path,
+                request_id=request_id,
+                visible=visible,
+                voice=voice,
             )
         )
 

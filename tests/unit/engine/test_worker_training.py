@@ -217,5 +217,9 @@ def test_a_run_is_logged(desk: Desk) -> None:
     assert kinds[0] == "start"
     assert kinds.index("stop") > kinds.index("evaluation")
     assert {"steps", "checkpoint"} <= set(kinds)
-    assert records[0]["images"] == 3
+    begun, sampled = records[0], QUIET.crop
+    assert (begun["step"], begun["checkpoint"], begun["images"], begun["held_out"]) == (0, "", 3, 1)
+    assert begun["labels_version"] == 4, "one revision of each annotation, the held-out one's too"
+    assert begun["recent_share"] == sampled.recent_share
+    assert begun["corrected_share"] == sampled.corrected_share
     assert json.dumps(records)
