@@ -64,6 +64,7 @@ class Bridge(QObject):
     candidate_judged = Signal(object)
     checkpoints_changed = Signal(object)
     comparison_ready = Signal(object)
+    shown_scored = Signal(object)
     state_changed = Signal(object)
     progress = Signal(object)
     steps_done = Signal(object)

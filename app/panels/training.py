@@ -54,7 +54,8 @@ _STATE_TOKEN = {
 }
 _BUTTON_TEXT = {WorkerState.TRAINING: "Stop training", WorkerState.FAULTED: "Restart"}
 _WORTH_WHY = (
-    "Read off the curve of mIoU on the held-out images against the time you worked; long pauses do not count."
+    "Read off the curve of what is shown, on what you painted in held-out images, against the time you "
+    "worked; long pauses do not count."
 )
 _SHOWN_WHY = {
     PredictionSource.QUICK: "A quick model learns from every stroke at once. The network gets its say when "
@@ -167,6 +168,7 @@ class TrainingStrip(QFrame):
         bridge.state_changed.connect(self._state_changed)
         bridge.steps_done.connect(self._steps_done)
         bridge.evaluation_done.connect(self._evaluated)
+        bridge.shown_scored.connect(lambda _event: self._show_worth())
         bridge.network_opened.connect(self._network_opened)
         bridge.checkpoint_saved.connect(self._checkpoint_saved)
         bridge.training_stopped.connect(self._training_stopped)
@@ -255,7 +257,8 @@ class TrainingStrip(QFrame):
             f"{name}: {'–' if iou is None else f'{iou:.2f}'}" for name, iou in event.iou_per_class.items()
         ]
         images = "1 image" if event.images == 1 else f"{event.images} images"
-        self.score.setToolTip(f"Measured on {images} that training never sees.\n" + "\n".join(rows))
+        told = f"The network in training by itself, on {images} that training never sees."
+        self.score.setToolTip("\n".join([told, *rows]))
         for chart in (self.spark, self.chart):
             chart.add_score(event.step, event.miou)
 

@@ -94,6 +94,7 @@ from engine.messages.learning import (
     NameCheckpoint,
     Objection,
     PromoteCandidate,
+    ShownScored,
 )
 from engine.messages.queue import AllScored, ImageScored, PredictedAhead, QueueEvent, ScoreImages
 from engine.messages.values import (
@@ -182,6 +183,7 @@ __all__ = [
     "RenamedFound",
     "SaveCheckpoint",
     "ScoreImages",
+    "ShownScored",
     "Shutdown",
     "SnapshotStored",
     "StartTraining",

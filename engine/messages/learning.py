@@ -139,5 +139,25 @@ class ComparisonReady:
     changed: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownScored:
+    """What is shown was held against what people painted on held-out images, which it has not learnt from.
+
+    Quick model and network as they are on screen, in the network's share of now; the quick model that is
+    asked has never seen these images.
+
+    Attributes:
+        share: The network's share of what is shown, in [0, 1].
+        miou: Mean intersection over union of the classes painted or predicted there, in [0, 1].
+        images: Number of images asked about, those changed last.
+        pixels: Number of pixels that the places asked about stand for.
+    """
+
+    share: float
+    miou: float
+    images: int
+    pixels: int
+
+
 LearningCommand = PromoteCandidate | NameCheckpoint | DeleteCheckpoints | CompareCheckpoints
-LearningEvent = CandidateJudged | CheckpointsChanged | ComparisonReady
+LearningEvent = CandidateJudged | CheckpointsChanged | ComparisonReady | ShownScored

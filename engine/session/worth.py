@@ -1,6 +1,7 @@
 """What another minute of work is worth: the held-out curve against the seconds a person really worked.
 
-The curve of held-out mIoU against seconds t is fitted as
+The curve is that of what is shown, quick model and network together; that of the network in training only
+where nothing else measures, without a quick model. Held-out mIoU against seconds t is fitted as
 
     m(t) = c - a * s_p(t),   s_p(t) = (t / T)^-p for p > 0, -log(t / T) for p = 0,   a >= 0
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.messages import EvaluationDone, Event, NetworkOpened
+from engine.messages import EvaluationDone, Event, NetworkOpened, ShownScored
 
 MINUTE_S = 60.0
 STOP_BELOW = 0.1
@@ -157,6 +158,7 @@ class WorthControl:
         self._curve: list[Measured] = []
         self._images = 0
         self._pixels = 0
+        self._is_of_shown = False
         self.seconds = 0.0
 
     def worked(self) -> None:
@@ -168,13 +170,28 @@ class WorthControl:
 
     def handle(self, event: Event) -> None:
         """Take in one event; those that measure nothing are passed over."""
-        if isinstance(event, NetworkOpened):
-            self._curve.clear()
-        elif isinstance(event, EvaluationDone) and event.miou is not None:
-            self._images, self._pixels = event.images, event.pixels
-            self._curve.append(Measured(self.seconds, event.miou))
-            if len(self._curve) > _MOST_POINTS:
-                del self._curve[1::2]  # thinner, from beginning to end
+        match event:
+            case NetworkOpened():
+                self._begin(is_of_shown=False)
+            case ShownScored():
+                if not self._is_of_shown:
+                    self._begin(is_of_shown=True)
+                self._add(event.miou, event.images, event.pixels)
+            case EvaluationDone(miou=miou) if miou is not None and not self._is_of_shown:
+                self._add(miou, event.images, event.pixels)
+            case _:
+                pass
+
+    def _begin(self, *, is_of_shown: bool) -> None:
+        """Begin anew: what is measured from now on is something else."""
+        self._curve.clear()
+        self._is_of_shown = is_of_shown
+
+    def _add(self, miou: float, images: int, pixels: int) -> None:
+        self._images, self._pixels = images, pixels
+        self._curve.append(Measured(self.seconds, miou))
+        if len(self._curve) > _MOST_POINTS:
+            del self._curve[1::2]  # thinner, from beginning to end
 
     def now(self) -> Worth | None:
         """Return what another minute is worth; None before anything was measured."""

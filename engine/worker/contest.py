@@ -25,7 +25,7 @@ from engine.annotate.geometry import Box
 from engine.config import PromotionConfig
 from engine.errors import EngineError
 from engine.learn.promotion import Figures, decide
-from engine.messages import Objection, PoolItem
+from engine.messages import Objection, PoolItem, ShownScored
 from engine.project.images import ImageArray
 from engine.project.manifest import Split
 from engine.quick.referee import SHARES, Referee, answers, losses, score
@@ -91,6 +91,8 @@ class Contest:
 
     Attributes:
         limits: What a change of who is shown must not lose.
+        scored: How good what is shown was on the held-out images when they were last asked about, until
+            somebody takes it.
     """
 
     def __init__(self, quick: QuickDesk, clock: Clock, read: Callable[[str], ImageArray]) -> None:
@@ -107,6 +109,7 @@ class Contest:
         self._human: list[tuple[PoolItem, Cells]] = []
         self._kept: list[_Answers] = []
         self._earned = 0.0
+        self.scored: ShownScored | None = None
 
     def begin(self, network: LiveNetwork, *, came_trained: bool) -> None:
         """Begin with a network that was just opened.
@@ -184,6 +187,7 @@ class Contest:
         said = [one.labels for one in self._answers]
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
+        self.scored = _shown_score(self._answers, self.share(network))
         count, referee = len(self._answers), self._referee
         return self._judge(_scores(self._answers) + referee.handicap(count), most=referee.most(count))
 
@@ -255,6 +259,22 @@ def _scores(found: list[_Answers]) -> NDArray[np.float64]:
     pixels = np.concatenate([one.pixels for one in found])
     lost = (np.concatenate([one.lost(share) for one in found], axis=1) for share in SHARES)
     return np.array([score(one, labels, pixels) for one in lost])
+
+
+def _shown_score(found: list[_Answers], share: float) -> ShownScored:
+    """Return how good a share is, every place counting as the pixels it stands for."""
+    labels = np.concatenate([one.labels for one in found])
+    said = np.concatenate([one.by(share).argmax(axis=0) for one in found])
+    pixels = np.concatenate([one.pixels for one in found])
+    classes = len(found[0].network)
+    right = np.bincount(labels[said == labels], pixels[said == labels], classes)
+    either = np.bincount(labels, pixels, classes) + np.bincount(said, pixels, classes) - right
+    return ShownScored(
+        share=share,
+        miou=float((right[either > 0] / either[either > 0]).mean()),
+        images=len(found),
+        pixels=int(pixels.sum()),
+    )
 
 
 def _figures(found: list[_Answers], shown: float, other: float) -> Figures:

@@ -150,7 +150,13 @@ class ScreenPrediction:
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
             return changed and self._contest.share(network) < 1
-        return network is not None and self._contest.advance(network)
+        if network is None:
+            return False
+        changed = self._contest.advance(network)
+        scored, self._contest.scored = self._contest.scored, None
+        if scored is not None:
+            self._emit(scored)
+        return changed
 
     def predictor(self, network: LiveNetwork) -> Predicts:
         """Return what fills unlabelled pixels: who is shown, without strokes in a class memory.

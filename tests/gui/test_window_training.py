@@ -34,6 +34,7 @@ from engine.messages import (
     PredictionSource,
     Problem,
     Progress,
+    ShownScored,
     StateChanged,
     StepsDone,
     WorkerState,
@@ -148,11 +149,7 @@ def test_the_strip_says_when_to_stop(desk: Desk) -> None:
     for place in range(60):
         worked.worked()
         miou = 0.5 if place > 15 else 0.1 + 0.02 * place
-        desk.session.emit(
-            EvaluationDone(
-                step=place, miou=miou, iou_per_class={}, pixel_accuracy=0.9, images=4, pixels=90_000
-            )
-        )
+        desk.session.emit(ShownScored(share=0.15, miou=miou, images=4, pixels=90_000))
         desk.settle()
         if place == 15:
             assert "Another minute: about" in strip.worth.text()

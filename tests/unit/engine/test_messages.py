@@ -206,6 +206,7 @@ SAMPLES: tuple[Any, ...] = (
     messages.AllScored(),
     messages.PredictedAhead(prediction=PREDICTION, complete=True),
     messages.CheckpointsChanged(moved={"/x/c.pt": "/x/d.pt"}),
+    messages.ShownScored(share=0.15, miou=0.5, images=2, pixels=900),
     messages.ComparisonReady(
         request_id=1,
         image_id="a.png",

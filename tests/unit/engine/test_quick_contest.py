@@ -12,6 +12,7 @@ from engine.messages import (
     AnnotationChanged,
     PredictionReady,
     PredictionSource,
+    ShownScored,
     Shutdown,
 )
 from engine.project.manifest import Split
@@ -63,6 +64,25 @@ def test_a_network_worse_on_held_out_images_makes_room_for_the_quick_model(desk:
     told = len(desk.heard.of(PredictionReady))
     desk.work(60)
     assert len(desk.heard.of(PredictionReady)) == told  # nothing new is asked and nothing flutters
+
+
+def test_what_is_shown_is_scored_on_held_out_images_whoever_it_is(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.give(AnnotationChanged(item=desk.project.items[number]))
+    desk.work(30)
+    first = desk.heard.of(ShownScored)[-1]
+    assert (first.share, first.images) == (1.0, 1)
+    assert first.miou < 0.6, "the network is on screen, and knows nothing"
+    repaint(desk, 3, 1)
+    desk.work(30)
+    repaint(desk, 3, 2)
+    desk.work(30)
+    last = desk.heard.of(ShownScored)[-1]
+    assert last.share < 1.0
+    assert last.miou > 0.95, "now it is the quick model, on an image it has never seen"
+    asked = len(desk.heard.of(ShownScored))
+    desk.work(60)
+    assert len(desk.heard.of(ShownScored)) == asked, "nothing changed, so nothing is asked"
 
 
 def test_without_held_out_images_the_newest_strokes_decide(desk: Desk) -> None:

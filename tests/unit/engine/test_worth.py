@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine.messages import EvaluationDone, NetworkOpened
+from engine.messages import EvaluationDone, NetworkOpened, ShownScored
 from engine.session.worth import IDLE_S, Measured, Worth, WorthControl, worth_of_a_minute
 
 
@@ -77,6 +77,25 @@ def test_only_work_counts_not_lunch() -> None:
 
 def measured(miou: float | None, *, pixels: int = 9000) -> EvaluationDone:
     return EvaluationDone(step=1, miou=miou, iou_per_class={}, pixel_accuracy=None, images=3, pixels=pixels)
+
+
+def test_what_is_shown_is_worth_something_not_the_network_in_training() -> None:
+    now = 0.0
+    control = WorthControl(lambda: now)
+    for number in range(1200):
+        now += 1.0
+        control.worked()
+        control.handle(measured(0.5))
+        if number >= 100:
+            control.handle(ShownScored(share=0.0, miou=0.0003 * number, images=3, pixels=9000))
+    found = control.now()
+    assert found is not None
+    assert found.points is not None
+    assert found.points > 0.5, "it rises, while the network in training does not"
+    assert not found.stop
+    control.handle(NetworkOpened(title="Tiny", parameters=1, device="CPU", checkpoint=None))
+    control.handle(measured(0.5))
+    assert control.now() is not None, "without a quick model the network is what is shown"
 
 
 def test_the_curve_grows_with_measurements_and_starts_anew_with_another_network() -> None:
