@@ -112,7 +112,9 @@ def _add_person(group: "argparse._ArgumentGroup") -> None:
         "--seeds", type=seeds, default=(0,), metavar="A-B", help="seeds, such as 0-4 or 0,3 (default: 0)"
     )
     group.add_argument(
-        "--sync", action="store_true", help="learn between images in no time, instead of alongside"
+        "--sync",
+        action="store_true",
+        help="learn between images, --sync-steps in no time, instead of alongside",
     )
     group.add_argument(
         "--sync-steps",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.cli.robot_files import Outcome
 from engine.measure.costs import constants
-from engine.measure.robot.results import TARGETS, Measured, RunResult, Visited
+from engine.measure.robot.results import RIGHT_SHARES, TARGETS, Measured, RunResult, Visited
 from engine.measure.robot.statistics import (
     Arrival,
     Interval,
@@ -20,6 +20,7 @@ from engine.measure.robot.statistics import (
 
 _AREAS_TO = (300.0, 600.0, 1800.0)
 _OF_FULL_MASKS = (50, 80, 90)
+_TEN = 10
 _SHORTEST = 60.0
 """Before this user time there is not yet a curve whose times could be stretched."""
 
@@ -64,6 +65,7 @@ def _one(outcome: Outcome) -> Iterator[str]:
 def effort(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
     """Work, safety and speed as (name, text)."""
     yield from _work([visit for run in runs for visit in run.visits], len(runs))
+    yield from _reviewed_over_time(runs)
     yield from _safety(runs)
     yield "stroke to renewed picture, p50 / p95", f"{_s(latency(runs, 50))} / {_s(latency(runs, 95))}"
     yield "seconds the person waited", f"{sum(run.blocked for run in runs) / len(runs):.2f}"
@@ -85,12 +87,35 @@ def _work(visits: Sequence[Visited], seeds: int) -> Iterator[tuple[str, str]]:
     yield "seconds per image", f"{sum(visit.seconds for visit in visits) / count:.1f}"
     if visits:
         yield "seconds per image, median", f"{statistics.median(visit.seconds for visit in visits):.1f}"
+    yield from _arrivals_on_images(visits)
     left = [1.0 - visit.wrong_after for visit in visits]
     yield "pixels right when an image is left", percent(interval(left))
     for share in (0.90, 0.95):
         good = [visit for visit in visits if visit.wrong_after <= 1.0 - share]
         mean = f", {sum(visit.seconds for visit in good) / len(good):.1f} s each" if good else ""
         yield f"images left {100 * share:.0f} % right", f"{100 * len(good) / count:.0f} %{mean}"
+
+
+def _arrivals_on_images(visits: Sequence[Visited]) -> Iterator[tuple[str, str]]:
+    """Mean seconds until so much of an image was right, over the images on which it ever was."""
+    told = [visit.right_by for visit in visits if visit.right_by is not None]
+    for place, share in enumerate(RIGHT_SHARES if told else ()):
+        there = [seconds for each in told if (seconds := each[place]) is not None]
+        mean = f"{statistics.mean(there):.1f} " if there else ""
+        yield (
+            f"seconds on an image until {100 * share:.0f} % are right",
+            f"{mean}(on {len(there)} of {len(told)})",
+        )
+
+
+def _reviewed_over_time(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
+    """Median seconds of accepted images: of the first ten of a session, the next ten and so on."""
+    longest = max((len(run.visits) for run in runs), default=0)
+    for first in range(0, longest, _TEN):
+        visits = [visit for run in runs for visit in run.visits[first : first + _TEN] if visit.accepted]
+        median = f"{statistics.median(visit.seconds for visit in visits):.1f} " if visits else ""
+        name = f"seconds of accepted images {first + 1} to {first + _TEN}, median"
+        yield name, f"{median}(of {len(visits)})"
 
 
 def _safety(runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:

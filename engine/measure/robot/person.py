@@ -37,7 +37,14 @@ from engine.measure.robot.journal import Journal
 from engine.measure.robot.memory import peak_memory_mib
 from engine.measure.robot.plan import Order, RobotPlan
 from engine.measure.robot.recall import FirstImages
-from engine.measure.robot.results import Measured, Recalled, RunResult, Visited, count_worse
+from engine.measure.robot.results import (
+    RIGHT_SHARES,
+    Measured,
+    Recalled,
+    RunResult,
+    Visited,
+    count_worse,
+)
 from engine.measure.robot.tool import AnnotatedTool, LabelMap, Material
 
 _WATCHED = 10
@@ -188,7 +195,8 @@ class _Robot:
         self._journal.opened(self._now, look, image_id)
         self._spend(look)
         before = wrong_share(truth, self._tool.sight().shown)
-        actions, keys = self._correct(truth)
+        right_by: list[float | None] = [None] * len(RIGHT_SHARES)
+        actions, keys = self._correct(truth, began, right_by)
         sight = self._tool.sight()
         self._remember(image_id, sight)
         self._visits.append(
@@ -196,6 +204,7 @@ class _Robot:
                 image_id,
                 actions,
                 keys=keys,
+                right_by=tuple(right_by),
                 seconds=self._now - began,
                 blocked=self._blocked - blocked,
                 before=before,
@@ -208,13 +217,20 @@ class _Robot:
         if len(self._visits) in _ROUNDS and not self._is_over():
             self._recalled.append(self._first.ask(self._tool, len(self._visits)))
 
-    def _correct(self, truth: Truth) -> tuple[list[Action], int]:
-        """Act until the image is left or the session is over; what was done, and the keys that took."""
+    def _correct(self, truth: Truth, began: float, right_by: list[float | None]) -> tuple[list[Action], int]:
+        """Act until the image is left or the session is over; what was done, and the keys that took.
+
+        Args:
+            truth: What the person knows.
+            began: User time at which the image was asked for.
+            right_by: Is filled with the seconds from then until what is shown is right on `RIGHT_SHARES`.
+        """
         height, width = truth.label_map.shape
         hand, visit = replace(self._hand, position=(height / 2, width / 2)), Visit(seconds=T_LOOK)
         actions: list[Action] = []
         keys = 0
         while not self._is_over():
+            self._note_right(truth, began, right_by)
             action = self._decide(truth, hand, visit)
             if self._now + action.seconds > self._plan.seconds:
                 left = self._plan.seconds - self._now
@@ -231,8 +247,16 @@ class _Robot:
             hand, visit = moved(hand, action), after(visit, action)
             if isinstance(action, AcceptImage | Leave):
                 break
+        self._note_right(truth, began, right_by)
         self._hand = hand
         return actions, keys
+
+    def _note_right(self, truth: Truth, began: float, right_by: list[float | None]) -> None:
+        """Note which shares of the image are right from now on; being right once counts."""
+        right = 1.0 - wrong_share(truth, self._tool.sight().shown)
+        for place, share in enumerate(RIGHT_SHARES):
+            if right_by[place] is None and right >= share:
+                right_by[place] = round(self._now - began, 3)
 
     def _decide(self, truth: Truth, hand: Hand, visit: Visit) -> Action:
         sight = self._tool.sight()
@@ -345,6 +369,7 @@ def _visited(
     actions: list[Action],
     *,
     keys: int,
+    right_by: tuple[float | None, ...],
     seconds: float,
     blocked: float,
     before: float,
@@ -364,4 +389,5 @@ def _visited(
         wrong_after=round(after_, 4),
         regions=sum(isinstance(action, AcceptRegion) for action in actions),
         keys=keys,
+        right_by=right_by,
     )

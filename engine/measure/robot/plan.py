@@ -41,7 +41,7 @@ class RobotPlan:
         seconds: stop after so many seconds of user time.
         order: which image comes next.
         seed: permutation, hand, and the tool's chance.
-        sync: learn to the end between two images, in no time, instead of alongside.
+        sync: learn between two images, a fixed number of steps in no time, instead of alongside.
         measured_at: user times of measurements.
         every_model: measure in addition whenever a newer model is seen, so that none that is worse is missed.
         delivered: measure the masks of so many images of the folder, evenly spread; ``None``: of all.

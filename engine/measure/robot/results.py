@@ -11,6 +11,9 @@ FORMAT = 2
 
 _MEASURED_LATER = frozenset({"peak_memory_mib"})
 
+RIGHT_SHARES = (0.90, 0.95)
+"""Shares of right pixels whose time of arrival on an image is reported."""
+
 TARGETS = (0.40, 0.50, 0.60)
 """Values of mIoU whose time of arrival is reported."""
 
@@ -100,8 +103,9 @@ class Recalled:
 class Visited:
     """One image of the session: counts of actions, seconds, and whether its rest was accepted.
 
-    ``regions`` are those accepted one by one; ``keys`` are the key presses that were paid for, None in
-    results from before they were counted.
+    ``regions`` are those accepted one by one; ``keys`` are the key presses that were paid for, ``right_by``
+    the seconds from opening it until what was shown was right on each of `RIGHT_SHARES`, None where it never
+    was; both are None in results from before they were measured.
     """
 
     image_id: str
@@ -116,6 +120,7 @@ class Visited:
     wrong_after: float
     regions: int = 0
     keys: int | None = None
+    right_by: tuple[float | None, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +228,7 @@ def result_from(plain: Mapping[str, Any]) -> RunResult:
         if field.name in plain or field.name not in _MEASURED_LATER
     }
     fields["curve"] = tuple(_measured(point) for point in fields["curve"])
-    fields["visits"] = tuple(Visited(**visit) for visit in fields["visits"])
+    fields["visits"] = tuple(_visited(visit) for visit in fields["visits"])
     fields["latencies"] = tuple(fields["latencies"])
     fields["recalled"] = tuple(Recalled(**one) for one in fields["recalled"])
     return RunResult(**fields)
@@ -232,6 +237,11 @@ def result_from(plain: Mapping[str, Any]) -> RunResult:
 def _measured(plain: Mapping[str, Any]) -> Measured:
     sure_as = tuple(SureAs(**tenth) for tenth in plain.get("sure_as", ()))
     return Measured(**{**plain, "sure_as": sure_as})
+
+
+def _visited(plain: Mapping[str, Any]) -> Visited:
+    right_by = plain.get("right_by")
+    return Visited(**{**plain, "right_by": None if right_by is None else tuple(right_by)})
 
 
 def count_worse(curve: Sequence[Measured], tolerance: float = 0.005) -> int:

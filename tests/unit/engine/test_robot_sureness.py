@@ -1,6 +1,7 @@
 """How sure a tool may be of what it predicts, and how far it is from what whole masks would give."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from engine.cli.robot_page import page
 from engine.cli.robot_tables import arrivals, effort, summary
 from engine.measure.actions import User
 from engine.measure.baselines.lane import LaneTool
+from engine.measure.costs import T_LOOK
 from engine.measure.robot.person import run_robot
-from engine.measure.robot.results import SureAs
+from engine.measure.robot.results import SureAs, result_from
 from engine.measure.robot.tool import Guess, Material
 from tests.support.robot import Hands, KnowingLearner, NothingLearner, make_material, plan
-from tests.support.robot_results import outcome, point, run_of
+from tests.support.robot_results import outcome, point, run_of, visit
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,32 @@ def test_sureness_is_held_against_the_truth_of_held_out_images(material: Materia
     assert last.calibration_error == pytest.approx(0.35)
     before = run_robot(one_image, LaneTool(NothingLearner(), material), material).curve[0]
     assert (before.calibration_error, before.sure_as) == (None, ())
+
+
+def test_seconds_on_an_image_are_told_until_it_is_right_and_while_people_learn() -> None:
+    slow = dataclasses.replace(visit(seconds=30.0, blocked=0.0), right_by=(10.0, None), accepted=True)
+    fast = dataclasses.replace(visit(seconds=8.0, blocked=0.0), right_by=(4.0, 6.0), accepted=True)
+    left = dataclasses.replace(visit(seconds=40.0, blocked=0.0), right_by=(None, None))
+    run = dataclasses.replace(run_of(0, 0.5), visits=(slow, left, *[left] * 8, fast))
+    told = dict(effort([run]))
+    assert told["seconds on an image until 90 % are right"] == "7.0 (on 2 of 11)"
+    assert told["seconds on an image until 95 % are right"] == "6.0 (on 1 of 11)"
+    assert told["seconds of accepted images 1 to 10, median"] == "30.0 (of 1)"
+    assert told["seconds of accepted images 11 to 20, median"] == "8.0 (of 1)"
+    older = dict(effort([dataclasses.replace(run_of(0, 0.5), visits=(visit(seconds=1.0, blocked=0.0),))]))
+    assert not [name for name in older if "until" in name], "results from before it was measured"
+
+
+def test_an_image_is_right_from_the_first_moment_it_is_seen_right(material: Material) -> None:
+    clock = Hands()
+    tool = LaneTool(KnowingLearner(material, clock, 0.0), material, clock=clock, sync=True)
+    tool.settle()
+    (known,) = run_robot(plan(User.PERFECT, images=1), tool, material).visits
+    assert known.right_by == (T_LOOK, T_LOOK)
+    result = run_robot(plan(User.PERFECT, images=1), LaneTool(NothingLearner(), material), material)
+    (unknown,) = result.visits
+    assert unknown.right_by == (None, None)
+    assert result_from(json.loads(json.dumps(result.as_json()))).visits == result.visits
 
 
 def test_shares_of_what_whole_masks_give_are_marks_too() -> None:
