@@ -81,7 +81,9 @@ class Batches:
 
     def set_sparse(self, sparse: SparseConfig) -> None:
         """Say how much accepted and spread labels count beside painted ones."""
-        self._trust = trust_of(sparse)
+        trust = trust_of(sparse)
+        # There already: from here to a graphics card every step would wait for it.
+        self._trust = None if trust is None else trust.to(self._device)
 
     def set_classes(self, classes: ClassTable) -> None:
         """Follow a changed class table."""
@@ -90,6 +92,8 @@ class Batches:
     def set_device(self, device: torch.device) -> None:
         """Make batches on another device."""
         self._device = device
+        if self._trust is not None:
+            self._trust = self._trust.to(device)
 
     def set_augmentation(self, augmentation: AugmentConfig) -> None:
         """Change how crops are changed."""
@@ -105,7 +109,7 @@ class Batches:
         batch = make_batch(crops, self._channel_of, self._device)
         if self._trust is None:
             return batch
-        trust = self._trust.to(self._device)[batch.provenance.long()]
+        trust = self._trust[batch.provenance.long()]
         # What is not trusted at all was never said, for every loss and every statistic.
         target = torch.where(trust > 0, batch.target, IGNORE_INDEX)
         return replace(batch, target=target, trust=trust)

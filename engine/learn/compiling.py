@@ -15,6 +15,7 @@ import torch
 from engine.config import Compiling
 from engine.errors import TrainingError, brief
 from models.base import SegmentationModel
+from models.processes import are_several
 
 _MODES = {Compiling.CODE: "default", Compiling.GRAPHS: "reduce-overhead"}
 
@@ -23,8 +24,14 @@ def check_compiling(kind: Compiling, device: torch.device) -> None:
     """Find out with one small operation whether this computer can; some seconds.
 
     Raises:
-        TrainingError: It can't; says why.
+        TrainingError: It can't, or there are several processes to record graphs of; says why.
     """
+    if kind is Compiling.GRAPHS and are_several():
+        # What the processes tell each other in the middle of a pass cannot be recorded.
+        raise TrainingError(
+            "CUDA graphs do not work where several processes train together.",
+            "Choose --compile code, or start one process.",
+        )
     if kind is Compiling.GRAPHS and device.type != "cuda":
         raise TrainingError(
             "CUDA graphs need a CUDA graphics card.", "Choose --compile code, or leave --compile out."

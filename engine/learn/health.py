@@ -93,8 +93,10 @@ class LossWatch:
         """
         if not self._steps or self._first is None:
             return None
-        names, steps = list(self._sums), self._steps
-        *values, first = torch.stack([*self._sums.values(), self._first]).cpu().tolist()
+        names, sums, steps = list(self._sums), list(self._sums.values()), self._steps
+        # Training may have moved to the processor since the first step.
+        self._first = self._first.to(sums[0].device)
+        *values, first = torch.stack([*sums, self._first]).cpu().tolist()
         self._sums, self._steps = {}, 0
         report = LossReport(losses={n: v / steps for n, v in zip(names, values, strict=True)}, steps=steps)
         self._judge(report, first)

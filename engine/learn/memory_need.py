@@ -32,6 +32,7 @@ _COPIES = 3
 """Of every weight: its gradient and what the optimizer remembers."""
 _SHARE = 0.9
 _UNKNOWN = 1 << 62
+_UNMEASURED = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +80,21 @@ def measured_plan(
 
     Nothing of the network changes, no random number is used up.
     """
+    needs: dict[Precision, MemoryNeed] = {}
     try:
         needs = {form: measure(model, loss, device, form) for form in {plan.precision, _half(plan)}}
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+    # Several processes take one plan, and all of them wait here for all: also one that could not measure.
+    available = least(room(device) if needs else _UNMEASURED)
+    if available == _UNMEASURED:
         return plan
 
     def need(candidate: Plan) -> int:
         return needs[candidate.precision].bytes(candidate)
 
-    fits = fitting(plan, need, least(room(device)))
+    fits = fitting(plan, need, available)
     if fits != plan:
         notice(sentence(plan, fits))
     return fits
@@ -128,16 +133,25 @@ def measure(
         precision: Never AUTO.
     """
     weights = sum(value.numel() * value.element_size() for value in model.parameters())
+    copies = 0 if precision is Precision.FLOAT32 else _bytes_in_half(model)
     with _untouched(model, device), apart():
-        saved = [_saved_bytes(model, loss, device, precision, edge) for edge in _EDGES]
+        saved = [max(0, _saved_bytes(model, loss, device, precision, edge) - copies) for edge in _EDGES]
     pixels = [float(edge * edge) for edge in _EDGES]
     per_pair = (saved[1] / pixels[1] - saved[0] / pixels[0]) / (pixels[1] - pixels[0])
     # Padding and pooled maps weigh more in the smaller crop, which is no falling curve.
     per_pair = max(0.0, per_pair)
     per_pixel = saved[1] / pixels[1] - per_pair * pixels[1]
     return MemoryNeed(
-        fixed=_COPIES * weights, per_pixel=_BESIDE * max(0.0, per_pixel), per_pair=_BESIDE * per_pair
+        fixed=_COPIES * weights + copies, per_pixel=_BESIDE * max(0.0, per_pixel), per_pair=_BESIDE * per_pair
     )
+
+
+def _bytes_in_half(model: nn.Module) -> int:
+    """Return what the 16-bit copies of the weights take, which wait for the backward pass with all the rest.
+
+    They do not grow with the pixels. Biases and scales, with one axis, are few and mostly not copied.
+    """
+    return sum(2 * value.numel() for value in model.parameters() if value.dim() > 1)
 
 
 def _saved_bytes(

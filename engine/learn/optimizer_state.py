@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+_ADAM_KNOWS = {"step", "exp_avg", "exp_avg_sq"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OptimizerState:
@@ -39,6 +41,15 @@ def optimizer_state(
                 if isinstance(value, Tensor)
             }
     return OptimizerState(values=values, cycle_position=cycle_position)
+
+
+def drop_unfinished(optimizer: torch.optim.Optimizer) -> None:
+    """Forget what AdamW only began to know of a parameter when memory ran short: its next step would fail."""
+    if not isinstance(optimizer, torch.optim.AdamW):
+        return
+    for parameter, known in list(optimizer.state.items()):
+        if not known.keys() >= _ADAM_KNOWS:
+            del optimizer.state[parameter]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: OptimizerState) -> int:

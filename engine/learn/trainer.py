@@ -25,7 +25,7 @@ from engine.learn.device import choose_precision
 from engine.learn.health import LossReport, LossWatch
 from engine.learn.memory_need import measured_plan
 from engine.learn.memory_plan import Plan, sentence, smaller
-from engine.learn.optimizer_state import OptimizerState, load_optimizer, optimizer_state
+from engine.learn.optimizer_state import OptimizerState, drop_unfinished, load_optimizer, optimizer_state
 from engine.learn.pool import Pool
 from engine.learn.schedule import Schedule
 from engine.learn.update import MoreLosses, Updater, make_optimizer, make_scaler
@@ -103,6 +103,7 @@ class Trainer:
             crop=config.crop.size, batch=config.batch_size, precision=precision, on_cpu=device.type == "cpu"
         )
         self._plan = measured_plan(plan, self._model, self._loss, device, notice)
+        self._is_compiled = compiling is not None
         if compiling is not None:
             compile_network(self._model, compiling)
         self._batches = Batches(pool, classes, config.augment, device, seed=config.seed + step)
@@ -151,6 +152,7 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+                drop_unfinished(self._optimizer)
                 # Several processes cannot change plans one by one: the others wait in the middle of a step.
                 plan = None if are_several() else smaller(self._plan)
                 if plan is None:
@@ -319,6 +321,8 @@ class Trainer:
     def _change_plan(self, plan: Plan) -> None:
         self._notice(sentence(self._plan, plan))
         self._optimizer.zero_grad(set_to_none=True)
+        if self._is_compiled:
+            torch.compiler.reset()  # recorded graphs keep the memory of the plan before
         if plan.on_cpu and not self._plan.on_cpu:
             self._move_to_cpu()
         self._plan = plan

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import assert_never
 
 import torch
 
 from engine.config import Precision
+from engine.errors import DeviceMemoryError
+
+_SHORTAGE = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "cusolver_status_alloc_failed",
+    # On a full card cuBLAS cannot even make its handle, and does not say why.
+    "cublas_status_not_initialized",
+    # cuDNN tries one way of computing after the other; where each lacks room, it only says that none is left.
+    "unable to find an engine to execute this computation",
+)
+"""What the allocator of the processor and CUDA's libraries say in plain RuntimeErrors, in small letters."""
 
 
 def dtype_of(precision: Precision) -> torch.dtype:
@@ -40,9 +56,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory was short, on the graphics card or in the machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The allocator of the processor and some CUDA libraries raise plain RuntimeErrors.
-    words = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORTAGE)
+
+
+@contextlib.contextmanager
+def shortage_told() -> Iterator[None]:
+    """Say in plain words where memory is short for something that training can go on without.
+
+    Raises:
+        DeviceMemoryError: instead of torch's own errors; all others pass.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            "There is not enough memory for this: the network, training and other programs take the rest.",
+            "Stop training, choose a smaller network or close other programs, then try again.",
+        ) from error
 
 
 def release_memory(device: torch.device) -> None:

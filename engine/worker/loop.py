@@ -6,13 +6,15 @@ states and what each does with each command.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import time
 import traceback
 from collections.abc import Callable
 from typing import assert_never
 
-from engine.errors import EngineError
+from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.device import limit_threads
 from engine.messages import (
     AnnotationChanged,
@@ -48,6 +50,7 @@ from engine.messages import (
     StopTraining,
     WorkerState,
 )
+from engine.predict.compute import shortage_told
 from engine.worker.inbox import Inbox
 from engine.worker.pace import Clock
 from engine.worker.states import Answer, answer
@@ -75,6 +78,7 @@ class Loop:
         self._emit = emit
         self._inbox = inbox
         self._state = WorkerState.STARTING
+        self._must_give_back = False
         self._work = Work(self, emit, inbox, clock)
 
     @property
@@ -107,9 +111,13 @@ class Loop:
         Args:
             wait: Whether to wait for a command where there is nothing to do.
         """
+        if self._must_give_back:
+            self._give_back()
         command = self._inbox.take(wait=wait and not self._work.is_busy)
         if command is not None:
-            self.guarded(type(command).__name__, lambda: self._serve(command))
+            # Of two networks one may have followed the class table, and the other not.
+            in_doubt = isinstance(command, ClassesChanged)
+            self.guarded(type(command).__name__, lambda: self._serve(command), in_doubt=in_doubt)
         elif self._work.is_busy:
             self._work.advance()
 
@@ -119,7 +127,7 @@ class Loop:
             self._state = state
             self._emit(StateChanged(state=state, problem=problem))
 
-    def guarded(self, name: str, action: Callable[[], None]) -> bool:
+    def guarded(self, name: str, action: Callable[[], None], *, in_doubt: bool = False) -> bool:
         """Do something and return whether it went well.
 
         The world's faults become `CommandFailed`; ours lead to FAULTED.
@@ -127,10 +135,13 @@ class Loop:
         Args:
             name: Class name of the command it belongs to.
             action: What to do.
+            in_doubt: Whether memory that runs short in the middle of it leaves a network nobody can trust.
         """
         try:
-            action()
+            with contextlib.nullcontext() if in_doubt else shortage_told():
+                action()
         except EngineError as error:
+            self._must_give_back |= isinstance(error, DeviceMemoryError)
             self._emit(CommandFailed(command=name, problem=Problem.from_error(error)))
         except Exception as error:  # noqa: BLE001 - one of the four places: the thread outlives a bug
             problem = self._abandoned(name, error)
@@ -144,11 +155,22 @@ class Loop:
         """Let go of the network, as nobody knows what state it is in; return what to tell."""
         _log.error("the worker failed in %s", name, exc_info=error)
         self._work.abandon()
+        self._must_give_back = True
         return Problem(
             message=f"Something went wrong inside the program ({type(error).__name__} in {name}).",
             hint="Your annotations are safe. Restart the network or load a checkpoint; please report it.",
             report="".join(traceback.format_exception(error)),
         )
+
+    def _give_back(self) -> None:
+        """Give memory back after something failed: not where it did, whose frames hold what has to go."""
+        self._must_give_back = False
+        if self._state is not WorkerState.FAULTED:
+            self._work.give_back()
+            return
+        gc.collect()  # a run that was not closed and its trainer hold each other
+        with contextlib.suppress(RuntimeError):  # a card that fell over gives nothing back, and that was told
+            self._work.give_back()
 
     def _serve(self, command: Command) -> None:
         match answer(self._state, command):

@@ -133,7 +133,9 @@ class MemoryDesk:
 
         step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / _WINDOW_PIXELS))))
         pixels = torch.from_numpy(np.array(image[None, ::step, ::step], np.uint8))
+        # Not where it was opened: it follows a run that had to move to the processor.
+        pixels = pixels.to(next(network.model.parameters()).device)
         with torch.inference_mode():
-            features = model.memory_features(normalise(pixels.to(network.device.device))).float().cpu()
+            features = model.memory_features(normalise(pixels)).float().cpu()
         self._features = image_id, features
         return features

@@ -30,6 +30,7 @@ from engine.messages import (
     PredictionSource,
     ScoreImages,
 )
+from engine.predict.compute import shortage_told
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import probe, read_image, thumbnail
 from engine.quick.likeness import descriptor
@@ -218,7 +219,8 @@ class ScoringDesk:
 
     def _do(self, name: str, do: Callable[[str, LiveNetwork], None], network: LiveNetwork) -> None:
         try:
-            do(name, network)
+            with shortage_told():
+                do(name, network)
         except EngineError as error:
             self._failed.add(name)
             self._ahead = None
@@ -343,8 +345,7 @@ class ScoringDesk:
             self._emit(PredictedAhead(prediction=made, complete=part.complete))
 
     def _begin_ahead(self, name: str, network: LiveNetwork) -> _Ahead | None:
-        version = self._version(network)
-        path = Path(self._wanted.paths[name])
+        version, path = self._version(network), Path(self._wanted.paths[name])
         size = probe(path).size
         if version is None:
             return None

@@ -91,11 +91,12 @@ class Sight:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            release_memory(self._device)
-            raise DeviceMemoryError(
-                "There is not enough memory to look at an image through the network's backbone.",
-                "Close other programs, or choose a smaller network.",
-            ) from error
+        # Outside the handler: its traceback would keep the tensors alive that have to go.
+        release_memory(self._device)
+        raise DeviceMemoryError(
+            "There is not enough memory to look at an image through the network's backbone.",
+            "Close other programs, or choose a smaller network.",
+        )
 
     def fallback(self) -> Sight | None:
         """Return the same on the processor, None where this one is there already."""

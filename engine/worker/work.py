@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from engine.errors import EngineError
+from engine.learn.device import ResolvedDevice
 from engine.messages import (
     AnnotationChanged,
     CancelExport,
@@ -31,6 +32,7 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
+from engine.predict.compute import release_memory
 from engine.worker.class_change import follow_classes
 from engine.worker.comparing import CheckpointDesk
 from engine.worker.exporting import Interruptible, check_wanted, export
@@ -64,6 +66,7 @@ class Work:
         self._inbox = inbox
         self._clock = clock
         self._network: LiveNetwork | None = None
+        self._device: ResolvedDevice | None = None
         self._request: OpenNetwork | None = None
         self._run: Run | None = None
         self._inspection = InspectionDesk(emit)
@@ -93,15 +96,12 @@ class Work:
             self._request = replace(self._request, classes=command.classes)
 
     def open(self, command: OpenNetwork) -> None:
-        """Build a network and make it the one.
-
-        Raises:
-            EngineError: There are no classes.
-        """
+        """Build a network and make it the one; an `EngineError` says that there are no classes."""
         self.stop("Another network was opened.", save=True)
         if self._request is not None and self._request.images_folder != command.images_folder:
             self._screen.wanted = None
         self._let_go()
+        self.give_back()
         self._request = command
         network, opened = open_network(command, progress=self._download)
         self._take(network)
@@ -122,13 +122,14 @@ class Work:
         network, opened = load_network(command.path, self._request, progress=self._download)
         self.stop("A checkpoint was loaded.", save=False)
         self._let_go()
+        self.give_back()
         self._request = network.request
         self._take(network)
         self._emit(opened)
         self._begin_prediction()
 
     def _take(self, network: LiveNetwork) -> None:
-        self._network = network
+        self._network, self._device = network, network.device
         self._screen.opened(network)
         self._guard.enter(WorkerState.IDLE)
 
@@ -142,8 +143,7 @@ class Work:
     def change_classes(self, command: ClassesChanged) -> None:
         """Let the network follow the class table; what it learnt about classes that stay, stays.
 
-        Raises:
-            EngineError: No network is open, or no class is left.
+        An `EngineError` says that no network is open, or no class left.
         """
         network = self._opened_network()
         if not len(command.classes):
@@ -159,12 +159,7 @@ class Work:
         self._begin_prediction()
 
     def start(self, command: StartTraining) -> None:
-        """Start a run, or give a running one another config and other images.
-
-        Raises:
-            TrainingRefusedError: There is nothing to learn yet.
-            EngineError: No network or no project is open.
-        """
+        """Start a run, or give a running one another config and images; an `EngineError` says why not."""
         network = self._opened_network()
         running = self._run
         run = running if running is not None else Run(network, command.config, self._emit, self._clock)
@@ -206,8 +201,9 @@ class Work:
             self._guard.guarded("SaveCheckpoint", run.save_trusted)
         elif save:
             self._guard.guarded("SaveCheckpoint", lambda: run.save_news(hurries=hurries))
-        run.close(why, has_failed=problem is not None)
-        if self._network is run.network:  # else a bug while saving has led to FAULTED
+        has_failed = problem is not None
+        self._guard.guarded("StopTraining", lambda: run.close(why, has_failed=has_failed), in_doubt=True)
+        if self._network is run.network:  # else a bug while saving or closing has led to FAULTED
             self._guard.enter(WorkerState.IDLE, problem)
             self._desk.judge_on(run.unjudged)
         self._emit(TrainingStopped(reason=why))
@@ -215,23 +211,13 @@ class Work:
             self._begin_prediction()
 
     def evaluate(self, command: Evaluate) -> None:
-        """Begin to measure on held-out images.
-
-        Raises:
-            EngineError: No network or no project is open.
-        """
+        """Begin to measure on held-out images; an `EngineError` says that no network or project is open."""
         network = self._opened_network()
         layers = None if self._run is None else self._run.pool.layers
         self._measurement = measurement_of(network, command.items, layers, self._emit)
 
     def save(self, name: str | None) -> None:
-        """Save a checkpoint.
-
-        Raises:
-            EngineError: No network or no project is open.
-            StorageError: The disk refuses.
-            TrainingError: The weights of now are not worth saving.
-        """
+        """Save a checkpoint. Raises as `Run.save`; an `EngineError` says that no network is open, too."""
         network, run = self._opened_network(), self._run
         if run is None:
             self._emit(save_shown(network, name=name, keep=None, labels_version=None))
@@ -248,12 +234,7 @@ class Work:
             self._begin_prediction()
 
     def export(self, command: Export) -> None:
-        """Write label maps in a foreign format, all in one go.
-
-        Raises:
-            ExportCancelledError: Somebody ended it.
-            EngineError: See `engine.worker.exporting.export`.
-        """
+        """Write label maps in a foreign format, all in one go. Raises as `engine.worker.exporting.export`."""
         predictor = None
         if command.fill_with_prediction:
             if self._run is not None:
@@ -288,6 +269,16 @@ class Work:
         self._run = None
         self._let_go()
 
+    def give_back(self) -> None:
+        """Give memory that was let go back to other programs; no frame on the stack must still hold it."""
+        device = self._device
+        if self._network is None:
+            self._device = None
+        elif self._run is None:
+            self._network.end_training()  # a run that could not start leaves a copy of what is shown
+        if device is not None:
+            release_memory(device.device)
+
     def _opened_network(self) -> LiveNetwork:
         if self._network is None:
             raise EngineError("No network is open.", "Choose a network, then try again.")
@@ -315,7 +306,7 @@ class Work:
         if self._measurement is not None:
             self._guard.guarded("Evaluate", self._measure)
         elif (run := self._run) is not None and run.candidates.is_running:
-            self._guard.guarded("training", lambda: self._judge(run))
+            self._guard.guarded("training", lambda: self._judge(run), in_doubt=True)
         elif self._desk.is_busy:
             self._guard.guarded(self._desk.task, self._compare)
         else:
@@ -323,7 +314,7 @@ class Work:
             if ponders := self._screen.is_curious(self._network, trains=self._run is not None):
                 self._guard.guarded("Predict", self._ponder)
             if run is not None:
-                self._guard.guarded("training", lambda: self._train(run))
+                self._guard.guarded("training", lambda: self._train(run), in_doubt=True)
             if self._screen.is_running:
                 self._predict_tile()
             elif not ponders and self._scoring.is_due(self._network, is_training=self._run is not None):
@@ -374,6 +365,7 @@ class Work:
 
     def _train(self, run: Run) -> None:
         """One step and whatever is due; a problem ends the run."""
+        problem = None
         try:
             run.step()
             if run.is_complete:
@@ -381,15 +373,20 @@ class Work:
             else:
                 self._measurement = run.begin_what_is_due(is_showing=self._screen.is_running)
         except EngineError as error:
-            self.stop(save=False, problem=Problem.from_error(error))
+            problem = Problem.from_error(error)
+        if problem is not None:
+            # Not in the handler: its traceback keeps alive what a stop gives back.
+            self.stop(save=False, problem=problem)
 
     def _judge(self, run: Run) -> None:
         """Go on with judging the candidate; what may be shown is shown."""
+        verdict, problem = None, None
         try:
             verdict = run.candidates.advance()
         except EngineError as error:
-            self.stop(save=False, problem=Problem.from_error(error))
-            return
+            problem = Problem.from_error(error)
+        if problem is not None:
+            self.stop(save=False, problem=problem)
         if verdict is None:
             return
         shows = verdict.promoted and self._guard.guarded("Predict", self._begin_prediction)

@@ -14,6 +14,7 @@ from engine.messages import PoolItem
 from engine.project.manifest import Split
 from models.build import build_loss, build_model
 from models.output import SegmentationOutput
+from tests.support.group import group_of_one
 from tests.support.learning import CLASSES, LOSS, NETWORK, SIZE, TRAINING, picture, sparse
 
 CPU = torch.device("cpu")
@@ -94,3 +95,9 @@ def test_outputs_of_a_compiled_network_are_of_the_same_type() -> None:
     model = build_model(NETWORK, len(CLASSES), seed=0)
     model._compiled_call_impl = torch.compile(model._call_impl, backend="eager", dynamic=False)
     assert isinstance(model(torch.zeros(1, 3, 32, 32)), SegmentationOutput)
+
+
+def test_graphs_are_for_one_process() -> None:
+    with group_of_one(), pytest.raises(TrainingError, match="several processes") as error:
+        check_compiling(Compiling.GRAPHS, torch.device("cuda"))
+    assert "--compile code" in error.value.hint

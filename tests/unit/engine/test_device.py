@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from engine.config import Device, Precision
+from engine.errors import DeviceMemoryError
 from engine.learn import device as devices
 from engine.learn.device import available_cores, bfloat16_gain, choose_precision, resolve_device
-from engine.predict.compute import autocast, dtype_of, is_out_of_memory, release_memory
+from engine.predict.compute import autocast, dtype_of, is_out_of_memory, release_memory, shortage_told
 from models.build import build_model
 from tests.support.learning import NETWORK
 
@@ -86,6 +87,13 @@ def test_the_trial_leaves_no_trace_and_ends_in_time() -> None:
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("Unable to find an engine to execute this computation"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_BAD_PARAM"), False),
         (RuntimeError("shape '[2]' is invalid"), False),
         (ValueError("out of memory"), False),
     ],
@@ -107,3 +115,12 @@ def test_number_formats_have_types() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert available_cores() >= 1
+
+
+def test_a_shortage_is_told_in_plain_words_and_nothing_else() -> None:
+    with pytest.raises(DeviceMemoryError, match="not enough memory") as caught, shortage_told():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    for remedy in ("Stop training", "smaller network", "close other programs"):
+        assert remedy in caught.value.hint
+    with pytest.raises(RuntimeError, match="another"), shortage_told():
+        raise RuntimeError("another matter")

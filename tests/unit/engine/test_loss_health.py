@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 import torch
 
@@ -134,3 +137,28 @@ def test_a_term_that_one_batch_made_very_small_says_nothing_about_a_guess() -> N
         )
         watch.read()
     assert watch.is_healthy
+
+
+class OnCard(torch.Tensor):
+    """A tensor that, as one of a graphics card, does not go together with those of the processor."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Brings a tensor over where asked to, and refuses to stack what lies apart."""
+        if func is torch.stack and any(type(value) is not cls for value in args[0]):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        return result.as_subclass(torch.Tensor) if func in (torch.Tensor.to, torch.Tensor.cpu) else result
+
+
+def test_a_run_that_moves_to_the_processor_is_still_watched() -> None:
+    watch = LossWatch(4)
+    watch.add({"a": torch.tensor(1.0).as_subclass(OnCard), "b": torch.tensor(2.0).as_subclass(OnCard)})
+    watch.discard()
+    for _ in range(2):
+        watch.add({"a": torch.tensor(3.0), "b": torch.tensor(1.0)})
+        report = watch.read()
+        assert report is not None
+        assert report.losses == {"a": 3.0, "b": 1.0}

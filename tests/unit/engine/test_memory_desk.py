@@ -1,7 +1,9 @@
 """Strokes in a class memory at once, in the worker without its thread."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from engine.messages import (
     PredictionSource,
     Shutdown,
 )
+from engine.worker.memory_desk import MemoryDesk
 from models.memory_configs import McibiConfig, McibiPlusPlusConfig
 from models.memory_presets import tiny_mcibi, tiny_mcibipp
-from tests.support.learning import BOX, GROUND, SKY, make_project
+from tests.support.learning import BOX, GROUND, SKY, make_project, picture
 from tests.support.worker_desk import Desk
 
 
@@ -83,3 +86,13 @@ def test_labels_older_than_the_weights_do_not_count(desk: Desk) -> None:
     desk.annotate(labels, 1)
     desk.work(2)
     assert desk.heard.of(PredictionReady) == []
+
+
+def test_features_are_computed_where_the_network_is_by_now(desk: Desk) -> None:
+    """A run that had to move to the processor takes with it what is shown."""
+    network = desk.loop._work._network
+    assert network is not None
+    network.device = replace(network.device, device=torch.device("meta"))
+    model: Any = network.model
+    features = MemoryDesk()._seen(network, model, "0.png", picture(0)[0])
+    assert features.device.type == "cpu"

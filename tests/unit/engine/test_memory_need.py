@@ -1,6 +1,7 @@
 """The memory plan measured before the first step."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,36 @@ def test_containers_may_have_less_than_the_machine(tmp_path: Path) -> None:
     assert available_bytes(meminfo=meminfo, cgroup=tmp_path) == 64 * 1024
     meminfo.write_text("MemTotal: 100 kB\n", "ascii")
     assert available_bytes(meminfo=meminfo, cgroup=tmp_path) is None
+
+
+def test_numbers_of_16_bits_need_no_more_for_each_pixel() -> None:
+    """Copies of the weights are as large whatever the crop: wide networks must not seem to need more maps."""
+    wide = replace(NETWORK, backbone=replace(NETWORK.backbone, width=128))
+    model, loss = build_model(wide, 3, seed=0), build_loss(LOSS)
+    full = measure(model, loss, CPU, Precision.FLOAT32)
+    half = measure(model, loss, CPU, Precision.BFLOAT16)
+    assert 0 < half.per_pixel <= full.per_pixel
+    copies = 2 * sum(value.numel() for value in model.parameters() if value.dim() > 1)
+    assert half.fixed == full.fixed + copies
+
+
+@pytest.mark.parametrize("is_full_here", [True, False])
+def test_processes_decide_together_even_where_one_could_not_measure(
+    monkeypatch: pytest.MonkeyPatch, is_full_here: bool
+) -> None:
+    asked: list[int] = []
+
+    def full(*_: object) -> MemoryNeed:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def least(value: int) -> int:
+        asked.append(value)
+        return -1  # here or in another process
+
+    if is_full_here:
+        monkeypatch.setattr(memory_need, "measure", full)
+    monkeypatch.setattr(memory_need, "least", least)
+    monkeypatch.setattr(memory_need, "room", lambda device: 1)
+    model = build_model(NETWORK, 3, seed=0)
+    assert measured_plan(PLAN, model, build_loss(LOSS), CPU, pytest.fail) == PLAN
+    assert asked == [-1 if is_full_here else 1]

@@ -1,5 +1,6 @@
 """What a network that came trained sees, and the quick model that learns from it."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -312,3 +313,19 @@ def test_a_card_is_free_again_after_an_image_was_looked_at() -> None:
     assert torch.cuda.memory_allocated(card) <= before
     for one, other in zip(stages, sight().stages(image), strict=True):
         assert np.abs(one.astype(float) - other).max() < 0.05
+
+
+def test_memory_goes_back_only_when_nothing_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+    free: list[bool] = []
+
+    def full(_: object, image: torch.Tensor) -> None:
+        held.append(weakref.ref(image))
+        raise torch.OutOfMemoryError("out of memory")
+
+    found = sight()
+    monkeypatch.setattr(TinyBackbone, "forward", full)
+    monkeypatch.setattr(module, "release_memory", lambda _: free.append(held[0]() is None))
+    with pytest.raises(DeviceMemoryError):
+        found.stages(picture(0)[0])
+    assert free == [True]

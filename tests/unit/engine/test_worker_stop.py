@@ -106,7 +106,7 @@ def test_the_end_is_the_end_whatever_goes_wrong(desk: Desk, monkeypatch: pytest.
     monkeypatch.setattr(Run, "close", _broken)
     desk.give(Shutdown())
     assert desk.loop.state is WorkerState.STOPPED
-    assert desk.failed.command == Shutdown.__name__
+    assert desk.failed.command == StopTraining.__name__, "it is what failed"
 
 
 @pytest.mark.parametrize("ending", [OpenNetwork, LoadCheckpoint])
