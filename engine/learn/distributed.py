@@ -7,8 +7,11 @@ the gradients, and decisions that all must take alike. Main thread of a command 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -82,8 +85,24 @@ def joined(rank: Rank, *, on_cuda: bool) -> Iterator[None]:
     dist.init_process_group(backend, store=store, rank=rank.number, world_size=rank.count, timeout=_PATIENCE)
     try:
         yield
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        if on_cuda:
+            atexit.register(_leave_at_once)
+        else:
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
+
+
+def _leave_at_once() -> None:
+    """End this process without waiting for others, so that torchrun sees it end and starts all of them again.
+
+    To be called when what went wrong has been said. With nccl taking leave is something all do together, and
+    the others may be in the middle of a sum that this process will never join.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -1,5 +1,7 @@
 """What processes do together; here a group of one."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -9,6 +11,8 @@ import torch
 from torch import nn
 
 from engine.config import Device
+from engine.errors import DeviceMemoryError
+from engine.learn import distributed
 from engine.learn.distributed import (
     added_up,
     agreed,
@@ -68,3 +72,36 @@ def test_processes_choose_differently_and_repeatably(generator_kept: None) -> No
 
 def test_the_processor_needs_no_cards() -> None:
     assert not has_cards(Device.CPU, 64)
+
+
+@pytest.mark.parametrize("on_cuda", [False, True])
+def test_a_process_that_fails_never_waits_for_the_others_to_take_leave(
+    monkeypatch: pytest.MonkeyPatch, on_cuda: bool
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(distributed.torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(distributed, "rendezvous", lambda *_, **__: iter([(None, 0, 2)]))
+    monkeypatch.setattr(distributed, "PrefixStore", lambda *_: None)
+    monkeypatch.setattr(distributed, "limit_threads", lambda: None)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *_, **__: done.append("join"))
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: done.append("take leave"))
+    monkeypatch.setattr(distributed.atexit, "register", lambda do: done.append(do.__name__))
+    rank = Rank(number=0, count=2, local=0, local_count=2)
+    with joined(rank, on_cuda=on_cuda):
+        pass
+    assert done == ["join", "take leave"], "all is well: they take leave together"
+    done.clear()
+    with pytest.raises(DeviceMemoryError), joined(rank, on_cuda=on_cuda):
+        raise DeviceMemoryError("The card of this process is full.")
+    assert done == ["join", "_leave_at_once" if on_cuda else "take leave"]
+
+
+def test_leaving_at_once_says_first_what_was_to_be_said() -> None:
+    program = (
+        "import atexit; from engine.learn import distributed\n"
+        "atexit.register(distributed._leave_at_once)\n"
+        "print('the card is full'); raise SystemExit(3)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == "the card is full\n"
