@@ -89,7 +89,7 @@ def _assert_painting_is_possible_or_explained(desk: Desk, turn: int) -> None:
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
