@@ -18,8 +18,9 @@ _SHORTAGE = (
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",
     "cusolver_status_alloc_failed",
-    # On a full card cuBLAS cannot even make its handle, and does not say why.
+    # On a full card cuBLAS and cuDNN cannot even make their handles, and do not say why.
     "cublas_status_not_initialized",
+    "cudnn_status_not_initialized",
     # cuDNN tries one way of computing after the other; where each lacks room, it only says that none is left.
     "unable to find an engine to execute this computation",
 )

@@ -91,6 +91,7 @@ def test_the_trial_leaves_no_trace_and_ends_in_time() -> None:
         (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate`"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), True),
         (RuntimeError("GET was unable to find an engine to execute this computation"), True),
         (RuntimeError("Unable to find an engine to execute this computation"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_BAD_PARAM"), False),
