@@ -17,6 +17,7 @@ from engine.messages import CommandFailed, CompareCheckpoints, ComparisonReady
 
 _WIDTH = 150
 _OPACITY = 0.6
+_SHOWN, _NEWEST = "the weights shown now", "the newest weights"
 _TITLES = ("before", "after", "changed")
 
 
@@ -50,7 +51,7 @@ class PinnedPictures(QWidget):
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bridge = bridge
-        self._sides = ("the weights shown now", "the newest weights")
+        self._sides = (_SHOWN, _NEWEST)
         self.pin_button = QPushButton("Pin this image")
         self.pin_button.setToolTip("See here what training changes on it.")
         self.hint = label(kind="muted")
@@ -109,8 +110,8 @@ class PinnedPictures(QWidget):
         session = self._bridge.session
         if session is not None:
             self._sides = (
-                "the weights shown now" if before is None else before.name,
-                "the newest weights" if after is None else after.name,
+                _SHOWN if before is None else before.name,
+                _NEWEST if after is None else after.name,
             )
             self._bridge.compare_checkpoints(before, after)
             self.hint.setText("Predicting the pinned images…")

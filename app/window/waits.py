@@ -101,7 +101,7 @@ class Waits(QObject):
         bridge.asked.connect(self._asked)
         bridge.prediction_ready.connect(self._predicted)
         bridge.comparison_ready.connect(lambda _event: self._compared())
-        bridge.network_opened.connect(lambda _event: self._network_opened())
+        bridge.network_opened.connect(lambda _event: self._ask_anew())
         bridge.command_failed.connect(self._failed)
         bridge.progress.connect(self._progressed)
         for ended in (bridge.export_done, bridge.masks_imported, bridge.command_failed):
@@ -186,8 +186,9 @@ class Waits(QObject):
         if session is not None and session.candidates.pictures.keys() >= set(session.candidates.pinned):
             self._set("comparison", "")
 
-    def _network_opened(self) -> None:
-        self._answers = False  # another network may have learnt nothing
+    def _ask_anew(self) -> None:
+        """What was asked of the network before gets no answer; another one may have learnt nothing."""
+        self._answers = False
         for key in _ASKED_BY.values():
             self._set(key, "")
 
@@ -195,7 +196,7 @@ class Waits(QObject):
         session, state = self._bridge.session, self._bridge.worker_state
         opens = session is not None and session.worker.awaits_network and state is not WorkerState.FAULTED
         if state is WorkerState.FAULTED:
-            self._network_opened()
+            self._ask_anew()
         self._set("network", "the network to be loaded" if opens or state is WorkerState.STARTING else "")
 
     def _predicted(self, event: PredictionReady) -> None:

@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine.annotate.classes import ClassTable
-from engine.errors import DeviceMemoryError
 from engine.opencv import cv2
-from engine.predict.compute import is_out_of_memory
+from engine.predict.compute import shortage_told
 from models.base import SegmentationModel, normalise
 from models.output import SegmentationOutput
 
@@ -26,6 +25,10 @@ WORKING_PIXELS = 2**20
 A look keeps features of the whole image at once, which tiles cannot give: relations and attention run over
 all places. Shapes finer than the shrunken image shows are therefore inspected as the network sees them there.
 """
+_LOOK = (
+    "There is not enough memory to look into the network at this image.",
+    "Close other programs, or stop training first.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,18 +56,10 @@ class Snapshot:
         Raises:
             DeviceMemoryError: Memory is too small.
         """
-        try:
-            with torch.inference_mode():
-                pixels = torch.from_numpy(np.array(image[None], np.uint8)).to(self.device)
-                output: SegmentationOutput = self.model(normalise(pixels), inspect=True)
-                return output
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise DeviceMemoryError(
-                "There is not enough memory to look into the network at this image.",
-                "Close other programs, or stop training first.",
-            ) from error
+        with shortage_told(*_LOOK), torch.inference_mode():
+            pixels = torch.from_numpy(np.array(image[None], np.uint8)).to(self.device)
+            output: SegmentationOutput = self.model(normalise(pixels), inspect=True)
+        return output
 
 
 def working_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

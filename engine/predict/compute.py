@@ -11,6 +11,7 @@ import torch
 from engine.config import Precision
 from engine.errors import DeviceMemoryError
 
+_SHORT = "There is not enough memory for this: the network, training and other programs take the rest."
 _SHORTAGE = (
     "out of memory",
     "can't allocate memory",
@@ -61,8 +62,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def shortage_told() -> Iterator[None]:
+def shortage_told(
+    message: str = _SHORT,
+    hint: str = "Stop training, choose a smaller network or close other programs, then try again.",
+) -> Iterator[None]:
     """Say in plain words where memory is short for something that training can go on without.
+
+    Args:
+        message: What could not be done.
+        hint: What to do about it.
 
     Raises:
         DeviceMemoryError: instead of torch's own errors; all others pass.
@@ -72,10 +80,7 @@ def shortage_told() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise DeviceMemoryError(
-            "There is not enough memory for this: the network, training and other programs take the rest.",
-            "Stop training, choose a smaller network or close other programs, then try again.",
-        ) from error
+        raise DeviceMemoryError(message, hint) from error
 
 
 def release_memory(device: torch.device) -> None:

@@ -7,7 +7,6 @@ still wait for a neighbour, never the image.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from engine.annotate.classes import UNLABELLED, ClassTable
 from engine.annotate.geometry import Box
 from engine.config import Precision, PredictConfig
 from engine.errors import DeviceMemoryError
-from engine.predict.compute import autocast, is_out_of_memory, release_memory
+from engine.predict.compute import autocast, is_out_of_memory, release_memory, shortage_told
 from engine.predict.tiles import fade, plan_tiles, touches
 from models.base import SegmentationModel, normalise
 from models.inspection import FIRST_STAGE, InspectionKind
@@ -47,22 +46,14 @@ class PredictedPart:
     complete: bool
 
 
+_SMALL_IMAGE = (
+    "There is not enough memory to look at small images.",
+    "Close other programs, or choose a smaller network.",
+)
+
+
 def _never() -> bool:
     return False
-
-
-@contextlib.contextmanager
-def _small_image() -> Iterator[None]:
-    """Say what is wrong where even a small image needs more memory than there is."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise DeviceMemoryError(
-            "There is not enough memory to look at small images.",
-            "Close other programs, or choose a smaller network.",
-        ) from error
 
 
 Refine = Callable[[NDArray[np.uint8], NDArray[np.float32], Box], NDArray[np.float32]]
@@ -179,7 +170,7 @@ class Predictor:
         Raises:
             DeviceMemoryError: Memory is too small.
         """
-        with _small_image():
+        with shortage_told(*_SMALL_IMAGE):
             return self._stages(image)
 
     def probabilities_at(
@@ -198,7 +189,7 @@ class Predictor:
         Raises:
             DeviceMemoryError: Memory is too small.
         """
-        with _small_image():
+        with shortage_told(*_SMALL_IMAGE):
             found: NDArray[np.float32] = self._probabilities(image).cpu().numpy()[:, rows, columns]
         return found
 

@@ -88,15 +88,21 @@ class Contest:
         quick: The quick model's desk.
         clock: Monotonic seconds.
         read: Returns the pixels of an image file, (H, W, 3) uint8 RGB; `EngineError` where it cannot be read.
+        emit: Receives how good what is shown is, whenever the held-out images were asked about.
 
     Attributes:
         limits: What a change of who is shown must not lose.
-        scored: How good what is shown was on the held-out images when they were last asked about, until
-            somebody takes it.
     """
 
-    def __init__(self, quick: QuickDesk, clock: Clock, read: Callable[[str], ImageArray]) -> None:
+    def __init__(
+        self,
+        quick: QuickDesk,
+        clock: Clock,
+        read: Callable[[str], ImageArray],
+        emit: Callable[[ShownScored], None],
+    ) -> None:
         self._read = read
+        self._emit = emit
         self.limits = PromotionConfig()
         self._quick = quick
         self._referee = Referee()
@@ -109,7 +115,6 @@ class Contest:
         self._human: list[tuple[PoolItem, Cells]] = []
         self._kept: list[_Answers] = []
         self._earned = 0.0
-        self.scored: ShownScored | None = None
 
     def begin(self, network: LiveNetwork, *, came_trained: bool) -> None:
         """Begin with a network that was just opened.
@@ -187,7 +192,7 @@ class Contest:
         said = [one.labels for one in self._answers]
         if sum(map(len, said)) < _FEWEST_CELLS or len(np.unique(np.concatenate(said))) < 2:
             return False
-        self.scored = _shown_score(self._answers, self.share(network))
+        self._emit(_shown_score(self._answers, self.share(network)))
         count, referee = len(self._answers), self._referee
         return self._judge(_scores(self._answers) + referee.handicap(count), most=referee.most(count))
 

@@ -55,7 +55,7 @@ class ScreenPrediction:
     def __init__(self, emit: Callable[[Event], None], clock: Clock) -> None:
         self._emit = emit
         self.quick = QuickDesk()
-        self._contest = Contest(self.quick, clock, self._read)
+        self._contest = Contest(self.quick, clock, self._read, emit)
         self._memory = MemoryDesk()
         self._nearby = NearbyDesk(self.quick)
         self._joint = JointDesk(self.quick)
@@ -150,13 +150,7 @@ class ScreenPrediction:
         if self.quick.has_news:
             changed = self.quick.learn_next() and not self.quick.has_news
             return changed and self._contest.share(network) < 1
-        if network is None:
-            return False
-        changed = self._contest.advance(network)
-        scored, self._contest.scored = self._contest.scored, None
-        if scored is not None:
-            self._emit(scored)
-        return changed
+        return network is not None and self._contest.advance(network)
 
     def predictor(self, network: LiveNetwork) -> Predicts:
         """Return what fills unlabelled pixels: who is shown, without strokes in a class memory.

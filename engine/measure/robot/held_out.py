@@ -1,5 +1,7 @@
 """The images nobody annotates: how right a tool's predictions are there, and how well it knows that."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from engine.annotate.classes import UNLABELLED
@@ -46,9 +48,9 @@ class HeldOutScores:
         return self._matrix.pixel_accuracy() or 0.0
 
     @property
-    def iou_per_class(self) -> dict[str, float | None]:
+    def iou_per_class(self) -> Mapping[str, float | None]:
         """By class name; None for a class that neither side has."""
-        return dict(self._matrix.named_iou(self._material.classes.names))
+        return self._matrix.named_iou(self._material.classes.names)
 
     @property
     def calibration_error(self) -> float | None:

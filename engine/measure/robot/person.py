@@ -195,8 +195,7 @@ class _Robot:
         self._journal.opened(self._now, look, image_id)
         self._spend(look)
         before = wrong_share(truth, self._tool.sight().shown)
-        right_by: list[float | None] = [None] * len(RIGHT_SHARES)
-        actions, keys = self._correct(truth, began, right_by)
+        actions, keys, right_by = self._correct(truth, began)
         sight = self._tool.sight()
         self._remember(image_id, sight)
         self._visits.append(
@@ -204,7 +203,7 @@ class _Robot:
                 image_id,
                 actions,
                 keys=keys,
-                right_by=tuple(right_by),
+                right_by=right_by,
                 seconds=self._now - began,
                 blocked=self._blocked - blocked,
                 before=before,
@@ -217,18 +216,21 @@ class _Robot:
         if len(self._visits) in _ROUNDS and not self._is_over():
             self._recalled.append(self._first.ask(self._tool, len(self._visits)))
 
-    def _correct(self, truth: Truth, began: float, right_by: list[float | None]) -> tuple[list[Action], int]:
+    def _correct(self, truth: Truth, began: float) -> tuple[list[Action], int, tuple[float | None, ...]]:
         """Act until the image is left or the session is over; what was done, and the keys that took.
 
         Args:
             truth: What the person knows.
             began: User time at which the image was asked for.
-            right_by: Is filled with the seconds from then until what is shown is right on `RIGHT_SHARES`.
+
+        Returns:
+            Actions, keys, and the seconds from `began` until `RIGHT_SHARES` of what is shown are right.
         """
         height, width = truth.label_map.shape
         hand, visit = replace(self._hand, position=(height / 2, width / 2)), Visit(seconds=T_LOOK)
         actions: list[Action] = []
         keys = 0
+        right_by: list[float | None] = [None] * len(RIGHT_SHARES)
         while not self._is_over():
             self._note_right(truth, began, right_by)
             action = self._decide(truth, hand, visit)
@@ -249,7 +251,7 @@ class _Robot:
                 break
         self._note_right(truth, began, right_by)
         self._hand = hand
-        return actions, keys
+        return actions, keys, tuple(right_by)
 
     def _note_right(self, truth: Truth, began: float, right_by: list[float | None]) -> None:
         """Note which shares of the image are right from now on; being right once counts."""

@@ -100,7 +100,9 @@ def quick(tmp_path: Path) -> Quick:
 
 def settle(quick: Quick, network: Network, limits: PromotionConfig | None = None) -> float:
     """Let both be asked until nothing is open, over and over; return the share the network earned."""
-    contest = Contest(cast(QuickDesk, quick), lambda: 0.0, lambda path: read_image(Path(path)))
+    contest = Contest(
+        cast(QuickDesk, quick), lambda: 0.0, lambda path: read_image(Path(path)), lambda _: None
+    )
     contest.limits = limits or contest.limits
     live = cast(LiveNetwork, network)
     for version in range(24):
