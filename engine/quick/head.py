@@ -74,10 +74,10 @@ class Readout:
 
     def probabilities(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
         """Return (n, K) float32 with sum 1 over classes for (n, F) features."""
-        return _softmax(self._scores(values))
+        return _softmax(self._scores(values), axis=1)
 
     def over(self, grid: FeatureGrid, first: int, last: int) -> NDArray[np.float32]:
-        """Return (last - first, w, K) float32 probabilities of some rows of cells of an image."""
+        """Return (K, last - first, w) float32 probabilities of some rows of cells of an image."""
         height, width = grid.cells
         by_hand = grid.values[first:last].reshape(-1, FEATURES)
         scores = self._scores(by_hand).reshape(last - first, width, -1)
@@ -91,7 +91,7 @@ class Readout:
             start += count
         if start != len(self.matrix):
             raise ValueError(f"a model of {len(self.matrix)} features was asked about {start}")
-        return _softmax(scores)
+        return _softmax(_planes(scores), axis=0)
 
     def _scores(self, values: NDArray[np.float16]) -> NDArray[np.float32]:
         """Return (n, K) of (n, F) features, or of the hand-made ones of them alone."""
@@ -133,21 +133,26 @@ def fitted(
 def _minimised(
     x: NDArray[np.float32], channels: NDArray[np.int64], share: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return W (D, K) and b (K,) at the minimum, or near it."""
+    """Return W (D, K) and b (K,) at the minimum, or near it.
+
+    Scores have classes as rows: sums over classes run along memory then, and the gradient's product reads
+    the samples in their order.
+    """
     import torch
 
     samples, wanted = torch.from_numpy(x), torch.from_numpy(channels)
-    weight = torch.from_numpy(share)[:, None]
-    target = torch.nn.functional.one_hot(wanted, count).to(torch.float32)
+    weight = torch.from_numpy(share)
+    target = torch.nn.functional.one_hot(wanted, count).T.to(torch.float32).contiguous()
     # The offsets stand in the last row; they are not drawn to zero.
     theta = torch.zeros(x.shape[1] + 1, count)
     solver = torch.optim.LBFGS([theta], max_iter=_STEPS, history_size=_PAST, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
-        logs = torch.log_softmax(torch.addmm(theta[-1], samples, theta[:-1]), dim=1)
+        scores = torch.addmm(theta[-1], samples, theta[:-1])
+        logs = torch.log_softmax(scores.T.contiguous(), dim=0)
         error = weight * (logs.exp() - target)
-        slope = torch.addmm(theta[:-1], samples.T, error, beta=2 * _RIDGE)
-        theta.grad = torch.cat((slope, error.sum(0, keepdim=True)))
+        slope = torch.mm(error, samples).T + 2 * _RIDGE * theta[:-1]
+        theta.grad = torch.cat((slope, error.sum(1)[None]))
         return _RIDGE * theta[:-1].square().sum() - (weight * target * logs).sum()
 
     with torch.no_grad():
@@ -156,12 +161,20 @@ def _minimised(
     return np.ascontiguousarray(found[:-1]), np.ascontiguousarray(found[-1])
 
 
-def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities along the last axis, in place."""
-    scores -= scores.max(axis=-1, keepdims=True)
+def _softmax(scores: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return probabilities along an axis, in place."""
+    scores -= scores.max(axis=axis, keepdims=True)
     np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+    scores /= scores.sum(axis=axis, keepdims=True)
     return scores
+
+
+def _planes(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (K, h, w) of (h, w, K): what follows goes plane by plane. torch turns blocks, numpy numbers."""
+    import torch
+
+    planes: NDArray[np.float32] = torch.from_numpy(scores).permute(2, 0, 1).contiguous().numpy()
+    return planes
 
 
 def _blended(

@@ -107,13 +107,13 @@ class _Rows:
         self.readout = readout
         self._seeds = seeds
         self._known = np.zeros(grid.cells[0], np.bool_)
-        self._probabilities = np.empty((*grid.cells, len(readout.classes)), np.float32)
+        self._probabilities = np.empty((len(readout.classes), *grid.cells), np.float32)
 
     def smooth(self, first: int, last: int) -> NDArray[np.float32]:
-        """Return (last - first, w, K) float32 smoothed probabilities."""
+        """Return (K, last - first, w) float32 smoothed probabilities."""
         self._learn(first, last)
         light = self.grid.values[first:last, :, LIGHTNESS].astype(np.float32)
-        smooth = _smoothed(self._probabilities[first:last], light)
+        smooth = _smoothed(self._probabilities[:, first:last], light)
         if self._seeds is not None:
             _sow(smooth, self._seeds[first:last])
         return smooth
@@ -125,9 +125,9 @@ class _Rows:
             if not len(run):
                 continue
             top, bottom = int(run[0]), int(run[-1]) + 1
-            self._probabilities[top:bottom] = self.readout.over(self.grid, top, bottom)
+            self._probabilities[:, top:bottom] = self.readout.over(self.grid, top, bottom)
             if self._seeds is not None:
-                _sow(self._probabilities[top:bottom], self._seeds[top:bottom])
+                _sow(self._probabilities[:, top:bottom], self._seeds[top:bottom])
             self._known[top:bottom] = True
 
 
@@ -160,10 +160,10 @@ def _repeated(plane: NDArray[_T], rows: NDArray[np.int64], width: int) -> NDArra
 
 
 def _sow(probabilities: NDArray[np.float32], seeds: NDArray[np.int16]) -> None:
-    """Make (h, w, K) probabilities certain at the (h, w) seeds, in place."""
+    """Make (K, h, w) probabilities certain at the (h, w) seeds, in place."""
     rows, columns = np.nonzero(seeds >= 0)
-    probabilities[rows, columns] = 0
-    probabilities[rows, columns, seeds[rows, columns]] = 1
+    probabilities[:, rows, columns] = 0
+    probabilities[seeds[rows, columns], rows, columns] = 1
 
 
 def _smoothed(probabilities: NDArray[np.float32], light: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,17 +172,17 @@ def _smoothed(probabilities: NDArray[np.float32], light: NDArray[np.float32]) ->
     He, Sun, Tang: Guided Image Filtering, ECCV 2010, equations 5, 6 and 8.
 
     Args:
-        probabilities: (h, w, K) float32.
+        probabilities: (K, h, w) float32.
         light: (h, w) float32, the guide.
     """
     mean = _box(light)
     spread = _box(light * light) - np.square(mean) + np.float32(_EDGE)
     result = np.empty_like(probabilities)
-    for number in range(probabilities.shape[2]):
-        plane = np.ascontiguousarray(probabilities[..., number])
+    for plane, smooth in zip(probabilities, result, strict=True):
         average = _box(plane)
         slope = (_box(light * plane) - mean * average) / spread
-        result[..., number] = _box(slope) * light + _box(np.subtract(average, slope * mean, dtype=np.float32))
+        rest = _box(np.subtract(average, slope * mean, dtype=np.float32))
+        np.add(_box(slope) * light, rest, out=smooth)
     return result
 
 
@@ -211,15 +211,14 @@ def _enlarged(
     size = (working[1], rows[1] - rows[0])
     best = np.full((size[1], size[0]), -1, np.float32)
     channel = np.zeros(best.shape, np.uint8)
-    for number in range(probabilities.shape[2]):
+    for number, cell_plane in enumerate(probabilities):
         plane = cv2.warpAffine(
-            np.ascontiguousarray(probabilities[..., number]),
+            cell_plane,
             back,
             size,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        better = plane > best
-        channel[better] = number
+        np.maximum(channel, (plane > best).view(np.uint8) * np.uint8(number), out=channel)
         np.maximum(best, plane, out=best)
     return channel, np.clip(best, 0, 1, out=best)

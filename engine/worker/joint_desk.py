@@ -20,7 +20,7 @@ from engine.opencv import cv2
 from engine.predict.predictor import PredictedPart, Predictor
 from engine.project.images import ImageArray
 from engine.quick.head import Readout
-from engine.quick.joint import Opinion, pooled
+from engine.quick.joint import Opinion, likeliest, pooled
 from engine.quick.picture import opinion
 from engine.worker.assembly import MOST_PIXELS
 from engine.worker.kept_answer import KeptAnswer
@@ -106,8 +106,12 @@ class JointDesk:
             return
         answer = kept.answer
         found = replace(found, size=answer.size)
-        probabilities = _together(network, found, answer.probabilities(), Box.of_size(answer.size), share)
-        yield _part(network, probabilities, kept.size)
+        index_of = network.classes.index_of()
+        label_map, confidence = np.empty(answer.size, np.uint8), np.empty(answer.size, np.float32)
+        for box, probabilities in answer.bands():
+            channel, sure = likeliest(_together(network, found, probabilities, box, share))
+            label_map[box.slices], confidence[box.slices] = index_of[channel], sure
+        yield _part(label_map, np.clip(confidence, 0, 1, out=confidence), kept.size)
 
 
 class JointPredictor:
@@ -156,10 +160,10 @@ def _together(
     return pooled(probabilities, said if known.all() else said[known], channels, share, expected)
 
 
-def _part(network: LiveNetwork, probabilities: NDArray[np.float32], size: tuple[int, int]) -> PredictedPart:
-    """Returns the whole image of (H, W) of (K, h, w) probabilities."""
-    label_map = network.classes.index_of()[probabilities.argmax(axis=0)]
-    confidence = np.clip(probabilities.max(axis=0), 0, 1)
+def _part(
+    label_map: NDArray[np.uint8], confidence: NDArray[np.float32], size: tuple[int, int]
+) -> PredictedPart:
+    """Returns the whole image of (H, W) of what was found at a reduced size."""
     if label_map.shape != size:
         label_map, confidence = (
             cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST)

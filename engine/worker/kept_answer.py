@@ -6,6 +6,7 @@ H W size of the image, h w size at which the answer is kept, K classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from engine.opencv import cv2
 _MOST_PIXELS = 2**21
 """Of larger images the picture after a stroke has coarser edges, until other weights answer anew."""
 _MOST_BYTES = 96 * 2**20
+_MOST_NUMBERS, _ENOUGH_PIXELS = 2**24, 2**18
+"""With many classes, too, the picture comes within a second; but no coarser than a small image's."""
+_BAND_NUMBERS = 2**18
 
 
 class KeptAnswer:
@@ -53,18 +57,22 @@ class KeptAnswer:
             kept[here] = (kept[here] * before + reduced) / (before + 1) if again else reduced
         self._tiles[here] += 1
 
-    def probabilities(self) -> NDArray[np.float32]:
-        """Return (K, h, w) float32."""
+    def bands(self) -> Iterator[tuple[Box, NDArray[np.float32]]]:
+        """Yield it in bands of rows that a processor's cache can hold: box, (K, height, w) float32."""
         import torch
 
-        # numpy would turn 16-bit numbers into others one by one.
-        found: NDArray[np.float32] = torch.from_numpy(self._values).float().numpy()
-        return found
+        height, width = self.size
+        rows = max(1, _BAND_NUMBERS // (width * len(self._values)))
+        for top in range(0, height, rows):
+            box = Box(top, 0, min(height, top + rows), width)
+            # numpy would turn 16-bit numbers into others one by one.
+            yield box, torch.from_numpy(self._values[:, box.top : box.bottom]).float().numpy()
 
 
 def _kept_size(size: tuple[int, int], classes: int) -> tuple[int, int]:
     """Return (h, w): the image's own, or what fits."""
-    most = min(_MOST_PIXELS, _MOST_BYTES // (2 * max(1, classes)))
+    count = max(1, classes)
+    most = min(_MOST_PIXELS, max(_ENOUGH_PIXELS, _MOST_NUMBERS // count), _MOST_BYTES // (2 * count))
     reduction = math.sqrt(max(1.0, size[0] * size[1] / most))
     return max(1, round(size[0] / reduction)), max(1, round(size[1] / reduction))
 

@@ -13,13 +13,28 @@ def _answer(classes: int, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], 
     return found / found.sum(axis=0)
 
 
+def _whole(kept: KeptAnswer) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    boxes, bands = zip(*kept.bands(), strict=True)
+    assert [box.top for box in boxes] == [0, *(box.bottom for box in boxes[:-1])]
+    return np.concatenate(bands, axis=1)
+
+
 def test_a_small_image_is_kept_as_it_is() -> None:
     said = _answer(3, (20, 30))
     kept = KeptAnswer((20, 30), 3)
     assert not kept.is_whole
     kept.add(said, Box.of_size((20, 30)))
     assert kept.is_whole
-    assert np.array_equal(kept.probabilities(), said.astype(np.float16).astype(np.float32))
+    assert np.array_equal(_whole(kept), said.astype(np.float16).astype(np.float32))
+
+
+def test_it_is_told_in_bands_a_cache_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_answer, "_BAND_NUMBERS", 3 * 30 * 7)
+    said = _answer(3, (20, 30))
+    kept = KeptAnswer((20, 30), 3)
+    kept.add(said, Box.of_size((20, 30)))
+    assert [box.height for box, _ in kept.bands()] == [7, 7, 6]
+    assert _whole(kept) == pytest.approx(said, abs=1e-3)
 
 
 def test_tiles_are_put_together_and_overlaps_are_their_mean() -> None:
@@ -30,7 +45,7 @@ def test_tiles_are_put_together_and_overlaps_are_their_mean() -> None:
     other = 1 - said[:, :, 20:]
     kept.add(other, Box(0, 20, 10, 40))
     assert kept.is_whole
-    found = kept.probabilities()
+    found = _whole(kept)
     assert found[:, :, :20] == pytest.approx(said[:, :, :20], abs=1e-3)
     assert found[:, :, 20:24] == pytest.approx(0.5, abs=1e-3)
     assert found[:, :, 24:] == pytest.approx(other[:, :, 4:], abs=1e-3)
@@ -55,4 +70,4 @@ def test_a_large_image_is_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not kept.is_whole
             kept.add(said[:, box.top : box.bottom, box.left : box.right], box)
     assert kept.is_whole
-    assert kept.probabilities() == pytest.approx(said[:, ::4, ::4], abs=1e-3)
+    assert _whole(kept) == pytest.approx(said[:, ::4, ::4], abs=1e-3)

@@ -117,9 +117,9 @@ def test_an_image_at_once_gets_what_its_cells_get() -> None:
         np.zeros(4, np.float32),
     )
     cells = np.arange(14 * 18)
-    one_by_one = readout.probabilities(grid.at(cells)).reshape(14, 18, 4)
+    one_by_one = readout.probabilities(grid.at(cells)).reshape(14, 18, 4).transpose(2, 0, 1)
     assert np.allclose(readout.over(grid, 0, 14), one_by_one, atol=2e-3)
-    assert np.allclose(readout.over(grid, 5, 11), one_by_one[5:11], atol=2e-3)
+    assert np.allclose(readout.over(grid, 5, 11), one_by_one[:, 5:11], atol=2e-3)
 
 
 def test_every_class_weighs_the_same_and_painted_more_than_accepted() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.annotate.geometry import Box
-from engine.quick.joint import Opinion, expected_of, pooled
+from engine.quick.joint import Opinion, expected_of, likeliest, pooled
 from engine.quick.referee import Referee, answers, losses, score
 
 
@@ -47,7 +47,7 @@ def test_a_class_of_a_few_pixels_is_not_expected_as_rarely_as_it_was_labelled() 
 def test_an_opinion_about_boxes_is_the_one_about_the_whole_image() -> None:
     rng = np.random.default_rng(1)
     alike = np.zeros(2, np.float32)
-    said = Opinion.of(np.array([3, 7], np.uint8), rng.random((6, 9, 2), np.float32), (48, 70), alike)
+    said = Opinion.of(np.array([3, 7], np.uint8), rng.random((2, 6, 9), np.float32), (48, 70), alike)
     whole = said.over(Box(0, 0, 48, 70))
     box = Box(5, 11, 40, 64)
     assert said.over(box) == pytest.approx(whole[(slice(None), *box.slices)], abs=0.02)
@@ -208,3 +208,12 @@ def test_on_images_it_has_learnt_from_the_network_earns_half_at_most() -> None:
         if earned is not None:
             referee.go_over(earned)
     assert referee.share == 0.5
+
+
+def test_the_likeliest_class_is_the_first_of_the_largest() -> None:
+    rng = np.random.default_rng(2)
+    said = (rng.integers(0, 5, (6, 9, 11)) / 5).astype(np.float32)  # full of ties
+    channel, largest = likeliest(said)
+    assert np.array_equal(channel, said.argmax(axis=0))
+    assert np.array_equal(largest, said.max(axis=0))
+    assert channel.dtype == np.uint8
