@@ -242,8 +242,8 @@ class PromotionConfig:
     )
     flip_limit: float = described(
         0.02,
-        help="Largest share of painted or accepted pixels new weights may be wrong about where the shown "
-        "ones are right.",
+        help="Largest share of painted or accepted pixels that may be wrong with new weights where what is "
+        "shown is right.",
         low=0.0,
         high=1.0,
     )
@@ -258,9 +258,10 @@ class PromotionConfig:
         0.005, help="Largest loss of mIoU on held-out corrections that counts as no loss.", low=0.0, high=1.0
     )
     exchange: float = described(
-        3.0,
-        help="While the shown weights are still wrong about more than a tenth of what people said, new ones "
-        "may flip more if they repair this many times as much. 0: the limit always holds.",
+        0.0,
+        help="While what is shown is still wrong about more than a tenth of what people said, new weights "
+        "may flip more than the limit if they repair this many times as much: 3 is sensible for a young "
+        "network without the quick model. 0: the limit always holds.",
         low=0.0,
         high=100.0,
     )
@@ -268,7 +269,7 @@ class PromotionConfig:
         8, help="Windows of corrected and of held-out images each that are judged on.", low=1, high=256
     )
     window_size: int = described(
-        256, help="Edge of the windows that are judged on.", unit="px", low=32, high=4096
+        256, help="Edge of the windows that are judged on.", unit="px", low=32, high=1024
     )
 
     def __post_init__(self) -> None:

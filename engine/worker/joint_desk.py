@@ -165,9 +165,11 @@ def _part(
 ) -> PredictedPart:
     """Returns the whole image of (H, W) of what was found at a reduced size."""
     if label_map.shape != size:
-        label_map, confidence = (
-            cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST)
-            for plane in (label_map, confidence)
+        label_map = cv2.resize(label_map, size[::-1], interpolation=cv2.INTER_NEAREST).astype(
+            np.uint8, copy=False
+        )
+        confidence = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_NEAREST).astype(
+            np.float32, copy=False
         )
     label_map.setflags(write=False)
     confidence.setflags(write=False)

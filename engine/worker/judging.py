@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator
 from engine.annotate.classes import ClassTable
 from engine.config import PromotionConfig
 from engine.errors import TrainingError
+from engine.learn.judge import Beside, Judge
 from engine.learn.pool import Pool
-from engine.learn.promotion import Figures, Judge, Verdict
+from engine.learn.promotion import Figures, Verdict
 from engine.messages import CandidateJudged, Event, Objection
 from engine.worker.network import LiveNetwork
 
@@ -25,6 +26,7 @@ class Candidates:
         config: How strict.
         emit: Receives `CandidateJudged`.
         seed: Start of the random choice of windows.
+        beside: Tells what the quick model says; None where only networks are shown.
     """
 
     def __init__(
@@ -35,10 +37,11 @@ class Candidates:
         emit: Callable[[Event], None],
         *,
         seed: int,
+        beside: Beside | None = None,
     ) -> None:
         self._network = network
         self._emit = emit
-        self._judge = Judge(pool, network.classes, config, seed=seed)
+        self._judge = Judge(pool, network.classes, config, seed=seed, beside=beside)
         self._under_way: Generator[None, None, Verdict] | None = None
         self._is_first = not network.has_learnt
         self._bad = 0

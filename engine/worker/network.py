@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.annotate.classes import ClassTable
 from engine.config import Device, Precision
@@ -35,6 +35,9 @@ from models.base import SegmentationModel
 from models.build import build_loss, build_model, spec_of
 from models.cost import without_weights
 from models.losses.total import TotalLoss
+
+if TYPE_CHECKING:
+    import torch
 
 _SEED = 0
 
@@ -118,6 +121,20 @@ class LiveNetwork:
         if self.trained is not None:
             self.model.load_state_dict(self.trained.state_dict())
             self.shown_step, self.is_descent = self.step, True
+
+    def follow_to(self, device: torch.device) -> None:
+        """Show on the processor from now on where training had to move there."""
+        if device.type == "cpu" and self.device.device.type != "cpu":
+            self.model.to("cpu")
+
+    def bring_back(self) -> None:
+        """Go back to the device this was opened on, if there is room: training may have left it."""
+        try:
+            self.model.to(self.device.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self.model.to("cpu")
 
     def end_training(self) -> None:
         """Let go of trained weights that are shown anyway; others wait for the next run."""

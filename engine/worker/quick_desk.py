@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.annotate.geometry import Box
 from engine.config import Voice
 from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.pool import Layers, store_reader
@@ -26,9 +25,10 @@ from engine.quick.features import FeatureGrid
 from engine.quick.head import Readout
 from engine.quick.joint import Opinion
 from engine.quick.model import QuickModel
-from engine.quick.picture import opinion, parts
+from engine.quick.picture import opinion
 from engine.quick.pretrained import stage_features
 from engine.quick.samples import Cells, labelled_cells
+from engine.worker.quick_answers import predicted
 from engine.worker.sight import Sight
 from models.configs import CrossEntropyConfig
 
@@ -272,13 +272,25 @@ class QuickDesk:
         """
         if self._request is None:
             return None
-        grid = self._grid(item.image_id, read)
+        values = self.features_at(item, read, cells.places)
         readout = self._readout_without(self._request, unseen)
-        if readout is None:
-            return None
-        values = grid.at(cells.places)
-        chances = np.ascontiguousarray(readout.probabilities(values).T)
-        return Chances(readout.classes, chances, readout.expected)
+        return None if readout is None else _chances(readout, values)
+
+    def features_at(
+        self, item: PoolItem, read: Callable[[], ImageArray], places: NDArray[np.int64]
+    ) -> NDArray[np.float16]:
+        """Return (n, F) features of (n,) cells of an image; `read` returns its pixels. See `seen_by`."""
+        return self._grid(item.image_id, read).at(places)
+
+    @property
+    def seen_by(self) -> object:
+        """Another one as soon as features are others: what is kept of those before fits no longer."""
+        return self._model
+
+    def chances(self, values: NDArray[np.float16]) -> Chances | None:
+        """Return what the model of now says of (n, F) features; None while it is silent."""
+        readout = self.readout()
+        return None if readout is None else _chances(readout, values)
 
     def without(self, unseen: Sequence[str]) -> Readout | None:
         """Return a model that has never seen some images; None where the others show fewer than two classes.
@@ -336,7 +348,7 @@ class QuickDesk:
         readout = self.readout()
         if readout is None:
             return
-        yield from _predicted(grid, readout, wanted.visible, said)
+        yield from predicted(grid, readout, wanted.visible, said)
 
     def opinion(self, image: ImageArray, wanted: Predict) -> Opinion | None:
         """Return what the model of now says of an image, for others to take into account. As `predict`."""
@@ -368,29 +380,9 @@ def _expected(request: OpenNetwork, found: Readout) -> NDArray[np.float32]:
     return expected
 
 
+def _chances(readout: Readout, values: NDArray[np.float16]) -> Chances:
+    return Chances(readout.classes, np.ascontiguousarray(readout.probabilities(values).T), readout.expected)
+
+
 def _source(sight: Sight | None) -> str | None:
     return None if sight is None else sight.source
-
-
-class QuickPredictor:
-    """Predicts whole images with the quick model of one moment, keeping nothing of them.
-
-    Args:
-        readout: The model.
-    """
-
-    def __init__(self, readout: Readout) -> None:
-        self._readout = readout
-
-    def predict(self, image: ImageArray) -> Iterator[PredictedPart]:
-        """Predict an (H, W, 3) uint8 RGB image part by part."""
-        return _predicted(self._readout.look(image), self._readout, None)
-
-
-def _predicted(
-    grid: FeatureGrid, readout: Readout, visible: Box | None, said: Cells | None = None
-) -> Iterator[PredictedPart]:
-    for part in parts(grid, readout, visible, said):
-        yield PredictedPart(
-            box=part.box, label_map=part.label_map, confidence=part.confidence, complete=part.complete
-        )

@@ -11,6 +11,7 @@ from engine.config import Precision, TrainingConfig
 from engine.errors import DeviceMemoryError, EngineError
 from engine.learn.checkpoint_files import CHECKPOINTS_FOLDER, is_above_all
 from engine.learn.evaluator import EvaluationResult
+from engine.learn.judge import Beside
 from engine.learn.pool import Pool, store_reader
 from engine.learn.runlog import RunLog
 from engine.learn.trainer import Trainer
@@ -39,13 +40,19 @@ class Run:
         config: How.
         emit: Receives events.
         clock: Monotonic seconds.
+        beside: What the quick model says beside the network; None where only networks are shown.
 
     Raises:
         EngineError: There is no project to learn from.
     """
 
     def __init__(
-        self, network: LiveNetwork, config: TrainingConfig, emit: Callable[[Event], None], clock: Clock
+        self,
+        network: LiveNetwork,
+        config: TrainingConfig,
+        emit: Callable[[Event], None],
+        clock: Clock,
+        beside: Beside | None = None,
     ) -> None:
         if not network.request.store_folder:
             raise EngineError("There is no project to learn from.", "Open a folder of images first.")
@@ -57,7 +64,7 @@ class Run:
         read = store_reader(network.request.store_folder)
         self.pool = Pool(read, network.classes, config.crop, cache, seed=seed)
         self._log = RunLog(Path(network.request.store_folder), notice=self._notice)
-        self.candidates = Candidates(network, self.pool, config.promotion, emit, seed=seed)
+        self.candidates = Candidates(network, self.pool, config.promotion, emit, seed=seed, beside=beside)
         self.save_wanted = self._is_on_trust = False
         self.unjudged: LastWord | None = None
         self._trainer: Trainer | None = None
@@ -138,7 +145,7 @@ class Run:
         finally:
             # After going back the count is that of the weights in place.
             self.network.step = self.trainer.step_count
-        self._follow_device()
+        self.network.follow_to(self.trainer.device)
         self._tell_notices()
 
     def report(self, learning_rate: float) -> None:
@@ -359,7 +366,7 @@ class Run:
             self.network.end_training()
         self.pool.clear()
         release_memory(self.network.device.device)
-        self._bring_back()
+        self.network.bring_back()
 
     def _new_trainer(self) -> Trainer:
         network = self.network
@@ -376,20 +383,6 @@ class Run:
             optimizer=network.optimizer,
             notice=self._notice,
         )
-
-    def _follow_device(self) -> None:
-        """Where training had to move to the processor, what is shown goes with it."""
-        if self.trainer.device.type == "cpu" and self.network.device.device.type != "cpu":
-            self.network.model.to("cpu")
-
-    def _bring_back(self) -> None:
-        """Training may have had to move to the processor; go back to the device the network was opened on."""
-        try:
-            self.network.model.to(self.network.device.device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            self.network.model.to("cpu")
 
     def _notice(self, text: str) -> None:
         self._emit(Notice(text=text))

@@ -27,6 +27,7 @@ from engine.predict.predictor import PredictedPart, Predictor
 from engine.predict.tiles import touches
 from engine.project.images import ImageArray, read_image
 from engine.quick.samples import Cells
+from engine.worker.as_shown import AsShown
 from engine.worker.assembly import MOST_PIXELS, Assembly
 from engine.worker.calibrating import OnScreen
 from engine.worker.contest import Contest
@@ -38,7 +39,8 @@ from engine.worker.nearby_desk import NearbyDesk
 from engine.worker.network import LiveNetwork
 from engine.worker.origin import came_from
 from engine.worker.pace import Clock
-from engine.worker.quick_desk import QuickDesk, QuickPredictor
+from engine.worker.quick_answers import QuickPredictor
+from engine.worker.quick_desk import QuickDesk
 from engine.worker.sight import sight_of
 
 _CACHE_BYTES = 256 * 2**20
@@ -56,6 +58,7 @@ class ScreenPrediction:
         self._emit = emit
         self.quick = QuickDesk()
         self._contest = Contest(self.quick, clock, self._read, emit)
+        self.as_shown = AsShown(self.quick, self._read, self._contest.share)
         self._memory = MemoryDesk()
         self._nearby = NearbyDesk(self.quick)
         self._joint = JointDesk(self.quick)
@@ -94,6 +97,7 @@ class ScreenPrediction:
         self.quick.open(network.request, sight_of(network, came), came_trained=came is not None)
         self._contest.begin(network, came_trained=came is not None)
         self._joint.forget()
+        self.as_shown.forget()
 
     def follow_classes(self, network: LiveNetwork) -> None:
         """Follow a changed class table."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from engine.errors import EngineError
 from engine.learn.device import ResolvedDevice
@@ -162,7 +163,8 @@ class Work:
         """Start a run, or give a running one another config and images; an `EngineError` says why not."""
         network = self._opened_network()
         running = self._run
-        run = running if running is not None else Run(network, command.config, self._emit, self._clock)
+        beside = partial(self._screen.as_shown.beside, network)
+        run = running or Run(network, command.config, self._emit, self._clock, beside)
         if not run.fill(command.items, lambda: self._inbox.superseded_by(Shutdown, StopTraining)):
             if running is None:
                 self._emit(TrainingStopped(reason=_STOPPED))

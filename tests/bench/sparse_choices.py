@@ -26,8 +26,9 @@ from engine.config import (
     SparseConfig,
     TrainingConfig,
 )
+from engine.learn.judge import Judge
 from engine.learn.pool import Pool
-from engine.learn.promotion import Judge, Verdict
+from engine.learn.promotion import Verdict
 from engine.learn.trainer import Trainer
 from engine.measure.metrics import ConfusionMatrix
 from engine.messages import PoolItem

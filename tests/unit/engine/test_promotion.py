@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.config import PromotionConfig
+from engine.learn import judge as judge_module
+from engine.learn.judge import Judge, QuickSay
 from engine.learn.pool import Pool, store_reader
-from engine.learn.promotion import Figures, Judge, Verdict, decide
-from engine.messages import Objection
+from engine.learn.promotion import Figures, Verdict, decide
+from engine.messages import Objection, PoolItem
 from engine.predict.predictor import Predictor
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, TRAINING, SmallProject, make_project, picture
 
@@ -40,13 +42,14 @@ def test_the_rule(figures: Figures, objection: Objection, words: str) -> None:
     assert words in sentence
 
 
-def test_a_young_network_may_flip_more_if_it_repairs_several_times_as_much() -> None:
+def test_a_young_network_may_flip_more_where_that_is_allowed_and_repairs_several_times_as_much() -> None:
     young = replace(GOOD, shown_right=600, flipped=60, repaired=200)
-    assert decide(young, CONFIG)[0] is Objection.NONE
-    assert decide(replace(young, repaired=170), CONFIG)[0] is Objection.FLIPS
-    assert decide(young, replace(CONFIG, exchange=0.0))[0] is Objection.FLIPS
+    assert decide(young, CONFIG)[0] is Objection.FLIPS, "the limit holds unless somebody allows more"
+    allowed = replace(CONFIG, exchange=3.0)
+    assert decide(young, allowed)[0] is Objection.NONE
+    assert decide(replace(young, repaired=170), allowed)[0] is Objection.FLIPS
     # People rely on a network that is right about nine tenths of what they said.
-    assert decide(replace(young, shown_right=900), CONFIG)[0] is Objection.FLIPS
+    assert decide(replace(young, shown_right=900), allowed)[0] is Objection.FLIPS
 
 
 def test_what_people_said_is_not_lost_little_by_little() -> None:
@@ -61,6 +64,10 @@ def test_what_people_said_is_not_lost_little_by_little() -> None:
     assert decide(many, replace(CONFIG, flip_free=0.02))[0] is Objection.NONE
 
 
+_SURE = 0.9
+_UNSURE = (1 - _SURE) / (len(CLASSES) - 1)
+
+
 class _Says:
     """Stands where a predictor stands: says the truth, but for a share of the rows."""
 
@@ -68,7 +75,9 @@ class _Says:
         self._wrong, self._only = wrong or {}, only
         self.asked = 0
 
-    def predict_whole(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def probabilities_at(
+        self, image: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         self.asked += 1
         number = next(n for n in range(9) if (picture(n)[0] == image).all())
         labels = picture(number)[1]
@@ -76,7 +85,8 @@ class _Says:
             labels[row] = index
         if self._only is not None:
             labels[:] = self._only
-        return labels, np.ones(labels.shape, np.float32)
+        said = CLASSES.channel_of()[labels[rows, columns]]
+        return np.where(np.arange(len(CLASSES))[:, None] == said, _SURE, _UNSURE).astype(np.float32)
 
 
 @pytest.fixture
@@ -149,3 +159,57 @@ def test_a_corrected_image_has_a_new_window(judge: Judge, project: SmallProject)
     found = verdict(judge, _Says(), shown)
     assert shown.asked == 4 + 1
     assert found.figures.pixels == 2 * 8 * 80 + 1
+
+
+_LENIENT = replace(CONFIG, score_tolerance=1.0)
+"""Held-out images are as wrong here as others: only flips shall count."""
+
+
+class _Beside:
+    """A quick model that says the truth of every labelled pixel, as sure as it is told to be."""
+
+    def __init__(self, share: float, sure: float = _SURE) -> None:
+        self.share, self._sure = share, sure
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(
+        self, item: PoolItem, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> QuickSay | None:
+        truth = CLASSES.channel_of()[picture(int(item.image_id[0]))[1][rows, columns]]
+        self.asked += zip(rows.tolist(), columns.tolist(), strict=True)
+        others = (1 - self._sure) / (len(CLASSES) - 1)
+        channels = np.arange(len(CLASSES))
+        chances = np.where(channels[:, None] == truth, self._sure, others).astype(np.float32)
+        return QuickSay(self.share, chances, channels, np.zeros(len(CLASSES), np.float32))
+
+
+def test_what_flips_is_counted_in_what_is_shown(judge: Judge) -> None:
+    judge.config = _LENIENT
+    wrong = {0: GROUND, 8: GROUND}
+    by_itself = verdict(judge, _Says(wrong), _Says())
+    assert by_itself.objection is Objection.FLIPS
+    # A sixth of the say turns no pixel of which the quick model is sure …
+    judge._beside = beside = _Beside(0.15)
+    together = verdict(judge, _Says(wrong), _Says())
+    assert (together.promoted, together.figures.flipped) == (True, 0)
+    assert beside.asked, "it was asked"
+    # … and the network's own answers are still known by themselves.
+    assert together.figures.agreement == pytest.approx(1 - 2 / 8)
+    assert together.figures.shown_agreement == 1.0
+
+
+def test_with_most_of_the_say_a_candidate_flips_what_is_shown(judge: Judge) -> None:
+    judge.config = _LENIENT
+    judge._beside = _Beside(0.75)
+    found = verdict(judge, _Says({0: GROUND, 8: GROUND}), _Says())
+    assert found.objection is Objection.FLIPS
+    assert found.figures.flipped_share == pytest.approx(2 / 8)
+
+
+def test_only_so_many_pixels_of_a_window_are_asked_about(
+    judge: Judge, project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_module, "_MOST_PLACES", 50)
+    found = verdict(judge, _Says(), _Says())
+    assert found.promoted
+    assert found.figures.pixels == 3 * 50
