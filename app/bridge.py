@@ -58,7 +58,7 @@ class Bridge(QObject):
     """One open session as a Qt object. GUI thread only, except `receive`.
 
     Signals named after an event carry that event. The others say what changed; views read the rest from
-    `session`. `asked` carries what the worker was asked for: "prediction", "checkpoint" or "comparison".
+    `session`. Those that end with "asked" say that the worker was asked for something that takes its time.
     """
 
     candidate_judged = Signal(object)
@@ -112,7 +112,9 @@ class Bridge(QObject):
     image_status_changed = Signal(str)
     training_changed = Signal()
     saved_changed = Signal(object)
-    asked = Signal(str)
+    prediction_asked = Signal()
+    checkpoint_asked = Signal()
+    comparison_asked = Signal()
     problem = Signal(str, object)
 
     _crossed = Signal(int, object)
@@ -251,7 +253,7 @@ class Bridge(QObject):
         """Ask for a prediction of the image on screen, its visible part first."""
         if self._session is not None:
             self._session.request_prediction(visible)
-            self.asked.emit("prediction")
+            self.prediction_asked.emit()
 
     def load_checkpoint(self, path: Path) -> None:
         """Go over to a checkpoint.
@@ -261,13 +263,13 @@ class Bridge(QObject):
         """
         if self._session is not None:
             self._session.load_checkpoint(path)
-            self.asked.emit("checkpoint")
+            self.checkpoint_asked.emit()
 
     def compare_checkpoints(self, before: Path | None, after: Path | None) -> None:
         """Ask for pictures of the pinned images; see `CandidateControl.compare`."""
         if self._session is not None:
             self._session.candidates.compare(before, after)
-            self.asked.emit("comparison")
+            self.comparison_asked.emit()
 
     def set_classes(self, classes: ClassTable) -> None:
         """Replace the class table."""

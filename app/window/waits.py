@@ -98,7 +98,9 @@ class Waits(QObject):
         for moved in (bridge.state_changed, bridge.network_opened, bridge.command_failed):
             moved.connect(lambda _event: self._look_at_worker())
         bridge.training_changed.connect(self._look_at_worker)
-        bridge.asked.connect(self._asked)
+        bridge.prediction_asked.connect(self._prediction_asked)
+        bridge.checkpoint_asked.connect(lambda: self._set("checkpoint", "the checkpoint to be loaded"))
+        bridge.comparison_asked.connect(self._comparison_asked)
         bridge.prediction_ready.connect(self._predicted)
         bridge.comparison_ready.connect(lambda _event: self._compared())
         bridge.network_opened.connect(lambda _event: self._ask_anew())
@@ -158,17 +160,14 @@ class Waits(QObject):
         if session is not None and image_id == session.current:
             self._set("image", "")
 
-    def _asked(self, what: str) -> None:
+    def _prediction_asked(self) -> None:
+        if self._is_answered():  # before anybody has learnt, nothing answers
+            self._set("prediction", "the prediction")
+
+    def _comparison_asked(self) -> None:
         session = self._bridge.session
-        match what:
-            case "prediction" if self._is_answered():
-                self._set("prediction", "the prediction")
-            case "checkpoint":
-                self._set("checkpoint", "the checkpoint to be loaded")
-            case "comparison" if session is not None and session.candidates.pinned:
-                self._set("comparison", "the pinned images to be predicted")
-            case _:  # before anybody has learnt, nothing answers
-                pass
+        if session is not None and session.candidates.pinned:
+            self._set("comparison", "the pinned images to be predicted")
 
     def _is_answered(self) -> bool:
         """Whether anybody can predict; strokes that taught the quick model may have been undone."""

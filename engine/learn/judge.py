@@ -4,15 +4,15 @@ A candidate answers the same small windows as the shown weights: windows of trai
 or accepted pixels (protected), and windows of held-out images. The answers of the shown weights are kept, so
 a judgement costs the candidate's answers only; when a candidate is promoted its answers become theirs.
 
-What flips is counted in what a person sees: where quick model and network are shown together, in the pool of
-both with the say of now. Everything else is asked of the network by itself.
+Judged is what a person would see: where quick model and network are shown together, the pool of both with the
+say of now. Only whether a network has collapsed or forgets is asked of itself.
 
 K classes, n labelled pixels of a window, m of its pixels on a lattice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,8 +61,11 @@ class QuickSay:
         return answers(network, self.chances, self.channels, self.share, self.expected)
 
 
-Beside = Callable[[PoolItem, NDArray[np.int64], NDArray[np.int64]], QuickSay | None]
-"""Tells of rows and columns of an image what the quick model says there; None where it is silent."""
+Beside = Callable[[PoolItem, NDArray[np.int64], NDArray[np.int64], Sequence[str]], QuickSay | None]
+"""Tells of rows and columns of an image what the quick model says there that never saw some other images.
+
+None where it is silent.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +162,7 @@ class Judge:
             step: Training step of the candidate.
         """
         protected, held_out = self._sample()
+        unseen = [item.image_id for item in self._pool.held_out()]
         found: dict[_Key, _Answer] = {}
         beside: dict[_Key, QuickSay | None] = {}
         for key in (*protected, *held_out):
@@ -169,43 +173,44 @@ class Judge:
                 self._shown[key] = _answer(shown, window)
                 yield
             found[key] = _answer(candidate, window)
-            if key in protected:
-                beside[key] = self._said_beside(window)
+            beside[key] = self._said_beside(window, unseen if key in held_out else ())
             yield
-        figures = self._figures(found, beside, held_out)
+        figures = self._figures(found, beside, protected, held_out)
         objection, reason = decide(figures, self.config)
         promoted = objection is Objection.NONE
         if promoted:
             self._shown = found
         return Verdict(step=step, promoted=promoted, objection=objection, reason=reason, figures=figures)
 
-    def _said_beside(self, window: _Window) -> QuickSay | None:
+    def _said_beside(self, window: _Window, unseen: Sequence[str]) -> QuickSay | None:
         if self._beside is None:
             return None
         count, (top, left) = len(window.labels), window.corner
-        return self._beside(window.item, window.rows[:count] + top, window.columns[:count] + left)
+        return self._beside(window.item, window.rows[:count] + top, window.columns[:count] + left, unseen)
 
     # ------------------------------------------------------------------------------------- figures
 
     def _figures(
-        self, found: dict[_Key, _Answer], beside: dict[_Key, QuickSay | None], held_out: tuple[_Key, ...]
+        self,
+        found: dict[_Key, _Answer],
+        beside: dict[_Key, QuickSay | None],
+        protected: tuple[_Key, ...],
+        held_out: tuple[_Key, ...],
     ) -> Figures:
         flipped = repaired = right = own = shown_own = pixels = 0
-        for key, quick in beside.items():
-            window, before, now = self._windows[key], self._shown[key], found[key]
-            if window is None:
-                continue
-            was, will = before.said(quick) == window.labels, now.said(quick) == window.labels
+        for labels, before, now, quick in self._pairs(protected, found, beside):
+            was, will = before.said(quick) == labels, now.said(quick) == labels
             flipped += int((was & ~will).sum())
             repaired += int((~was & will).sum())
             right += int(was.sum())
-            own += int((now.said() == window.labels).sum())
-            shown_own += int((before.said() == window.labels).sum())
-            pixels += len(window.labels)
+            own += int((now.said() == labels).sum())
+            shown_own += int((before.said() == labels).sum())
+            pixels += len(labels)
+        miou, shown_miou, noise = self._compared(self._pairs(held_out, found, beside))
         return Figures(
-            miou=self._miou(found, held_out),
-            shown_miou=self._miou(self._shown, held_out),
-            noise=self._noise(found, held_out),
+            miou=miou,
+            shown_miou=shown_miou,
+            noise=noise,
             pixels=pixels,
             flipped=flipped,
             repaired=repaired,
@@ -217,26 +222,34 @@ class Judge:
             shown_only_class=self._only_class(self._shown),
         )
 
-    def _miou(self, found: dict[_Key, _Answer], keys: tuple[_Key, ...]) -> float | None:
-        matrix = ConfusionMatrix(max(1, len(self._classes)))
+    def _pairs(
+        self, keys: tuple[_Key, ...], found: dict[_Key, _Answer], beside: dict[_Key, QuickSay | None]
+    ) -> Iterator[tuple[NDArray[np.int64], _Answer, _Answer, QuickSay | None]]:
+        """Yield of each window what people said, the answers shown and those of the candidate, and beside."""
         for key in keys:
-            window, answer = self._windows[key], found.get(key)
-            if window is not None and answer is not None:
-                matrix.update(answer.said(), window.labels)
-        return matrix.miou()
+            window = self._windows[key]
+            if window is not None and key in found:
+                yield window.labels, self._shown[key], found[key], beside[key]
 
-    def _noise(self, found: dict[_Key, _Answer], keys: tuple[_Key, ...]) -> float:
-        """Return the standard error of the mean gain in accuracy over the classes of the windows."""
+    def _compared(
+        self, pairs: Iterable[tuple[NDArray[np.int64], _Answer, _Answer, QuickSay | None]]
+    ) -> tuple[float | None, float | None, float]:
+        """Return the mIoU with the candidate, the one shown, and the standard error of the gain.
+
+        That error is of the mean gain in accuracy over the classes of the windows.
+        """
+        count = max(1, len(self._classes))
+        matrix, shown_matrix = ConfusionMatrix(count), ConfusionMatrix(count)
         gains = []
-        for key in keys:
-            window, answer = self._windows[key], found.get(key)
-            if window is None or answer is None:
-                continue
-            now, before = answer.said(), self._shown[key].said()
-            for channel in np.unique(window.labels):
-                here = window.labels == channel
-                gains.append(float((now[here] == channel).mean() - (before[here] == channel).mean()))
-        return float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else _UNSURE
+        for labels, before, now, quick in pairs:
+            was, will = before.said(quick), now.said(quick)
+            matrix.update(will, labels)
+            shown_matrix.update(was, labels)
+            for channel in np.unique(labels):
+                here = labels == channel
+                gains.append(float((will[here] == channel).mean() - (was[here] == channel).mean()))
+        noise = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else _UNSURE
+        return matrix.miou(), shown_matrix.miou(), noise
 
     def _only_class(self, found: dict[_Key, _Answer]) -> str:
         """Return the name of the class said everywhere, where people said others too; else ""."""

@@ -7,7 +7,7 @@ lose what people said either.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,12 @@ class AsShown:
         self._seen.clear()
 
     def beside(
-        self, network: LiveNetwork, item: PoolItem, rows: NDArray[np.int64], columns: NDArray[np.int64]
+        self,
+        network: LiveNetwork,
+        item: PoolItem,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        unseen: Sequence[str],
     ) -> QuickSay | None:
         """Return what the quick model says of some pixels; None where the network alone is shown.
 
@@ -75,6 +80,7 @@ class AsShown:
             item: The image.
             rows: (n,) of the pixels.
             columns: (n,) of the pixels.
+            unseen: Ids of images the quick model must not have seen.
         """
         share = max(self._share(network), SHARES[1])
         if share == 1 or not self._quick.has_learnt:
@@ -82,7 +88,7 @@ class AsShown:
         cells = grid_size(item.size)
         places = (rows * cells[0] // item.size[0]) * cells[1] + columns * cells[1] // item.size[1]
         try:
-            found = self._quick.chances(self._values(item, places))
+            found = self._quick.chances(self._values(item, places), unseen)
         except EngineError:
             return None  # the pool names images that cannot be read
         if found is None:

@@ -198,7 +198,7 @@ class Loop:
             case StartTraining():
                 work.start(command)
             case StopTraining():
-                work.stop(hurries=True)
+                work.stop()
             case AnnotationChanged():
                 work.corrected(command)
             case Predict():
@@ -223,7 +223,7 @@ class Loop:
                 work.score(command)
             case Shutdown():
                 # Whatever goes wrong at the end, it is the end.
-                self.guarded("Shutdown", lambda: work.stop("The program was closed.", hurries=True))
+                self.guarded("Shutdown", lambda: work.stop("The program was closed."))
                 work.abandon()
                 self.enter(WorkerState.STOPPED)
             case _ as never:

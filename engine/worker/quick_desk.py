@@ -259,22 +259,10 @@ class QuickDesk:
     def chances_without(
         self, item: PoolItem, read: Callable[[], ImageArray], cells: Cells, unseen: Sequence[str]
     ) -> Chances | None:
-        """Return what a model that has never seen some images says of cells of one.
-
-        Args:
-            item: The image.
-            read: Returns its pixels.
-            cells: Where.
-            unseen: Ids of the images the model must not have seen.
-
-        Returns:
-            What it says; None where the other images show fewer than two classes.
-        """
+        """Return what a model that has never seen some images says of cells of one. As `chances`."""
         if self._request is None:
             return None
-        values = self.features_at(item, read, cells.places)
-        readout = self._readout_without(self._request, unseen)
-        return None if readout is None else _chances(readout, values)
+        return self.chances(self.features_at(item, read, cells.places), unseen)
 
     def features_at(
         self, item: PoolItem, read: Callable[[], ImageArray], places: NDArray[np.int64]
@@ -287,10 +275,21 @@ class QuickDesk:
         """Another one as soon as features are others: what is kept of those before fits no longer."""
         return self._model
 
-    def chances(self, values: NDArray[np.float16]) -> Chances | None:
-        """Return what the model of now says of (n, F) features; None while it is silent."""
-        readout = self.readout()
-        return None if readout is None else _chances(readout, values)
+    def chances(self, values: NDArray[np.float16], unseen: Sequence[str] = ()) -> Chances | None:
+        """Return what a model that has never seen some images says of (n, F) features.
+
+        Args:
+            values: Features, see `features_at`.
+            unseen: Ids of the images the model must not have seen.
+
+        Returns:
+            What it says; None where the other images show fewer than two classes.
+        """
+        readout = None if self._request is None else self._readout_without(self._request, unseen)
+        if readout is None:
+            return None
+        chances = np.ascontiguousarray(readout.probabilities(values).T)
+        return Chances(readout.classes, chances, readout.expected)
 
     def without(self, unseen: Sequence[str]) -> Readout | None:
         """Return a model that has never seen some images; None where the others show fewer than two classes.
@@ -378,10 +377,6 @@ def _expected(request: OpenNetwork, found: Readout) -> NDArray[np.float32]:
         weights = np.array([given.get(int(index), 1.0) for index in found.classes], np.float32)
         expected += np.log(np.maximum(weights, _LEAST_WEIGHT))
     return expected
-
-
-def _chances(readout: Readout, values: NDArray[np.float16]) -> Chances:
-    return Chances(readout.classes, np.ascontiguousarray(readout.probabilities(values).T), readout.expected)
 
 
 def _source(sight: Sight | None) -> str | None:

@@ -15,7 +15,6 @@ from engine.errors import EngineError
 from engine.learn.image_cache import ImageCache
 from engine.messages import (
     Event,
-    OpenNetwork,
     PoolItem,
     Predict,
     Prediction,
@@ -80,8 +79,8 @@ class ScreenPrediction:
         """Whether there is anything to do without a command and without a run."""
         return self.is_running or self.is_curious(network, trains=False)
 
-    def start(self, network: LiveNetwork, command: StartTraining) -> OpenNetwork:
-        """Follow what a run is to be like; return what was opened with what has changed."""
+    def start(self, network: LiveNetwork, command: StartTraining) -> None:
+        """Follow what a run is to be like."""
         self._contest.limits = command.config.promotion
         chosen = replace(network.request, quick_mirrors=command.config.augment.flip)
         if chosen != network.request:
@@ -89,7 +88,6 @@ class ScreenPrediction:
             self.quick.follow(chosen)
             # A round of questions under way would mix the answers of two quick models.
             self._contest.forget()
-        return chosen
 
     def opened(self, network: LiveNetwork) -> None:
         """Follow a network that was just opened."""

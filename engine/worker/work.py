@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from engine.errors import EngineError
 from engine.learn.device import ResolvedDevice
@@ -23,14 +22,11 @@ from engine.messages import (
     LoadCheckpoint,
     OpenNetwork,
     Predict,
-    Problem,
     Progress,
     PromoteCandidate,
     ScoreImages,
     Shutdown,
     StartTraining,
-    StopTraining,
-    TrainingStopped,
     WorkerState,
 )
 from engine.predict.compute import release_memory
@@ -40,14 +36,12 @@ from engine.worker.exporting import Interruptible, check_wanted, export
 from engine.worker.guard import Guard
 from engine.worker.inbox import Inbox
 from engine.worker.inspecting import InspectionDesk
-from engine.worker.measuring import Measurement, measurement_of
-from engine.worker.network import LiveNetwork, load_network, open_network, save_shown
+from engine.worker.network import LiveNetwork, load_network, open_network
 from engine.worker.pace import Clock
-from engine.worker.run import Run
 from engine.worker.scoring import ScoringDesk
+from engine.worker.training_desk import STOPPED, TrainingDesk
 from engine.worker.views import ScreenPrediction
 
-_STOPPED = "Training was stopped."
 _DOWNLOAD = "Downloading weights"
 
 
@@ -65,16 +59,22 @@ class Work:
         self._guard = guard
         self._emit = emit
         self._inbox = inbox
-        self._clock = clock
         self._network: LiveNetwork | None = None
         self._device: ResolvedDevice | None = None
         self._request: OpenNetwork | None = None
-        self._run: Run | None = None
         self._inspection = InspectionDesk(emit)
         self._screen = ScreenPrediction(self._inspection.pass_on, clock)
         self._scoring = ScoringDesk(self._screen, emit, clock)
-        self._measurement: Measurement | None = None
         self._desk = CheckpointDesk(emit)
+        self._training = TrainingDesk(
+            guard,
+            emit,
+            inbox,
+            clock,
+            screen=self._screen,
+            checkpoints=self._desk,
+            show=self._begin_prediction,
+        )
 
     # -------------------------------------------------------------------------------- intentions
 
@@ -98,7 +98,7 @@ class Work:
 
     def open(self, command: OpenNetwork) -> None:
         """Build a network and make it the one; an `EngineError` says that there are no classes."""
-        self.stop("Another network was opened.", save=True)
+        self._training.stop("Another network was opened.", save=True)
         if self._request is not None and self._request.images_folder != command.images_folder:
             self._screen.wanted = None
         self._let_go()
@@ -121,7 +121,7 @@ class Work:
             )
         # Reads first: a file that cannot be used must not end the training.
         network, opened = load_network(command.path, self._request, progress=self._download)
-        self.stop("A checkpoint was loaded.", save=False)
+        self._training.stop("A checkpoint was loaded.", save=False)
         self._let_go()
         self.give_back()
         self._request = network.request
@@ -135,7 +135,8 @@ class Work:
         self._guard.enter(WorkerState.IDLE)
 
     def _let_go(self) -> None:
-        self._network, self._measurement = None, None
+        self._network = None
+        self._training.forget_measurement()
         self._desk.forget()
         self._screen.cancel()
         self._inspection.forget()
@@ -149,9 +150,9 @@ class Work:
         network = self._opened_network()
         if not len(command.classes):
             raise EngineError("The last class was removed.", "Add a class; the network then starts afresh.")
-        if follow_classes(network, self._run, command.classes):
+        if follow_classes(network, self._training.run, command.classes):
             # A measurement or a comparison under way would mix two class tables.
-            self._measurement = None
+            self._training.forget_measurement()
             self._desk.forget()
         self._screen.follow_classes(network)
         self._inspection.forget()
@@ -160,78 +161,37 @@ class Work:
         self._begin_prediction()
 
     def start(self, command: StartTraining) -> None:
-        """Start a run, or give a running one another config and images; an `EngineError` says why not."""
-        network = self._opened_network()
-        running = self._run
-        beside = partial(self._screen.as_shown.beside, network)
-        run = running or Run(network, command.config, self._emit, self._clock, beside)
-        if not run.fill(command.items, lambda: self._inbox.superseded_by(Shutdown, StopTraining)):
-            if running is None:
-                self._emit(TrainingStopped(reason=_STOPPED))
-            return
-        self._request = self._screen.start(network, command)
-        if running is not None:
-            run.reconfigure(command.config)
-            return
-        run.start()
-        self._desk.judge_on(None)
-        self._run = run
-        self._guard.enter(WorkerState.TRAINING)
+        """Start a run, or give a running one another config and images. Raises as `TrainingDesk.start`.
 
-    def stop(
-        self,
-        reason: str = _STOPPED,
-        *,
-        save: bool = True,
-        problem: Problem | None = None,
-        hurries: bool = False,
-    ) -> None:
-        """End a run, if there is one: what it learnt is saved, memory is given back, then that is said.
-
-        Not before: whoever hears it may pull out the disk or start something else on the card. Where
-        somebody waits for it (`hurries`), weights may be judged, and shown, only after that.
+        An `EngineError` says that no network is open.
         """
-        run, self._run = self._run, None
-        if run is None:
-            return
-        self._measurement = None
-        if problem is None:
-            problem = run.last_problem()
-        why = reason if problem is None else problem.message
-        before = run.network.shown_step
-        if problem is not None:
-            self._guard.guarded("SaveCheckpoint", run.save_trusted)
-        elif save:
-            self._guard.guarded("SaveCheckpoint", lambda: run.save_news(hurries=hurries))
-        has_failed = problem is not None
-        self._guard.guarded("StopTraining", lambda: run.close(why, has_failed=has_failed), in_doubt=True)
-        if self._network is run.network:  # else a bug while saving or closing has led to FAULTED
-            self._guard.enter(WorkerState.IDLE, problem)
-            self._desk.judge_on(run.unjudged)
-        self._emit(TrainingStopped(reason=why))
-        if run.network.shown_step != before:
-            self._begin_prediction()
+        network = self._opened_network()
+        try:
+            self._training.start(network, command)
+        finally:
+            self._request = network.request
+
+    def stop(self, reason: str = STOPPED) -> None:
+        """End a run for somebody who waits for it, see `TrainingDesk.stop`."""
+        self._training.stop(reason, hurries=True)
 
     def evaluate(self, command: Evaluate) -> None:
-        """Begin to measure on held-out images; an `EngineError` says that no network or project is open."""
-        network = self._opened_network()
-        layers = None if self._run is None else self._run.pool.layers
-        self._measurement = measurement_of(network, command.items, layers, self._emit)
+        """Begin to measure on held-out images.
+
+        Raises:
+            EngineError: No network or project is open.
+        """
+        self._training.evaluate(self._opened_network(), command)
 
     def save(self, name: str | None) -> None:
         """Save a checkpoint. Raises as `Run.save`; an `EngineError` says that no network is open, too."""
-        network, run = self._opened_network(), self._run
-        if run is None:
-            self._emit(save_shown(network, name=name, keep=None, labels_version=None))
-            return
-        run.save(name)
-        self._begin_prediction()
+        self._training.save(self._opened_network(), name)
 
     def keep(self, command: LearningCommand) -> None:
         """Promote, name, delete or compare checkpoints. Raises as `CheckpointDesk.serve`."""
-        if isinstance(command, PromoteCandidate) and self._run is None and command.path:
+        if isinstance(command, PromoteCandidate) and self._training.run is None and command.path:
             self.load(LoadCheckpoint(path=command.path))
-        if self._desk.serve(command, self._opened_network(), self._run):
+        if self._desk.serve(command, self._opened_network(), self._training.run):
             self._screen.follow_weights()
             self._begin_prediction()
 
@@ -239,8 +199,7 @@ class Work:
         """Write label maps in a foreign format, all in one go. Raises as `engine.worker.exporting.export`."""
         predictor = None
         if command.fill_with_prediction:
-            if self._run is not None:
-                self._run.show_first()
+            self._show_first()
             network = self._opened_network()
             predictor = Interruptible(self._screen.predictor(network), network, self._inbox)
         self._emit(export(command, predictor, self._export_boundary, self._emit))
@@ -261,14 +220,14 @@ class Work:
 
     def corrected(self, command: AnnotationChanged) -> None:
         """Learn from a changed annotation: the quick model at once, a run with its very next step."""
-        if self._run is not None:
-            self._run.corrected(command.item)
+        if self._training.run is not None:
+            self._training.run.corrected(command.item)
         if self._screen.corrected(command.item, self._network):
             self._begin_prediction()
 
     def abandon(self) -> None:
         """Let go of everything that uses the network: it can no longer be trusted."""
-        self._run = None
+        self._training.forget()
         self._let_go()
 
     def give_back(self) -> None:
@@ -276,7 +235,7 @@ class Work:
         device = self._device
         if self._network is None:
             self._device = None
-        elif self._run is None:
+        elif self._training.run is None:
             self._network.end_training()  # a run that could not start leaves a copy of what is shown
         if device is not None:
             release_memory(device.device)
@@ -294,9 +253,9 @@ class Work:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to do without a command."""
-        runs = self._run is not None or self._measurement is not None or self._inspection.is_busy
+        asks = self._inspection.is_busy or self._desk.is_busy
         shows = self._screen.is_busy(self._network) or self._scoring.is_busy(self._network)
-        return runs or self._desk.is_busy or shows
+        return self._training.is_busy or asks or shows
 
     def advance(self) -> None:
         """Do one piece: a tile on screen, else a piece of measuring, else a step and a tile off screen."""
@@ -305,21 +264,19 @@ class Work:
             return
         if self._inspection.is_busy:
             self._guard.guarded(self._inspection.question, self._inspection.advance)
-        if self._measurement is not None:
-            self._guard.guarded("Evaluate", self._measure)
-        elif (run := self._run) is not None and run.candidates.is_running:
-            self._guard.guarded("training", lambda: self._judge(run), in_doubt=True)
+        if self._network is not None and self._training.has_piece:
+            self._training.advance_piece(self._network)
         elif self._desk.is_busy:
             self._guard.guarded(self._desk.task, self._compare)
         else:
             # Whoever waits for an answer waits for one piece: learning from an image is one of its own.
-            if ponders := self._screen.is_curious(self._network, trains=self._run is not None):
+            trains = self._training.is_on
+            if ponders := self._screen.is_curious(self._network, trains=trains):
                 self._guard.guarded("Predict", self._ponder)
-            if run is not None:
-                self._guard.guarded("training", lambda: self._train(run), in_doubt=True)
+            self._training.step()
             if self._screen.is_running:
                 self._predict_tile()
-            elif not ponders and self._scoring.is_due(self._network, is_training=self._run is not None):
+            elif not ponders and self._scoring.is_due(self._network, is_training=self._training.is_on):
                 self._guard.guarded("ScoreImages", lambda: self._scoring.advance(self._opened_network()))
 
     def _compare(self) -> None:
@@ -331,10 +288,13 @@ class Work:
             self._begin_prediction()
 
     def _begin_prediction(self) -> None:
-        if self._run is not None:
-            self._run.show_first()
+        self._show_first()
         if self._network is not None:
             self._screen.begin(self._network)
+
+    def _show_first(self) -> None:
+        if self._training.run is not None:
+            self._training.run.show_first()
 
     def _predict_tile(self) -> None:
         network = self._network
@@ -343,56 +303,8 @@ class Work:
             return
 
         def advance() -> None:
-            if self._screen.advance(network) and self._run is not None:
-                self._run.refresh.end()
+            if self._screen.advance(network) and self._training.run is not None:
+                self._training.run.refresh.end()
 
         if not self._guard.guarded("Predict", advance):
             self._screen.cancel()
-
-    def _measure(self) -> None:
-        # Put back only if all is well and not done: a measurement that failed is over.
-        measurement, self._measurement = self._measurement, None
-        if measurement is None:
-            return
-        network = self._opened_network()
-        result = measurement.advance()
-        if result is None:
-            self._measurement = measurement
-            return
-        self._emit(measurement.event(result))
-        if result.miou is not None:
-            network.miou = (measurement.step, result.miou)
-        if self._run is not None and measurement.step == network.step:
-            self._run.take_evaluation(result)
-
-    def _train(self, run: Run) -> None:
-        """One step and whatever is due; a problem ends the run."""
-        problem = None
-        try:
-            run.step()
-            if run.is_complete:
-                self.stop(f"Done: {run.config.max_steps} steps.", save=True)
-            else:
-                self._measurement = run.begin_what_is_due(is_showing=self._screen.is_running)
-        except EngineError as error:
-            problem = Problem.from_error(error)
-        if problem is not None:
-            # Not in the handler: its traceback keeps alive what a stop gives back.
-            self.stop(save=False, problem=problem)
-
-    def _judge(self, run: Run) -> None:
-        """Go on with judging the candidate; what may be shown is shown."""
-        verdict, problem = None, None
-        try:
-            verdict = run.candidates.advance()
-        except EngineError as error:
-            problem = Problem.from_error(error)
-        if problem is not None:
-            self.stop(save=False, problem=problem)
-        if verdict is None:
-            return
-        shows = verdict.promoted and self._guard.guarded("Predict", self._begin_prediction)
-        if not (shows and self._screen.is_running):
-            run.refresh.end()
-        if run.save_wanted:
-            self._guard.guarded("SaveCheckpoint", lambda: run.save(None))

@@ -71,7 +71,7 @@ def network_of(desk: Desk) -> SegmentationModel[Any]:
 
 def trained_network_of(desk: Desk) -> SegmentationModel[Any]:
     """Returns the network that is trained, of which `network_of` may be an average."""
-    run = desk.loop._work._run
+    run = desk.loop._work._training.run
     assert run is not None
     return run.trainer._model
 

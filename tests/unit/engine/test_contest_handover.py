@@ -126,9 +126,10 @@ def test_one_that_flips_what_people_said_gets_no_more_than_a_share_that_does_not
     assert settle(quick, network, loose) > 0.3
 
 
-def test_flips_may_be_paid_for_while_the_shown_one_is_often_wrong(quick: Quick) -> None:
+def test_flips_may_be_paid_for_where_that_is_allowed_and_the_shown_one_is_often_wrong(quick: Quick) -> None:
     quick.mistakes, quick.seen_mistakes = 600, 400
-    assert settle(quick, Network(mistakes=100)) > 0.3
+    held = settle(quick, Network(mistakes=100))
+    assert settle(quick, Network(mistakes=100), PromotionConfig(exchange=3.0)) > held
     assert settle(quick, Network(mistakes=150)) == 0.3
 
 

@@ -262,7 +262,7 @@ def test_no_step_is_made_while_a_candidate_is_judged(desk: Desk) -> None:
     steps = set()
     for _ in range(60):
         desk.work(1)
-        run = desk.loop._work._run
+        run = desk.loop._work._training.run
         assert run is not None
         if run.candidates.is_running:
             steps.add(run.network.step)

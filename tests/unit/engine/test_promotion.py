@@ -1,5 +1,6 @@
 """What a candidate must not lose before it is shown: the rule, and the sample it is judged on."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from engine.learn.pool import Pool, store_reader
 from engine.learn.promotion import Figures, Verdict, decide
 from engine.messages import Objection, PoolItem
 from engine.predict.predictor import Predictor
+from engine.project.manifest import Split
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, TRAINING, SmallProject, make_project, picture
 
 CONFIG = PromotionConfig()
@@ -161,10 +163,6 @@ def test_a_corrected_image_has_a_new_window(judge: Judge, project: SmallProject)
     assert found.figures.pixels == 2 * 8 * 80 + 1
 
 
-_LENIENT = replace(CONFIG, score_tolerance=1.0)
-"""Held-out images are as wrong here as others: only flips shall count."""
-
-
 class _Beside:
     """A quick model that says the truth of every labelled pixel, as sure as it is told to be."""
 
@@ -173,8 +171,13 @@ class _Beside:
         self.asked: list[tuple[int, int]] = []
 
     def __call__(
-        self, item: PoolItem, rows: NDArray[np.int64], columns: NDArray[np.int64]
+        self,
+        item: PoolItem,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        unseen: Sequence[str],
     ) -> QuickSay | None:
+        assert (item.image_id in unseen) == (item.split is Split.VAL), "it must not know the answers"
         truth = CLASSES.channel_of()[picture(int(item.image_id[0]))[1][rows, columns]]
         self.asked += zip(rows.tolist(), columns.tolist(), strict=True)
         others = (1 - self._sure) / (len(CLASSES) - 1)
@@ -183,15 +186,14 @@ class _Beside:
         return QuickSay(self.share, chances, channels, np.zeros(len(CLASSES), np.float32))
 
 
-def test_what_flips_is_counted_in_what_is_shown(judge: Judge) -> None:
-    judge.config = _LENIENT
+def test_what_is_judged_is_what_would_be_shown(judge: Judge) -> None:
     wrong = {0: GROUND, 8: GROUND}
     by_itself = verdict(judge, _Says(wrong), _Says())
-    assert by_itself.objection is Objection.FLIPS
+    assert not by_itself.promoted
     # A sixth of the say turns no pixel of which the quick model is sure …
     judge._beside = beside = _Beside(0.15)
     together = verdict(judge, _Says(wrong), _Says())
-    assert (together.promoted, together.figures.flipped) == (True, 0)
+    assert (together.promoted, together.figures.flipped, together.figures.miou) == (True, 0, 1.0)
     assert beside.asked, "it was asked"
     # … and the network's own answers are still known by themselves.
     assert together.figures.agreement == pytest.approx(1 - 2 / 8)
@@ -199,11 +201,13 @@ def test_what_flips_is_counted_in_what_is_shown(judge: Judge) -> None:
 
 
 def test_with_most_of_the_say_a_candidate_flips_what_is_shown(judge: Judge) -> None:
-    judge.config = _LENIENT
+    judge.config = replace(CONFIG, score_tolerance=1.0)
     judge._beside = _Beside(0.75)
     found = verdict(judge, _Says({0: GROUND, 8: GROUND}), _Says())
     assert found.objection is Objection.FLIPS
     assert found.figures.flipped_share == pytest.approx(2 / 8)
+    judge.config = CONFIG
+    assert verdict(judge, _Says({0: GROUND, 8: GROUND}), _Says()).objection is Objection.HELD_OUT
 
 
 def test_only_so_many_pixels_of_a_window_are_asked_about(

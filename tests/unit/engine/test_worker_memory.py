@@ -29,7 +29,7 @@ from engine.messages import (
     TrainingStopped,
     WorkerState,
 )
-from engine.worker import loop, run, work
+from engine.worker import loop, run, training_desk, work
 from engine.worker.comparing import CheckpointDesk
 from engine.worker.inspecting import InspectionDesk
 from engine.worker.judging import Candidates
@@ -100,7 +100,7 @@ def desk(idle: Desk) -> Desk:
 
 
 def _trainer(desk: Desk) -> Trainer:
-    found = desk.loop._work._run
+    found = desk.loop._work._training.run
     assert found is not None
     return found.trainer
 
@@ -198,7 +198,7 @@ def _commands(desk: Desk) -> dict[type[Command], tuple[type, str, Command]]:
         Inspect: (InspectionDesk, "serve", Inspect(**image)),
         Predict: (ScreenPrediction, "begin", Predict(**image)),
         AnnotationChanged: (ScreenPrediction, "corrected", AnnotationChanged(item=item)),
-        Evaluate: (work, "measurement_of", Evaluate(items=desk.project.items)),  # type: ignore[dict-item]
+        Evaluate: (training_desk, "measurement_of", Evaluate(items=desk.project.items)),  # type: ignore[dict-item]
     }
 
 

@@ -146,7 +146,7 @@ class _Play:
         told = self.desk.heard.of(StateChanged)[-1].state
         assert told is loop.state
         assert loop.state in {WorkerState.IDLE, WorkerState.TRAINING, WorkerState.FAULTED}
-        assert (loop._work._run is not None) == (loop.state is WorkerState.TRAINING)
+        assert (loop._work._training.run is not None) == (loop.state is WorkerState.TRAINING)
         if loop.state is not WorkerState.FAULTED:
             self.may_be_faulted = False
         assert self.may_be_faulted or loop.state is not WorkerState.FAULTED
