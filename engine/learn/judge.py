@@ -22,7 +22,7 @@ from engine.annotate.classes import UNLABELLED, VOID, ClassTable
 from engine.config import PromotionConfig
 from engine.errors import EngineError
 from engine.learn.pool import Pool
-from engine.learn.promotion import Figures, Verdict, decide
+from engine.learn.promotion import Figures, Scores, Verdict, decide
 from engine.measure.metrics import ConfusionMatrix
 from engine.messages import Objection, PoolItem
 from engine.predict.predictor import Predictor
@@ -206,11 +206,9 @@ class Judge:
             own += int((now.said() == labels).sum())
             shown_own += int((before.said() == labels).sum())
             pixels += len(labels)
-        miou, shown_miou, noise = self._compared(self._pairs(held_out, found, beside))
         return Figures(
-            miou=miou,
-            shown_miou=shown_miou,
-            noise=noise,
+            held_out=self._scores(self._pairs(held_out, found, beside)),
+            own_held_out=self._scores(self._pairs(held_out, found, dict.fromkeys(found))),
             pixels=pixels,
             flipped=flipped,
             repaired=repaired,
@@ -231,13 +229,8 @@ class Judge:
             if window is not None and key in found:
                 yield window.labels, self._shown[key], found[key], beside[key]
 
-    def _compared(
-        self, pairs: Iterable[tuple[NDArray[np.int64], _Answer, _Answer, QuickSay | None]]
-    ) -> tuple[float | None, float | None, float]:
-        """Return the mIoU with the candidate, the one shown, and the standard error of the gain.
-
-        That error is of the mean gain in accuracy over the classes of the windows.
-        """
+    def _scores(self, pairs: Iterable[tuple[NDArray[np.int64], _Answer, _Answer, QuickSay | None]]) -> Scores:
+        """Return both scores; the noise is that of the mean gain in accuracy over classes of windows."""
         count = max(1, len(self._classes))
         matrix, shown_matrix = ConfusionMatrix(count), ConfusionMatrix(count)
         gains = []
@@ -249,7 +242,7 @@ class Judge:
                 here = labels == channel
                 gains.append(float((will[here] == channel).mean() - (was[here] == channel).mean()))
         noise = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else _UNSURE
-        return matrix.miou(), shown_matrix.miou(), noise
+        return Scores(miou=matrix.miou(), shown_miou=shown_matrix.miou(), noise=noise)
 
     def _only_class(self, found: dict[_Key, _Answer]) -> str:
         """Return the name of the class said everywhere, where people said others too; else ""."""

@@ -30,8 +30,10 @@ def honoured(part: PredictedPart, said: NDArray[np.uint8] | None) -> PredictedPa
     known = there < VOID
     if not known.any():
         return part
-    label_map = np.where(known, there, part.label_map)
-    confidence = np.where(known, np.float32(1), part.confidence)
+    # Copied and written over: `np.where` takes twice as long, which counts on large images.
+    label_map, confidence = part.label_map.copy(), part.confidence.copy()
+    np.copyto(label_map, there, where=known)
+    np.copyto(confidence, 1, where=known)
     label_map.setflags(write=False)
     confidence.setflags(write=False)
     return replace(part, label_map=label_map, confidence=confidence)

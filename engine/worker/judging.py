@@ -152,8 +152,8 @@ class Candidates:
         self._emit(
             CandidateJudged(
                 step=verdict.step,
-                miou=verdict.figures.miou,
-                shown_miou=verdict.figures.shown_miou,
+                miou=verdict.figures.held_out.miou,
+                shown_miou=verdict.figures.held_out.shown_miou,
                 flipped=verdict.figures.flipped_share,
                 promoted=verdict.promoted if promoted is None else promoted,
                 reason=verdict.reason,

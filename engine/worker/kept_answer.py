@@ -17,7 +17,7 @@ from engine.opencv import cv2
 _MOST_PIXELS = 2**21
 """Of larger images the picture after a stroke has coarser edges, until other weights answer anew."""
 _MOST_BYTES = 96 * 2**20
-_MOST_NUMBERS, _ENOUGH_PIXELS = 2**24, 2**18
+_MOST_NUMBERS, _ENOUGH_PIXELS = 12 * 2**20, 2**18
 """With many classes, too, the picture comes within a second; but no coarser than a small image's."""
 _BAND_NUMBERS = 2**18
 

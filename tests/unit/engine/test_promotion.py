@@ -13,14 +13,15 @@ from engine.config import PromotionConfig
 from engine.learn import judge as judge_module
 from engine.learn.judge import Judge, QuickSay
 from engine.learn.pool import Pool, store_reader
-from engine.learn.promotion import Figures, Verdict, decide
+from engine.learn.promotion import Figures, Scores, Verdict, decide
 from engine.messages import Objection, PoolItem
 from engine.predict.predictor import Predictor
 from engine.project.manifest import Split
 from tests.support.learning import BOX, CLASSES, GROUND, SKY, TRAINING, SmallProject, make_project, picture
 
 CONFIG = PromotionConfig()
-GOOD = Figures(miou=0.7, shown_miou=0.7, noise=0.0, pixels=1000, flipped=10, repaired=0, shown_right=950)
+EVEN = Scores(miou=0.7, shown_miou=0.7, noise=0.0)
+GOOD = Figures(held_out=EVEN, pixels=1000, flipped=10, repaired=0, shown_right=950)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +30,13 @@ GOOD = Figures(miou=0.7, shown_miou=0.7, noise=0.0, pixels=1000, flipped=10, rep
         (GOOD, Objection.NONE, "flips 1.0 %"),
         (replace(GOOD, flipped=21), Objection.FLIPS, "2.1 % of painted or accepted pixels (limit 2.0 %)"),
         (replace(GOOD, flipped=20), Objection.NONE, "Shown"),
-        (replace(GOOD, miou=0.69), Objection.HELD_OUT, "mIoU 0.690, shown 0.700"),
-        (replace(GOOD, miou=0.69, noise=0.02), Objection.NONE, "Shown"),
-        (replace(GOOD, miou=0.696), Objection.NONE, "Shown"),
+        (replace(GOOD, held_out=replace(EVEN, miou=0.69)), Objection.HELD_OUT, "mIoU 0.690, shown 0.700"),
+        (replace(GOOD, held_out=replace(EVEN, miou=0.69, noise=0.02)), Objection.NONE, "Shown"),
+        (replace(GOOD, held_out=replace(EVEN, miou=0.696)), Objection.NONE, "Shown"),
+        (replace(GOOD, own_held_out=replace(EVEN, miou=0.6, noise=0.06)), Objection.NONE, "Shown"),
+        (replace(GOOD, own_held_out=replace(EVEN, miou=0.6, noise=0.04)), Objection.HELD_OUT, "By itself"),
+        (replace(GOOD, own_right=700, shown_own_right=750), Objection.NONE, "Shown"),
+        (replace(GOOD, own_right=700, shown_own_right=760), Objection.FLIPS, "would lose 6.0 %"),
         (replace(GOOD, finite=False), Objection.NOT_FINITE, "no numbers"),
         (replace(GOOD, only_class="sky"), Objection.ONE_CLASS, "“sky” everywhere"),
         (replace(GOOD, only_class="sky", shown_only_class="sky"), Objection.NONE, "Shown"),
@@ -119,7 +124,7 @@ def test_a_candidate_as_good_as_the_shown_is_promoted_and_asked_alone_next_time(
     first, shown = _Says(), _Says()
     found = verdict(judge, first, shown)
     assert (found.promoted, found.step, found.figures.flipped) == (True, 5, 0)
-    assert found.figures.miou == 1.0
+    assert found.figures.held_out.miou == 1.0
     assert (first.asked, shown.asked) == (4, 4)
     # Its own answers are kept: only the next candidate has to answer.
     again = _Says({8: BOX})
@@ -187,17 +192,19 @@ class _Beside:
 
 
 def test_what_is_judged_is_what_would_be_shown(judge: Judge) -> None:
-    wrong = {0: GROUND, 8: GROUND}
+    wrong = {0: GROUND}
     by_itself = verdict(judge, _Says(wrong), _Says())
     assert not by_itself.promoted
     # A sixth of the say turns no pixel of which the quick model is sure …
     judge._beside = beside = _Beside(0.15)
     together = verdict(judge, _Says(wrong), _Says())
-    assert (together.promoted, together.figures.flipped, together.figures.miou) == (True, 0, 1.0)
+    assert (together.figures.flipped, together.figures.held_out.miou) == (0, 1.0)
     assert beside.asked, "it was asked"
-    # … and the network's own answers are still known by themselves.
-    assert together.figures.agreement == pytest.approx(1 - 2 / 8)
+    # … and yet what the network loses by itself counts.
+    assert together.figures.agreement == pytest.approx(1 - 1 / 8)
     assert together.figures.shown_agreement == 1.0
+    assert not together.promoted
+    assert "By itself" in together.reason
 
 
 def test_with_most_of_the_say_a_candidate_flips_what_is_shown(judge: Judge) -> None:
