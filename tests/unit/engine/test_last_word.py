@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.learn import promotion
+from engine.learn import judge
 from engine.learn.checkpoint_files import list_checkpoints
 from engine.messages import (
     CandidateJudged,
@@ -58,7 +58,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 def _finds(monkeypatch: pytest.MonkeyPatch, objection: Objection) -> None:
-    monkeypatch.setattr(promotion, "decide", lambda *_: (objection, FOUND[objection]))
+    monkeypatch.setattr(judge, "decide", lambda *_: (objection, FOUND[objection]))
 
 
 def _network(desk: Desk) -> LiveNetwork:
