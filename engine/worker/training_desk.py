@@ -141,6 +141,7 @@ class TrainingDesk:
             self._guard.guarded("SaveCheckpoint", lambda: run.save_news(hurries=hurries))
         has_failed = problem is not None
         self._guard.guarded("StopTraining", lambda: run.close(why, has_failed=has_failed), in_doubt=True)
+        self._screen.as_shown.forget()
         if self._ending is run:  # else a bug while saving or closing has led to FAULTED
             self._ending = None
             self._guard.enter(WorkerState.IDLE, problem)
