@@ -85,14 +85,15 @@ class CompareCheckpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateJudged:
-    """The weights of now were compared with those that are shown.
+    """The weights of now were compared with those that are shown, together with the quick model's word.
 
     Attributes:
         step: Training step of the candidate.
-        miou: Its mean intersection over union on the sample of held-out corrections; None without one.
-        shown_miou: The same for the weights that are shown.
-        flipped: Share of the sampled painted or accepted pixels the shown weights are right about and the
-            candidate is wrong about, in [0, 1]; None where there was nothing to compare.
+        miou: Mean intersection over union of what would be shown with it, on the sample of held-out
+            corrections; None without one.
+        shown_miou: The same for what is shown now.
+        flipped: Share of the sampled painted or accepted pixels that are right in what is shown now and would
+            be wrong with it, in [0, 1]; None where there was nothing to compare.
         promoted: Whether it is shown from now on.
         reason: One sentence for a person.
         checkpoint: File it was kept in, "" if it was not kept in one.

@@ -20,6 +20,7 @@ _MOST_BYTES = 96 * 2**20
 _MOST_NUMBERS, _ENOUGH_PIXELS = 12 * 2**20, 2**18
 """With many classes, too, the picture comes within a second; but no coarser than a small image's."""
 _BAND_NUMBERS = 2**18
+"""Numbers of a band: a megabyte, of which a processor's cache holds a few."""
 
 
 class KeptAnswer:

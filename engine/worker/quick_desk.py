@@ -275,7 +275,7 @@ class QuickDesk:
         """Another one as soon as features are others: what is kept of those before fits no longer."""
         return self._model
 
-    def chances(self, values: NDArray[np.float16], unseen: Sequence[str] = ()) -> Chances | None:
+    def chances(self, values: NDArray[np.float16], unseen: Sequence[str]) -> Chances | None:
         """Return what a model that has never seen some images says of (n, F) features.
 
         Args:
